@@ -1,0 +1,82 @@
+package arch
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const whyLayout = "the folder tree is the map of the system: a new folder is a decision, so it is named in test/arch and in ARCHITECTURE.md"
+
+// folders are the folders that may stand at the top and directly below mosn.
+func folders() map[string][]string {
+	return map[string][]string{
+		".": {"api", "cmd", "docs", "examples", "meshctl", "mosn", "pilot", "registry", "scripts", "sdk", "test", "tools",
+			"bin", "out"}, // the last two are the build's and ignored by git
+		"cmd": {"meshctl", "mosn", "sofapilot"},
+		"mosn": {"accesslog", "agent", "builtin", "callout", "cluster", "config", "eventloop", "fields", "filter", "format", "listener",
+			"match", "network", "protocol", "report", "route", "runtime", "secret", "server", "shared", "stats", "stream", "trace",
+			"transport", "xds"},
+		"test": {"arch", "bench", "interop", "script", "sim", "skipcheck"},
+	}
+}
+
+// CheckLayout refuses folders that the design does not name. Hidden ones are
+// free.
+func CheckLayout(root string) ([]Finding, error) {
+	var found []Finding
+	for parent, known := range folders() {
+		entries, err := os.ReadDir(filepath.Join(root, parent))
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !slices.Contains(known, e.Name()) {
+				found = append(found, Finding{filepath.ToSlash(filepath.Join(parent, e.Name())), "unknown folder", whyLayout})
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b Finding) int { return strings.Compare(a.Where, b.Where) })
+	return found, nil
+}
+
+// CheckGoMod refuses what makes a build differ from what go.mod seems to say:
+// replace and exclude lines, and direct requirements of untagged commits.
+func CheckGoMod(file string) ([]Finding, error) {
+	out, err := exec.Command("go", "mod", "edit", "-json", file).Output()
+	if err != nil {
+		return nil, fmt.Errorf("go mod edit -json %s: %w", file, err)
+	}
+	var mod struct {
+		Require []struct {
+			Path, Version string
+			Indirect      bool
+		}
+		Replace, Exclude []json.RawMessage
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		return nil, err
+	}
+	var found []Finding
+	if len(mod.Replace) > 0 {
+		found = append(found, Finding{file, "replace", "a replaced module is not what its users get, and is never patched in secret"})
+	}
+	if len(mod.Exclude) > 0 {
+		found = append(found, Finding{file, "exclude", "a version is chosen by naming it"})
+	}
+	pseudo := regexp.MustCompile(`-(0\.)?\d{14}-[0-9a-f]{12}(\+incompatible)?$`)
+	for _, r := range mod.Require {
+		if !r.Indirect && pseudo.MatchString(r.Version) {
+			found = append(found, Finding{file, r.Path + " " + r.Version + " is an untagged commit", "what we depend on by choice is a release that its authors support"})
+		}
+	}
+	return found, nil
+}
