@@ -1,0 +1,137 @@
+package envoy
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sofamesh.io/sofamesh/test/interop/peers"
+)
+
+// parallel bounds the cases that run at the same time; they mostly wait.
+const parallel = 24
+
+// run sends all cases through one process of a proxy and returns the result of each. The quiet time is how long nothing must happen before a
+// case counts as over.
+func run(t *testing.T, binary string, cases []*testCase, quiet time.Duration, details bool) (map[string]string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	var benches []*bench
+	for i, c := range cases {
+		benches = append(benches, newBench(t, c, filepath.Join(dir, fmt.Sprintf("%d.log", i)), details))
+	}
+	admin := peers.FreePort(t)
+	p, err := peers.StartProxy(t, binary, dir, "bootstrap", bootstrap(t, benches, admin), fmt.Sprintf("127.0.0.1:%d", admin))
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range benches {
+		if err := p.WaitListen(fmt.Sprintf("127.0.0.1:%d", b.port), 10*time.Second); err != nil {
+			return nil, err
+		}
+	}
+	results := map[string]string{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, parallel)
+	for _, b := range benches {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			r := b.run(quiet)
+			mu.Lock()
+			defer mu.Unlock()
+			results[b.c.ID] = r
+		})
+	}
+	wg.Wait()
+	select {
+	case <-p.Done():
+		return nil, fmt.Errorf("the proxy died: %s", p.Output())
+	default:
+	}
+	if !p.Stop(15 * time.Second) {
+		return nil, fmt.Errorf("the proxy did not end within 15 s of SIGTERM: %s", p.Output())
+	}
+	for _, b := range benches { // the proxy has written its logs out by now
+		results[b.c.ID] += b.logLines()
+	}
+	return results, nil
+}
+
+// run does one case and renders what both ends saw.
+func (b *bench) run(quiet time.Duration) string {
+	c := peers.NewClient(fmt.Sprintf("127.0.0.1:%d", b.port), b.backends, b.act)
+	defer c.Close()
+	if err := c.Run(b.c.Client); err != nil {
+		return err.Error() + "\n"
+	}
+	if !b.c.Hostile {
+		c.AwaitAll()
+	}
+	b.act.Settle(quiet)
+	var out strings.Builder
+	out.WriteString(c.Report())
+	for _, be := range b.backends {
+		out.WriteString(be.Report())
+	}
+	return b.normalise(out.String())
+}
+
+// logLines renders the access log of the case.
+func (b *bench) logLines() string {
+	text, err := os.ReadFile(b.log)
+	if err != nil {
+		return "log: " + err.Error() + "\n"
+	}
+	var out strings.Builder
+	for line := range strings.Lines(string(text)) {
+		out.WriteString("log " + maskLog(line))
+	}
+	if b.details {
+		text, _ := os.ReadFile(b.log + ".details")
+		for line := range strings.Lines(string(text)) {
+			out.WriteString("details " + line)
+		}
+	}
+	return b.normalise(out.String())
+}
+
+var (
+	dateHeader  = regexp.MustCompile(`(?m)^(\s*date:) [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$`)
+	serviceTime = regexp.MustCompile(`(?m)^(\s*x-envoy-upstream-service-time:) \d+$`)
+	uuid        = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
+	address     = regexp.MustCompile(`(127\.0\.0\.1|localhost):\d+`)
+	detailsLine = regexp.MustCompile(`(?m)^details .*\n`)
+	logLine     = regexp.MustCompile(`^\[[^\]]*\] (".*" \d+ \S+ \d+ \d+) (\d+|-) (\d+|-) (".*)\n$`)
+)
+
+// normalise replaces what is truly variable: dates, times, generated ids, ports.
+func (b *bench) normalise(s string) string {
+	s = dateHeader.ReplaceAllString(s, "$1 DATE")
+	s = serviceTime.ReplaceAllString(s, "$1 MS")
+	s = uuid.ReplaceAllString(s, "UUID")
+	return address.ReplaceAllStringFunc(s, func(a string) string { return cmp.Or(b.ports[a], a) })
+}
+
+// withoutDetails drops what the details log told.
+func withoutDetails(s string) string { return detailsLine.ReplaceAllString(s, "") }
+
+// maskLog masks the start time, the duration and the upstream's service time of a line in the default format.
+func maskLog(line string) string {
+	m := logLine.FindStringSubmatch(line)
+	if m == nil {
+		return line
+	}
+	served := m[3]
+	if served != "-" {
+		served = "MS"
+	}
+	return fmt.Sprintf("[TIME] %s MS %s %s\n", m[1], served, m[4])
+}
