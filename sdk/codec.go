@@ -1,0 +1,201 @@
+package sdk
+
+import "google.golang.org/protobuf/proto"
+
+// Level says how much a codec understands of its protocol. A rule that needs more
+// is refused by name when the configuration is compiled.
+type Level uint8
+
+const (
+	// Light cuts frames and finds an id.
+	Light Level = iota
+	// Medium also shows service, method and headers.
+	Medium
+	// Heavy can also build messages: local replies with content, translation.
+	Heavy
+)
+
+// Mode says how exchanges share a connection.
+type Mode uint8
+
+const (
+	// Serial protocols carry one exchange at a time (HTTP/1.1).
+	Serial Mode = iota
+	// Multiplexed protocols carry many, told apart by an id (HTTP/2, Bolt).
+	Multiplexed
+)
+
+// Side is the end of a connection that a codec plays, or whose fault an Error is.
+type Side uint8
+
+const (
+	// Downstream is the side of the client: its codec reads requests.
+	Downstream Side = iota
+	// Upstream is the side of the server: its codec reads responses.
+	Upstream
+	// Local is the proxy itself.
+	Local
+)
+
+// Verdict is what a codec says of the first bytes of a connection.
+type Verdict uint8
+
+const (
+	// NoMatch means that the bytes are another protocol's.
+	NoMatch Verdict = iota
+	// NeedMore means that they fit so far.
+	NeedMore
+	// Matched means that they are this protocol's.
+	Matched
+)
+
+// Codec is one protocol, exported by its package as a value and listed in
+// builtin. It is constant.
+type Codec struct {
+	Name  string
+	Level Level
+	Mode  Mode
+	// Match judges the first bytes of a connection; it must decide on 16 bytes.
+	Match func(prefix []byte) Verdict
+	// Compile turns a configuration into what makes connections. It runs off the
+	// loops.
+	Compile func(c Compiler, side Side, o CodecOptions) (CodecConfig, error)
+	Fields  FieldStatus
+}
+
+// CodecOptions is the configuration of a codec on one listener or cluster.
+type CodecOptions struct {
+	// Proto is the codec's own message (envoy.config.core.v3.Http1ProtocolOptions
+	// ...), nil for the defaults.
+	Proto proto.Message
+	// MaxHeaderBytes and MaxHeaderCount bound one head and one set of trailers;
+	// 0 means the codec's default (60 KiB and 100 for HTTP, as Envoy).
+	MaxHeaderBytes int
+	MaxHeaderCount int
+	// UnderscoreAction is Envoy's headers_with_underscores_action: 0 allow,
+	// 1 reject the request, 2 drop the header.
+	UnderscoreAction int32
+	// StreamErrorOnInvalid is Envoy's stream_error_on_invalid_http_message: a
+	// malformed message ends its stream instead of the connection where possible.
+	StreamErrorOnInvalid bool
+}
+
+// CodecConfig makes the codec of one connection. It is immutable and shared by all
+// loops.
+type CodecConfig interface {
+	New() CodecConn
+}
+
+// CodecConn is one end of one connection as a pure state machine: bytes in, events
+// out; messages in, bytes out. It has no socket, no clock and no goroutine; all
+// calls come from the connection's loop.
+//
+// A stream id names one exchange. A downstream codec reports ids it read; an
+// upstream one gives them by NewStream.
+type CodecConn interface {
+	// Decode looks at the unconsumed input, fills *ev with the next event and
+	// returns how many bytes it has consumed (which the caller then drops). With
+	// ev.Kind == EventNone more input is needed; n may still be positive. ev.Msg
+	// must point to a Message, which Decode resets and fills; ev.Data aliases in.
+	// A Serial codec must not be asked again between the end of a request and the
+	// end of its response. An error is fatal to the connection, unless its
+	// *CodecError says otherwise.
+	Decode(in []byte, ev *Event) (n int, err error)
+	// EOF tells that the peer will send no more. It may yield a last event (the end
+	// of a body that lasts until close); an error means that a message was cut off.
+	EOF(ev *Event) error
+
+	// NewStream opens an exchange on an upstream connection.
+	NewStream() uint64
+	// WriteHeaders writes a head. end says that neither body nor trailers follow.
+	// A status of 1xx (101 aside) is informational: another head follows.
+	WriteHeaders(out *Buffer, id uint64, m *Message, end bool) error
+	// WriteData writes body bytes, as many as flow control lets it, and returns how
+	// many it took; an EventWindow follows when it can take the rest. end counts
+	// only if everything was taken.
+	WriteData(out *Buffer, id uint64, p []byte, end bool) int
+	// WriteTrailers ends the message. A protocol without trailers just ends it.
+	WriteTrailers(out *Buffer, id uint64, m *Message)
+	// WriteReset gives up a stream. It returns false where the protocol can express
+	// that only by closing the connection.
+	WriteReset(out *Buffer, id uint64, r ResetReason) bool
+	// Consumed tells that n bytes of a stream's body have left our buffers, so that
+	// the peer may send more.
+	Consumed(out *Buffer, id uint64, n int)
+	// WriteGoAway announces that no further streams are welcome. Where the protocol
+	// has no such message, the next response carries Close.
+	WriteGoAway(out *Buffer)
+	// Reusable reports whether a further exchange may begin on this connection: no
+	// side has asked for its end, and, for Serial codecs, the last one is complete
+	// in both directions.
+	Reusable() bool
+}
+
+// EventKind tells the events apart.
+type EventKind uint8
+
+// The events of Decode.
+const (
+	EventNone          EventKind = iota
+	EventHeaders                 // a request head, or a final response head: Msg, End
+	EventInformational           // a 1xx response head: Msg
+	EventData                    // Data, End
+	EventTrailers                // Msg; always the end
+	EventReset                   // the peer gave the stream up: Reset
+	EventWindow                  // the stream (Stream 0: the connection) can take more
+	EventGoAway                  // the peer wants no new streams; those above Stream were not processed
+)
+
+// Event is one thing that a codec read. The caller reuses it.
+type Event struct {
+	Kind   EventKind
+	End    bool
+	Reset  ResetReason
+	Stream uint64
+	Msg    *Message
+	Data   []byte
+}
+
+// ResetReason says why a stream ended early.
+type ResetReason uint8
+
+// The reasons; the comment is Envoy's name of the same.
+const (
+	ResetNone         ResetReason = iota
+	ResetLocal                    // LocalReset
+	ResetLocalRefused             // LocalRefusedStreamReset
+	ResetRemote                   // RemoteReset
+	ResetRefused                  // RemoteRefusedStreamReset: certainly not processed
+	ResetConnFailure              // ConnectionFailure: never connected
+	ResetConnTimeout              // ConnectionTimeout
+	ResetConnLost                 // ConnectionTermination: was connected
+	ResetOverflow                 // Overflow: a circuit breaker
+	ResetProtocol                 // ProtocolError
+	ResetConnectError             // ConnectError
+)
+
+// String returns Envoy's text for the reason, as it stands in
+// %RESPONSE_CODE_DETAILS% and in the bodies of local replies.
+func (r ResetReason) String() string {
+	return [...]string{
+		"", "local reset", "local connection failure", "remote reset", "remote refused stream reset",
+		"remote connection failure", "connection timeout", "connection termination", "overflow", "protocol error",
+		"remote error with CONNECT request",
+	}[r]
+}
+
+// CodecError is how a codec reports a malformed message. Its values are made once
+// and never changed.
+type CodecError struct {
+	// Status is the answer that the peer deserves, 0 for none.
+	Status int
+	// Details is Envoy's %RESPONSE_CODE_DETAILS%.
+	Details string
+	// Text says what was wrong, for logs and tests.
+	Text string
+	// Stream is true when only the stream is broken, not the connection.
+	Stream bool
+}
+
+// Error implements error.
+func (e *CodecError) Error() string { return e.Text }

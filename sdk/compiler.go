@@ -1,0 +1,57 @@
+package sdk
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// FieldState is what we do with one field of a configuration message.
+type FieldState uint8
+
+// The states. Every field of every message that can be reached is declared; one
+// that is not is Refused when it is set.
+const (
+	Refused   FieldState = iota // setting it is an error that names it
+	Supported                   // does what Envoy does
+	NoEffect                    // accepted; nothing here that it could change
+	Ignored                     // accepted and ignored, as Envoy ignores it
+)
+
+// FieldStatus declares the fields of some messages: full name of the field
+// ("envoy.config.route.v3.Route.name") to state.
+type FieldStatus map[string]FieldState
+
+// Compiler is what the code that turns one configuration message into a compiled
+// value gets from the store. It is used off the loops, by one goroutine.
+//
+// Errors made by Errorf carry the resource and the path of the field; At narrows
+// the path, so that a nested message is compiled by code that does not know where
+// it stands.
+type Compiler interface {
+	// At returns the compiler for a field ("route_config"), an element
+	// ("virtual_hosts[2]") or several steps joined by dots.
+	At(path string) Compiler
+	// Errorf makes an error that names the resource and the field.
+	Errorf(format string, args ...any) error
+	// Warnf reports something that is accepted but unlikely to be meant.
+	Warnf(format string, args ...any)
+	// Stats is the scope of the resource with Envoy's prefix.
+	Stats() Scope
+	// Unpack decodes an Any into a new message of its own type, checks it against the
+	// declared fields and the message's own validation rules (PGV).
+	Unpack(a *anypb.Any) (proto.Message, error)
+	// HTTPFilter and Codec find extensions by name (or by the type of the Any).
+	HTTPFilter(name string, typ string) (*HTTPFilter, error)
+	Codec(name string) (*Codec, error)
+	AccessLog(name string, a *anypb.Any) (AccessLogger, error)
+	// Cluster checks that a cluster is known and records the edge; ok is false when
+	// it is not, which is an error only where Envoy validates clusters.
+	Cluster(name string) (ok bool)
+}
+
+// AccessLogger writes a line or record when a stream has ended. Log is called on
+// the loop and must not block; what it keeps it copies. Headers may be empty, never
+// nil.
+type AccessLogger interface {
+	Log(info *StreamInfo, request, response, trailers *Headers)
+}

@@ -1,0 +1,153 @@
+package sdk
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// HTTPFilter is an extension of the HTTP filter chain, exported by its package as
+// a value and listed in builtin.
+type HTTPFilter struct {
+	Name   string        // Envoy's name: "envoy.filters.http.fault"
+	Config proto.Message // the type of typed_config, as an empty message
+	Route  proto.Message // the type of typed_per_filter_config, nil when there is none
+	Fields FieldStatus
+	// Terminal marks the filter that ends a chain (the router).
+	Terminal bool
+	// Compile makes the configuration of one place in one chain.
+	Compile func(Compiler, proto.Message) (HTTPConfig, error)
+	// CompileRoute makes the configuration of a virtual host, route or weighted
+	// cluster; Merge combines two, nil meaning that the most specific one wins.
+	CompileRoute func(Compiler, proto.Message) (RouteConfig, error)
+	Merge        func(outer, inner RouteConfig) RouteConfig
+}
+
+// HTTPConfig is a compiled filter: read-only and shared by all loops. Close comes
+// after the last stream that uses it has ended.
+type HTTPConfig interface {
+	// New returns the filter of one stream. A filter without state returns one shared
+	// value; one with state keeps it in the stream by State.
+	New(s Stream) Filter
+	Close()
+}
+
+// RouteConfig is what CompileRoute returned for a filter on a route.
+type RouteConfig any
+
+// Action is what a filter wants to happen next in the direction of the call.
+type Action uint8
+
+const (
+	// Continue hands the message to the next filter.
+	Continue Action = iota
+	// Pause stops the direction at this filter until it resumes it. Body that
+	// arrives meanwhile is held, and the sender is slowed when that reaches the
+	// buffer limit; the filter is not called for it.
+	Pause
+	// Collect stops the direction but goes on calling the filter with all of the body
+	// received so far, until it returns Continue; a body over the buffer limit is
+	// answered by 413 (a request) or 500 (a response).
+	Collect
+	// Replied says that the filter has called Reply: nothing more happens in this
+	// direction.
+	Replied
+)
+
+// Filter sees one stream. Request callbacks come in the order of the chain,
+// response callbacks in the reverse order. All calls are on the stream's loop. A
+// filter embeds PassThrough for what it does not look at.
+type Filter interface {
+	OnRequestHeaders(s Stream, end bool) Action
+	// OnRequestData gets the bytes that arrived (all of them so far after Collect) and
+	// may change them.
+	OnRequestData(s Stream, data *Buffer, end bool) Action
+	OnRequestTrailers(s Stream) Action
+	OnResponseHeaders(s Stream, end bool) Action
+	OnResponseData(s Stream, data *Buffer, end bool) Action
+	OnResponseTrailers(s Stream) Action
+	// OnEnd comes once, when the stream is over for whatever reason, before the
+	// access log is written.
+	OnEnd(s Stream)
+}
+
+// PassThrough is a filter that lets everything through.
+type PassThrough struct{}
+
+// The methods of Filter, each doing nothing.
+func (PassThrough) OnRequestHeaders(Stream, bool) Action        { return Continue }
+func (PassThrough) OnRequestData(Stream, *Buffer, bool) Action  { return Continue }
+func (PassThrough) OnRequestTrailers(Stream) Action             { return Continue }
+func (PassThrough) OnResponseHeaders(Stream, bool) Action       { return Continue }
+func (PassThrough) OnResponseData(Stream, *Buffer, bool) Action { return Continue }
+func (PassThrough) OnResponseTrailers(Stream) Action            { return Continue }
+func (PassThrough) OnEnd(Stream)                                {}
+
+// Stream is what a filter can do with the stream it is called for: a handle made
+// for that filter on that stream. It may be kept until OnEnd; all use is on the
+// stream's loop.
+type Stream interface {
+	Request() *Headers
+	RequestTrailers() *Headers // nil while there are none
+	Response() *Headers        // empty before the response
+	ResponseTrailers() *Headers
+	Info() *StreamInfo
+	// RouteConfig is this filter's configuration for the chosen route, nil if none.
+	RouteConfig() RouteConfig
+	// ClearRoute makes the route be looked up again, after request headers changed.
+	ClearRoute()
+
+	// ResumeRequest and ResumeResponse go on after Pause or Collect.
+	ResumeRequest()
+	ResumeResponse()
+	// Reply answers the request here and now; see Reply.
+	Reply(r Reply)
+	// Async runs work on another goroutine and then done on the loop, unless the
+	// stream has ended by then (work's context is cancelled). work must not touch the
+	// stream. A full queue or a panic is reported to done as an error.
+	Async(work func(context.Context) error, done func(error))
+	// After runs fn on the loop after d, unless the stream has ended by then. One
+	// timer per filter: a second call replaces the first.
+	After(d time.Duration, fn func())
+
+	// Now is the loop's monotonic clock.
+	Now() time.Duration
+	Inc(c Counter)
+	Add(c Counter, n uint64)
+	AddGauge(g Gauge, n int64)
+	Observe(h Histogram, v uint64)
+
+	// Slot is the filter's place for state, and whether this is its first use on this
+	// stream; use State.
+	Slot() (place *any, first bool)
+}
+
+// Reply is a response made by the proxy. It takes the form of the caller's
+// protocol: a page for HTTP, trailers for gRPC, an exception for RPC.
+type Reply struct {
+	Status int
+	Body   string
+	// Details is Envoy's %RESPONSE_CODE_DETAILS%.
+	Details string
+	Flag    ResponseFlag
+	// GRPCStatus is used for gRPC callers when not 0; else it follows from Status.
+	GRPCStatus int
+	// Edit, if set, changes the response headers before they are sent.
+	Edit func(*Headers)
+}
+
+// State returns the filter's state on this stream: a zero T at first use. The
+// memory is reused by later streams of the same chain, so it costs nothing.
+func State[T any](s Stream) *T {
+	slot, first := s.Slot()
+	if p, ok := (*slot).(*T); ok {
+		if first {
+			*p = *new(T)
+		}
+		return p
+	}
+	p := new(T)
+	*slot = p
+	return p
+}

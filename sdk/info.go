@@ -1,0 +1,160 @@
+package sdk
+
+import (
+	"net/netip"
+	"time"
+)
+
+// ResponseFlag is what went wrong with a stream, as Envoy's %RESPONSE_FLAGS%; a
+// stream may have several.
+type ResponseFlag uint64
+
+// Envoy's flags (envoy/stream_info/stream_info.h), in its order of printing.
+const (
+	FlagFailedLocalHealthCheck     ResponseFlag = 1 << iota // LH
+	FlagNoHealthyUpstream                                   // UH
+	FlagUpstreamRequestTimeout                              // UT
+	FlagLocalReset                                          // LR
+	FlagUpstreamRemoteReset                                 // UR
+	FlagUpstreamConnectionFailure                           // UF
+	FlagUpstreamConnectionTerminat                          // UC
+	FlagUpstreamOverflow                                    // UO
+	FlagNoRouteFound                                        // NR
+	FlagDelayInjected                                       // DI
+	FlagFaultInjected                                       // FI
+	FlagRateLimited                                         // RL
+	FlagUnauthorizedExternalServic                          // UAEX
+	FlagRateLimitServiceError                               // RLSE
+	FlagDownstreamConnectionTermin                          // DC
+	FlagUpstreamRetryLimitExceeded                          // URX
+	FlagStreamIdleTimeout                                   // SI
+	FlagInvalidEnvoyRequestHeaders                          // IH
+	FlagDownstreamProtocolError                             // DPE
+	FlagUpstreamMaxStreamDuration                           // UMSDR
+	FlagResponseFromCacheFilter                             // RFCF
+	FlagNoFilterConfigFound                                 // NFCF
+	FlagDurationTimeout                                     // DT
+	FlagUpstreamProtocolError                               // UPE
+	FlagNoClusterFound                                      // NC
+	FlagOverloadManager                                     // OM
+	FlagDNSResolutionFailed                                 // DF
+	FlagDropOverload                                        // DO
+	FlagDownstreamRemoteReset                               // DR
+	FlagUnconditionalDropOverload                           // UDO
+
+	numFlags = iota
+)
+
+// Names returns the short names, comma separated, "-" when there is none. It
+// allocates only for more than one.
+func (f ResponseFlag) Names() string {
+	names := [numFlags]string{
+		"LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC",
+		"URX", "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
+	}
+	s := ""
+	for i, name := range names {
+		if f&(1<<i) == 0 {
+			continue
+		}
+		if s != "" {
+			s += ","
+		}
+		s += name
+	}
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// StreamInfo is what is known of one stream: filters read and write it, access
+// logs print it. It belongs to the stream and is reused with it; the strings in it
+// are valid until then.
+//
+// Times are nanoseconds on the loop's monotonic clock, 0 while it has not
+// happened. StartTime is the wall clock.
+type StreamInfo struct {
+	StartTime time.Time
+
+	Start              int64 // first byte of the request seen
+	RequestEnd         int64 // last byte of the request received
+	UpstreamRequest    int64 // first byte sent upstream
+	UpstreamRequestEnd int64 // last byte sent upstream
+	UpstreamResponse   int64 // first byte of the response received
+	UpstreamEnd        int64 // last byte of the response received
+	ResponseStart      int64 // first byte sent downstream
+	End                int64
+
+	Protocol     Protocol
+	ResponseCode int
+	Flags        ResponseFlag
+	// Details is Envoy's %RESPONSE_CODE_DETAILS%, TerminationDetails its
+	// %CONNECTION_TERMINATION_DETAILS%, FailureReason its
+	// %UPSTREAM_TRANSPORT_FAILURE_REASON%.
+	Details            string
+	TerminationDetails string
+	FailureReason      string
+
+	// Body bytes, as Envoy counts BYTES_RECEIVED and BYTES_SENT.
+	BytesReceived uint64
+	BytesSent     uint64
+
+	StreamID     uint64
+	ConnectionID uint64
+	// Attempts is the number of times that the request was sent upstream.
+	Attempts int
+
+	RouteName       string
+	VirtualHostName string
+	VirtualCluster  string
+	ClusterName     string // the cluster that was chosen
+	UpstreamHost    string // ip:port or path of the host that was chosen
+
+	// DownstreamRemote is the client as headers tell (XFF rules applied),
+	// DownstreamDirectRemote the peer of the connection. Path is set instead for Unix
+	// sockets.
+	DownstreamRemote       netip.AddrPort
+	DownstreamDirectRemote netip.AddrPort
+	DownstreamLocal        netip.AddrPort
+	DownstreamLocalPath    string
+	UpstreamLocal          netip.AddrPort
+	UpstreamConnectionID   uint64
+
+	HealthCheck bool
+
+	state map[string]any
+}
+
+// SetFilterState stores a value under a name for later filters and the log.
+func (i *StreamInfo) SetFilterState(name string, v any) {
+	if i.state == nil {
+		i.state = make(map[string]any)
+	}
+	i.state[name] = v
+}
+
+// FilterState returns what SetFilterState stored, nil when there is nothing.
+func (i *StreamInfo) FilterState(name string) any { return i.state[name] }
+
+// Reset makes i fit for another stream.
+func (i *StreamInfo) Reset() {
+	state := i.state
+	clear(state)
+	*i = StreamInfo{state: state}
+}
+
+// Error is a failure on the request path: whose it is, what Envoy calls it, and
+// whether the request may be sent again. Values are made once per kind of failure
+// and never changed.
+type Error struct {
+	Side    Side
+	Flag    ResponseFlag
+	Reset   ResetReason
+	Details string // for %RESPONSE_CODE_DETAILS%
+	// Unsent is true when no byte of the request can have been processed upstream.
+	Unsent bool
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Details }

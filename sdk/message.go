@@ -1,0 +1,62 @@
+package sdk
+
+// Protocol names how a message travelled, as Envoy's %PROTOCOL% prints it.
+type Protocol uint8
+
+// The protocols. RPC messages carry the name of their codec in Message.Codec.
+const (
+	ProtocolUnknown Protocol = iota
+	HTTP10
+	HTTP11
+	HTTP2
+	HTTP3
+	RPC
+)
+
+// String returns "HTTP/1.1" and the like, "" for an unknown one.
+func (p Protocol) String() string {
+	return [...]string{"", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3", "RPC"}[p]
+}
+
+// Message is the head of a request or response (or its trailers): the view that
+// everybody reads, and what its own codec needs to send it on as it came.
+//
+// A Message is filled by a codec and owned by a stream. Bodies are never part of
+// it.
+type Message struct {
+	Headers
+
+	Protocol Protocol
+	// Codec is the codec that filled the message, nil for one that we made. The
+	// codec that sends a message uses Frame only when it is that same one.
+	Codec *Codec
+	// Frame holds the head as it came, when the codec forwards original bytes. It
+	// is the message's own copy, valid until Reset.
+	Frame []byte
+	// Close says that the connection ends after this exchange.
+	Close bool
+	// Upgrade says that the message asks for, or grants, a switch to opaque bytes
+	// in both directions (HTTP Upgrade, CONNECT).
+	Upgrade bool
+	// OneWay marks a request that gets no response.
+	OneWay bool
+}
+
+// Reset empties the message and keeps its storage.
+func (m *Message) Reset() {
+	m.Headers.Reset()
+	m.Protocol, m.Codec = ProtocolUnknown, nil
+	m.Frame = m.Frame[:0]
+	m.Close, m.Upgrade, m.OneWay = false, false, false
+}
+
+// CopyFrom makes m a copy of src.
+func (m *Message) CopyFrom(src *Message) {
+	m.Headers.CopyFrom(&src.Headers)
+	m.Protocol, m.Codec = src.Protocol, src.Codec
+	m.Frame = append(m.Frame[:0], src.Frame...)
+	m.Close, m.Upgrade, m.OneWay = src.Close, src.Upgrade, src.OneWay
+}
+
+// Swap exchanges two messages, storage included.
+func (m *Message) Swap(o *Message) { *m, *o = *o, *m }
