@@ -15,7 +15,7 @@ import (
 )
 
 // parallel bounds the cases that run at the same time; they mostly wait.
-const parallel = 24
+const parallel = 64
 
 // run sends all cases through one process of a proxy and returns the result of each. The quiet time is how long nothing must happen before a
 // case counts as over.
@@ -76,6 +76,7 @@ func (b *bench) run(quiet time.Duration) string {
 		c.AwaitAll()
 	}
 	b.act.Settle(quiet)
+	c.AwaitClose()
 	var out strings.Builder
 	out.WriteString(c.Report())
 	for _, be := range b.backends {
