@@ -63,6 +63,14 @@ func TestLayout(t *testing.T) {
 	report(t, found)
 }
 
+func TestMap(t *testing.T) {
+	found, err := CheckMap(repositoryRoot(), "ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, found)
+}
+
 func TestGoMod(t *testing.T) {
 	for _, file := range []string{"go.mod", "tools/go.mod"} {
 		found, err := CheckGoMod(filepath.Join(repositoryRoot(), file))

@@ -48,6 +48,27 @@ func CheckLayout(root string) ([]Finding, error) {
 	return found, nil
 }
 
+// CheckMap demands that the document names each folder that stands at the top
+// or directly below mosn and test.
+func CheckMap(root, document string) ([]Finding, error) {
+	text, err := os.ReadFile(filepath.Join(root, document))
+	if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	for _, parent := range []string{".", "mosn", "test"} {
+		for _, name := range folders()[parent] {
+			folder := filepath.Join(parent, name)
+			info, err := os.Stat(filepath.Join(root, folder))
+			named := strings.Contains(string(text), "`"+filepath.ToSlash(folder)+"/") || strings.Contains(string(text), "`"+name+"/`")
+			if err == nil && info.IsDir() && !named && name != "bin" && name != "out" {
+				found = append(found, Finding{filepath.ToSlash(folder), "is not in " + document, whyLayout})
+			}
+		}
+	}
+	return found, nil
+}
+
 // CheckGoMod refuses what makes a build differ from what go.mod seems to say:
 // replace and exclude lines, and direct requirements of untagged commits.
 func CheckGoMod(file string) ([]Finding, error) {

@@ -277,6 +277,24 @@ func TestLayoutBad(t *testing.T) {
 	expect(t, found, "cmd/tool: unknown folder", "helpers: unknown folder", "mosn/utils: unknown folder")
 }
 
+func TestMapBad(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"sdk", "cmd", "mosn/stream", "mosn/cluster", "mosn/route", "bin"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := "`sdk/` and `cmd/x`, `mosn/stream/`, `route/`; cluster/ is in plain text only\n"
+	if err := os.WriteFile(filepath.Join(root, "MAP.md"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	found, err := CheckMap(root, "MAP.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, found, "mosn/cluster: is not in MAP.md")
+}
+
 func TestGoModBad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "go.mod")
 	mod := `module m
