@@ -29,7 +29,7 @@ step() {
 }
 
 # gotest arguments...: go test, with skips checked and counts added up.
-gotest() { out/skipcheck -tally "$tally" "$@"; }
+gotest() { out/skipcheck -tally "$tally" -- "$@"; }
 
 # packages pattern...: those of the patterns that exist.
 packages() { go list -e -find "$@" 2>/dev/null | grep -v '^command-line-arguments$' || true; }

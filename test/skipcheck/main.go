@@ -1,6 +1,6 @@
 // Skipcheck runs "go test" so that nothing is skipped in silence.
 //
-//	go run ./test/skipcheck [-skips test/skips.txt] [-tally file] [go test's arguments]
+//	go run ./test/skipcheck [-skips test/skips.txt] [-tally file] -- [go test's arguments]
 //
 // It prints what go test prints without -v: the output of tests that fail and
 // one closing line a package ("ok", "FAIL", "no test files"), then the skipped

@@ -76,7 +76,7 @@ func TestRun(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			module(t, c.files)
 			var out strings.Builder
-			if code := run([]string{"-skips", "skips", "./..."}, &out, &out, c.ci); code != c.code {
+			if code := run([]string{"-skips", "skips", "--", "-count=1", "./..."}, &out, &out, c.ci); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
 			for _, want := range c.want {
