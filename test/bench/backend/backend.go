@@ -152,10 +152,14 @@ func (s *Server) route(head []byte) []byte {
 	return s.missing
 }
 
-// write sends res after what still waits; true when all of it is out. A dead socket counts as not out and leaves nothing waiting.
+// write sends res, or what still waits when res is nil; true when nothing waits any more. A dead socket leaves nothing waiting, yet
+// gives false. While something waits, res joins it: the socket is full until epoll says otherwise.
 func (c *conn) write(res []byte) bool {
-	if len(c.out) > 0 {
+	if len(c.out) > 0 && res != nil {
 		c.out = append(c.out, res...)
+		return false
+	}
+	if res == nil {
 		res = c.out
 	}
 	n, errno := rawsock.Send(c.fd, res)
