@@ -1,0 +1,271 @@
+package eventloop
+
+import "syscall"
+
+// connEvent is told what the kernel reports about c.
+func (l *Loop) connEvent(c *Conn, flags EventFlags) {
+	defer l.recovered(c)
+	if c.has(fConnecting) && !c.connected(flags) {
+		return
+	}
+	if flags&EventWritable != 0 && !c.has(fWritable) {
+		c.set(fWritable)
+		if !c.out.Empty() || c.has(fShutWrite|fEnding) {
+			c.touch()
+		}
+	}
+	if flags&^EventWritable == 0 {
+		return
+	}
+	c.set(fReadable)
+	if flags&(EventReadHangUp|EventHangUp|EventError) != 0 {
+		c.set(fPeerHalf)
+	}
+	if flags&(EventHangUp|EventError) != 0 {
+		c.set(fPeerGone)
+	}
+	c.read()
+	c.checkGone()
+}
+
+// connected takes the outcome of connecting and reports whether c is
+// established.
+func (c *Conn) connected(flags EventFlags) bool {
+	if errno := c.loop.kernel.SocketError(int(c.fd)); errno != 0 {
+		c.finish(sysError("connect", errno), false)
+		return false
+	}
+	if flags&EventWritable == 0 {
+		return false
+	}
+	c.clear(fConnecting)
+	if c.has(fEnding) { // CloseFlush before the connection stood
+		c.set(fWritable)
+		c.touch()
+		return true
+	}
+	c.timer.Stop()
+	c.set(fWritable)
+	c.touch()
+	c.handler.OnConnect(c)
+	return !c.has(fClosed)
+}
+
+// reading reports whether the owner wants to be presented data.
+func (c *Conn) reading() bool {
+	return c.readDisabled == 0 && !c.has(fConnecting|fEnding|fClosed|fStalled)
+}
+
+// read reads and presents until the kernel has no more, the owner has enough or
+// the budget of the turn is used up.
+func (c *Conn) read() {
+	if c.has(fDiscard) {
+		c.discard()
+		return
+	}
+	if c.has(fPresent) && c.reading() && c.in.len() > 0 {
+		c.present(c.in.bytes())
+	}
+	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF); {
+		if budget <= 0 {
+			c.queueRead()
+			return
+		}
+		n := c.readOnce()
+		if n == 0 {
+			break
+		}
+		budget -= n
+	}
+	if c.has(fPresent) && c.in.len() > 0 {
+		c.queueRead() // Resume was called from OnData
+	}
+}
+
+// readOnce makes one read and presents what it brought. It returns 0 when there
+// is nothing more to read for now.
+func (c *Conn) readOnce() int {
+	l := c.loop
+	space := l.scratch
+	kept := c.in.len()
+	if kept > 0 {
+		space = c.in.space(&l.reads, max(int(c.readLimit), kept+1))
+	}
+	n, errno := l.kernel.Read(int(c.fd), space)
+	if n > 0 {
+		if n < len(space) && !c.has(fPeerHalf) {
+			c.clear(fReadable) // drained: a stream's short read says so
+		}
+		c.bytesIn += uint64(n)
+		if kept > 0 {
+			c.in.end += int32(n)
+			c.present(c.in.bytes())
+		} else {
+			c.present(space[:n])
+		}
+		return n
+	}
+	switch errno {
+	case 0:
+		c.endOfStream()
+	case syscall.EAGAIN:
+		c.clear(fReadable)
+	case syscall.EINTR:
+		return 1
+	default:
+		c.finish(sysError("read", errno), false)
+	}
+	return 0
+}
+
+// present calls OnData and keeps what it leaves.
+func (c *Conn) present(in []byte) {
+	rest := in
+	c.clear(fPresent)
+	for {
+		c.clear(fSwapped)
+		n := c.handler.OnData(c, rest)
+		if n < 0 || n > len(rest) {
+			panic("eventloop: OnData consumed more than there is")
+		}
+		rest = rest[n:]
+		if !c.has(fSwapped) || len(rest) == 0 || c.has(fEnding|fClosed) || c.readDisabled > 0 {
+			break
+		}
+	}
+	if c.has(fEnding | fClosed) {
+		return // ended releases what was kept
+	}
+	if len(rest) == len(in) && len(rest) >= int(c.readLimit) && !c.has(fPresent) {
+		c.set(fStalled)
+	}
+	c.in.keep(&c.loop.reads, rest)
+}
+
+func (c *Conn) endOfStream() {
+	c.clear(fReadable)
+	c.set(fEOF)
+	if c.has(fWriteDead) {
+		c.finish(&Error{Op: "write", Kind: KindReset}, false)
+		return
+	}
+	c.handler.OnEOF(c)
+}
+
+// checkGone notices a peer that vanished while nothing is read from it.
+func (c *Conn) checkGone() {
+	if c.has(fClosed|fEnding|fConnecting) || c.reading() || !c.has(fPeerHalf) {
+		return
+	}
+	switch {
+	case c.has(fPeerGone):
+		// Both directions are shut: an error, or an orderly end of both.
+		if errno := c.loop.kernel.SocketError(int(c.fd)); errno != 0 {
+			c.finish(sysError("read", errno), false)
+			return
+		}
+		if !c.has(fEarlyClose) {
+			return
+		}
+		fallthrough
+	case c.has(fEarlyClose) && c.readDisabled > 0:
+		c.finish(&Error{Op: "read", Kind: KindPeerClosed}, false)
+	}
+}
+
+// flush writes out the queue as far as the socket takes it.
+func (c *Conn) flush() {
+	c.clear(fDirty)
+	if c.has(fClosed | fWriteDead) {
+		c.out.Release()
+		return
+	}
+	if c.AboveHigh() {
+		c.set(fWasHigh)
+	}
+	if c.has(fConnecting) {
+		return
+	}
+	if c.has(fShutDone) {
+		c.out.Release()
+	}
+	for c.has(fWritable) && !c.out.Empty() {
+		if !c.writeOnce() {
+			return
+		}
+	}
+	c.flushed()
+}
+
+// writeOnce makes one write and reports whether the connection is still good.
+func (c *Conn) writeOnce() bool {
+	l := c.loop
+	var n, want int
+	var errno syscall.Errno
+	if c.out.Single() {
+		p := c.out.First()
+		want = len(p)
+		n, errno = l.kernel.Write(int(c.fd), p)
+	} else {
+		vec := c.out.Slices(l.vec[:0])
+		for _, p := range vec {
+			want += len(p)
+		}
+		n, errno = l.kernel.Writev(int(c.fd), vec)
+		clear(vec)
+	}
+	switch errno {
+	case 0:
+		c.bytesOut += uint64(n)
+		c.out.Drain(n)
+		if n < want {
+			c.clear(fWritable)
+		}
+	case syscall.EAGAIN:
+		c.clear(fWritable)
+	case syscall.EINTR:
+	default:
+		c.writeFailed(errno)
+		return false
+	}
+	return true
+}
+
+// writeFailed ends the connection, unless there may be unread bytes that the
+// peer sent before it closed: an early answer must not be lost to the request's
+// remainder. Then reading goes on to its end first.
+func (c *Conn) writeFailed(errno syscall.Errno) {
+	c.out.Release()
+	if c.has(fEnding|fEOF) || c.readDisabled > 0 || c.has(fStalled) {
+		c.finish(sysError("write", errno), false)
+		return
+	}
+	c.set(fWriteDead | fReadable | fPeerHalf)
+	c.queueRead()
+}
+
+// flushed is called when the queue may have become shorter.
+func (c *Conn) flushed() {
+	empty := c.out.Empty()
+	if empty && c.has(fShutWrite) && !c.has(fShutDone) {
+		c.set(fShutDone)
+		_ = c.loop.kernel.Shutdown(int(c.fd)) // fails when the peer is gone, which reading tells
+	}
+	if c.has(fEnding) {
+		if empty && (!c.has(fDiscard) || c.has(fEOF)) {
+			c.finish(nil, false)
+		}
+		return
+	}
+	drained := c.has(fWasHigh) && c.out.Len() <= int(c.low)
+	if drained {
+		c.clear(fWasHigh)
+	}
+	if empty && c.has(fNotify) {
+		c.clear(fNotify)
+		drained = true
+	}
+	if drained {
+		c.handler.OnDrained(c)
+	}
+}
