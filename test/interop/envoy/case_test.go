@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +22,8 @@ type testCase struct {
 	Config   string // YAML fragment, see config_test.go
 	Client   []peers.Op
 	Backends map[string][]peers.Script
-	Hostile  bool // raw bytes without an expectation of an answer
+	Mask     *regexp.Regexp // what chance decides in this case
+	Hostile  bool           // raw bytes without an expectation of an answer
 }
 
 // loadCases reads all case files of testdata.
@@ -84,7 +86,7 @@ func parseFile(topic string, b []byte) ([]*testCase, error) {
 	return cases, nil
 }
 
-// parseCase reads the blocks of a case: `covers: text`, `config: name`, `client:`, `backend [name] [on head|on connect]:`.
+// parseCase reads the blocks of a case: `covers: text`, `config: name`, `mask: regexp`, `client:`, `backend [name] [on head|on connect]:`.
 func parseCase(id, body string, configs map[string]string) (*testCase, error) {
 	c := &testCase{ID: id, Backends: map[string][]peers.Script{}}
 	c.Config = configs[""]
@@ -100,7 +102,7 @@ func parseCase(id, body string, configs map[string]string) (*testCase, error) {
 		line = strings.TrimRight(line, "\n")
 		key, value, isKey := strings.Cut(line, ":")
 		switch word, _, _ := strings.Cut(key, " "); {
-		case !isKey || !slices.Contains([]string{"covers", "config", "client", "backend"}, word):
+		case !isKey || !slices.Contains([]string{"covers", "config", "mask", "client", "backend"}, word):
 			block = append(block, line)
 		case word == "covers":
 			c.Covers = strings.TrimSpace(value)
@@ -108,6 +110,11 @@ func parseCase(id, body string, configs map[string]string) (*testCase, error) {
 			var known bool
 			if c.Config, known = configs[strings.TrimSpace(value)]; !known {
 				return nil, fmt.Errorf("no config %q", value)
+			}
+		case word == "mask":
+			var err error
+			if c.Mask, err = regexp.Compile("(?m)" + strings.TrimSpace(value)); err != nil {
+				return nil, err
 			}
 		case word == "client":
 			if err := flush(); err != nil {

@@ -1,11 +1,15 @@
 package envoy
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -69,7 +73,7 @@ func run(t *testing.T, binary string, cases []*testCase, quiet time.Duration, de
 func (b *bench) run(quiet time.Duration) string {
 	c := peers.NewClient(fmt.Sprintf("127.0.0.1:%d", b.port), b.backends, b.act)
 	defer c.Close()
-	if err := c.Run(b.c.Client); err != nil {
+	if err := c.Run(b.withPort(b.c.Client)); err != nil {
 		return err.Error() + "\n"
 	}
 	if !b.c.Hostile {
@@ -83,6 +87,15 @@ func (b *bench) run(quiet time.Duration) string {
 		out.WriteString(be.Report())
 	}
 	return b.normalise(out.String())
+}
+
+// withPort replaces $PORT in what the client sends by the listener's port.
+func (b *bench) withPort(ops []peers.Op) []peers.Op {
+	ops = slices.Clone(ops)
+	for i := range ops {
+		ops[i].Data = bytes.ReplaceAll(ops[i].Data, []byte("$PORT"), strconv.AppendInt(nil, int64(b.port), 10))
+	}
+	return ops
 }
 
 // logLines renders the access log of the case.
@@ -105,20 +118,41 @@ func (b *bench) logLines() string {
 }
 
 var (
-	dateHeader  = regexp.MustCompile(`(?m)^(\s*date:) [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$`)
-	serviceTime = regexp.MustCompile(`(?m)^(\s*x-envoy-upstream-service-time:) \d+$`)
+	dateHeader  = regexp.MustCompile(`(?mi)^(\s*date:) [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$`)
+	serviceTime = regexp.MustCompile(`(?mi)^(\s*x-envoy-upstream-service-time:) \d+$`)
+	budget      = regexp.MustCompile(`(?mi)^(\s*x-envoy-expected-rq-timeout-ms:) (14|4)\d{3}$`)
 	uuid        = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 	address     = regexp.MustCompile(`(127\.0\.0\.1|localhost):\d+`)
 	detailsLine = regexp.MustCompile(`(?m)^details .*\n`)
 	logLine     = regexp.MustCompile(`^\[[^\]]*\] (".*" \d+ \S+ \d+ \d+) (\d+|-) (\d+|-) (".*)\n$`)
 )
 
-// normalise replaces what is truly variable: dates, times, generated ids, ports.
+// hostAddress is the machine's first IPv4 address that is not loopback: what x-forwarded-for tells instead of a loopback peer.
+func hostAddress() string {
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLoopback() && ip.IP.To4() != nil {
+			return ip.IP.String()
+		}
+	}
+	return ""
+}
+
+// normalise replaces what is truly variable: dates, times, generated ids, ports, the machine's address.
 func (b *bench) normalise(s string) string {
+	if host := hostAddress(); host != "" {
+		s = strings.ReplaceAll(s, host, "HOSTADDRESS")
+	}
 	s = dateHeader.ReplaceAllString(s, "$1 DATE")
 	s = serviceTime.ReplaceAllString(s, "$1 MS")
+	s = budget.ReplaceAllString(s, "$1 less than before")
 	s = uuid.ReplaceAllString(s, "UUID")
-	return address.ReplaceAllStringFunc(s, func(a string) string { return cmp.Or(b.ports[a], a) })
+	s = address.ReplaceAllStringFunc(s, func(a string) string { return cmp.Or(b.ports[a], a) })
+	s = strings.ReplaceAll(s, fmt.Sprintf(":%d", b.port), ":PORT")
+	if b.c.Mask != nil {
+		s = b.c.Mask.ReplaceAllString(s, "MASKED")
+	}
+	return s
 }
 
 // withoutDetails drops what the details log told.

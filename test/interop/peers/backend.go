@@ -232,20 +232,18 @@ func firstLine(p []byte) string {
 	return string(line)
 }
 
-// tunnel drops the head, runs the script and collects all further bytes as the body.
+// tunnel drops the head and runs the script; all further bytes stay in the stream's buffer, for the report.
 func (c *backendConn) tunnel(r *record, s *Script) {
 	c.mu.Lock()
 	_, n, _ := ParseHead(c.buf)
 	c.drop(n)
 	c.mu.Unlock()
-	ran := s.On == OnHead || c.run(s.Ops)
-	if ran {
+	c.b.mu.Lock()
+	r.msg.Tunnel = true
+	c.b.mu.Unlock()
+	if s.On == OnHead || c.run(s.Ops) {
 		c.finish()
 	}
-	got, _ := c.state()
-	c.b.mu.Lock()
-	r.msg.Tunnel, r.msg.Body = true, got
-	c.b.mu.Unlock()
 }
 
 // run does the steps; false when the connection is of no more use.
