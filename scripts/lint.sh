@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-badly=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
+badly=$(gofmt -l .)
 if [ -n "$badly" ]; then
 	printf 'not gofmt-ed (gofmt -w repairs):\n%s\n' "$badly" >&2
 	exit 1

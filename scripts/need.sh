@@ -18,3 +18,6 @@ sudo=()
 echo "installing ${missing[*]}"
 "${sudo[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+for want in "$@"; do
+	command -v "${want%%:*}" >/dev/null || { echo "still missing after the installation: ${want%%:*}" >&2; exit 1; }
+done
