@@ -22,7 +22,7 @@ type testCase struct {
 	Config   string // YAML fragment, see config_test.go
 	Client   []peers.Op
 	Backends map[string][]peers.Script
-	Mask     *regexp.Regexp // what chance decides in this case
+	Mask     *regexp.Regexp // taken out of the result: what chance decides in this case
 	Hostile  bool           // raw bytes without an expectation of an answer
 }
 
