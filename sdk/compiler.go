@@ -44,14 +44,38 @@ type Compiler interface {
 	HTTPFilter(name string, typ string) (*HTTPFilter, error)
 	Codec(name string) (*Codec, error)
 	AccessLog(name string, a *anypb.Any) (AccessLogger, error)
+	// LogOutput opens the file that access loggers write their lines to; all loggers
+	// of one path share it. "/dev/stdout" and "/dev/stderr" are the process's own
+	// streams.
+	LogOutput(path string) (LogOutput, error)
 	// Cluster checks that a cluster is known and records the edge; ok is false when
 	// it is not, which is an error only where Envoy validates clusters.
 	Cluster(name string) (ok bool)
 }
 
+// AccessLog is an access logger as an extension, exported by its package as a
+// value and listed in builtin.
+type AccessLog struct {
+	Name    string        // Envoy's name: "envoy.access_loggers.file"
+	Config  proto.Message // the type of typed_config, as an empty message
+	Fields  FieldStatus
+	Compile func(Compiler, proto.Message) (AccessLogger, error)
+}
+
 // AccessLogger writes a line or record when a stream has ended. Log is called on
-// the loop and must not block; what it keeps it copies. Headers may be empty, never
-// nil.
+// the loop with that index and must not block; what it keeps it copies. Headers may
+// be empty, never nil.
 type AccessLogger interface {
-	Log(info *StreamInfo, request, response, trailers *Headers)
+	Log(loop int, info *StreamInfo, request, response, trailers *Headers)
+}
+
+// LogOutput takes whole lines and writes them to a file soon, from a goroutine of
+// its own. It is bounded: what does not fit is dropped and counted. Both methods
+// are called on the loop with that index and neither blocks nor allocates once the
+// scratch has grown to the size of a line.
+type LogOutput interface {
+	// Scratch returns the loop's empty buffer to format into.
+	Scratch(loop int) []byte
+	// Write copies line and keeps it as the next scratch.
+	Write(loop int, line []byte)
 }

@@ -30,6 +30,7 @@ type shared struct {
 	loggers  map[string]sdk.AccessLogger
 	clusters map[string]bool
 	asked    map[string]bool
+	outputs  map[string]*Output
 	warnings []string
 }
 
@@ -47,6 +48,7 @@ func NewCompiler(tb testing.TB) *Compiler {
 		loggers:  map[string]sdk.AccessLogger{},
 		clusters: map[string]bool{},
 		asked:    map[string]bool{},
+		outputs:  map[string]*Output{},
 	}}
 }
 
@@ -156,6 +158,29 @@ func (c *Compiler) AccessLog(name string, _ *anypb.Any) (sdk.AccessLogger, error
 	}
 	return nil, c.Errorf("no access logger %q", name)
 }
+
+// Output returns what LogOutput gives for a path.
+func (c *Compiler) Output(path string) *Output {
+	if c.outputs[path] == nil {
+		c.outputs[path] = &Output{}
+	}
+	return c.outputs[path]
+}
+
+// LogOutput implements sdk.Compiler.
+func (c *Compiler) LogOutput(path string) (sdk.LogOutput, error) { return c.Output(path), nil }
+
+// Output is an sdk.LogOutput that keeps what is written. It serves one goroutine.
+type Output struct {
+	Text    []byte
+	scratch []byte
+}
+
+// Scratch implements sdk.LogOutput.
+func (o *Output) Scratch(int) []byte { return o.scratch[:0] }
+
+// Write implements sdk.LogOutput.
+func (o *Output) Write(_ int, line []byte) { o.Text, o.scratch = append(o.Text, line...), line }
 
 // Cluster implements sdk.Compiler.
 func (c *Compiler) Cluster(name string) bool {
