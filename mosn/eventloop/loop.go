@@ -199,6 +199,7 @@ func (l *Loop) runTask(t Task) {
 
 func fireTimer(l *Loop, t *Timer) {
 	defer l.recovered(nil)
+	l.stats.work++
 	t.handler.OnTimer(t)
 }
 

@@ -22,6 +22,15 @@ func (l *Loop) RunTurn() bool {
 	return l.stats.work != before || l.pending()
 }
 
+// NextTimer returns the time, on the scale of Now, at which timers have to be
+// looked at, or a value below 0 when none is armed. It is for looptest.
+func (l *Loop) NextTimer() time.Duration {
+	if next := l.wheel.next(); next >= 0 {
+		return time.Duration(next) * tick
+	}
+	return -1
+}
+
 // poll takes events: first without waiting; when there are none and nothing
 // else is to be done, it announces sleep, looks at the mailbox once more and
 // waits until the next timer (rules R2 and R5).
