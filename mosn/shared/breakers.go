@@ -2,15 +2,22 @@ package shared
 
 // Breakers are the circuit breakers of one cluster for one routing priority
 // (envoy.config.cluster.v3.CircuitBreakers.Thresholds).
+//
+// Requests changes with every request and has a cache line to itself; the others
+// change now and then. A process may have 10k clusters, so the padding is no more
+// than that.
 type Breakers struct {
 	Connections Resource
 	Pending     Resource
-	Requests    Resource
 	Retries     Resource
 
 	budget         bool
 	budgetFraction float64
 	budgetMin      int64
+
+	_        [line]byte
+	Requests Resource
+	_        [line - 16]byte
 }
 
 // SetBudget makes the limit of retries a share of what is active instead of a
@@ -33,19 +40,12 @@ func (b *Breakers) MaxRetries() int64 {
 // back.
 func (b *Breakers) TryRetry() bool { return b.Retries.TryAcquireBelow(b.MaxRetries()) }
 
-// Host are the numbers of one upstream host. The first ones are changed for every
-// request and read by load balancers, so each has a cache line; the rest is
-// changed together.
+// Host are the numbers of one upstream host, named in the admin's /clusters as the
+// comments say. ActiveRequests is read by load balancers on all loops, so what else
+// changes stays off its cache line.
 type Host struct {
-	ActiveRequests    Count
-	ActiveConnections Count
-	HostTotals
-	_ [line]byte
-}
-
-// HostTotals are what a host has had since it became known (Envoy's per-host
-// counters in the admin's /clusters). They only grow, but for Pending.
-type HostTotals struct {
+	ActiveRequests     Count // rq_active
+	ActiveConnections  Total // cx_active
 	Connections        Total // cx_total
 	ConnectionFailures Total // cx_connect_fail
 	Requests           Total // rq_total

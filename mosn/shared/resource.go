@@ -5,11 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// line is the size of a cache line; some processors fetch two at a time.
-const line = 128
+// line is the size of a cache line.
+const line = 64
 
-// Count is a padded number.
+// Count is a number with a cache line to itself.
 type Count struct {
+	_ [line - 8]byte
 	atomic.Int64
 	_ [line - 8]byte
 }
@@ -21,7 +22,7 @@ const Unlimited = math.MaxInt64
 // Resource counts what is in use and refuses more than a limit, exactly: the sum
 // over all loops never exceeds it, but for Force.
 type Resource struct {
-	used Count
+	used atomic.Int64
 	max  int64 // set before use, then constant
 }
 

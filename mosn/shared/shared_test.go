@@ -133,10 +133,14 @@ func TestPadding(t *testing.T) {
 			t.Errorf("%s are %d bytes apart", name, d)
 		}
 	}
-	apart("connections and pending", unsafe.Pointer(&b.Connections.used), unsafe.Pointer(&b.Pending.used))
-	apart("pending and requests", unsafe.Pointer(&b.Pending.used), unsafe.Pointer(&b.Requests.used))
-	apart("active requests and connections", unsafe.Pointer(&h.ActiveRequests), unsafe.Pointer(&h.ActiveConnections))
-	apart("active connections and totals", unsafe.Pointer(&h.ActiveConnections), unsafe.Pointer(&h.HostTotals))
+	apart("retries and requests", unsafe.Pointer(&b.Retries.used), unsafe.Pointer(&b.Requests.used))
+	apart("active requests and connections", unsafe.Pointer(&h.ActiveRequests.Int64), unsafe.Pointer(&h.ActiveConnections))
+	if at := unsafe.Offsetof(h.ActiveRequests) + unsafe.Offsetof(h.ActiveRequests.Int64); at < line-8 {
+		t.Errorf("active requests stand %d bytes behind what is in front of the host", at)
+	}
+	if size := unsafe.Sizeof(b); size > 256 {
+		t.Errorf("Breakers take %d bytes, two for each of 10k clusters", size)
+	}
 }
 
 func TestNoAllocation(t *testing.T) {
