@@ -101,11 +101,11 @@ func (p *Process) WaitListen(addr string, patience time.Duration) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("ended before it listened on %s: %s", addr, tail(p.Output(), 2000))
+			return fmt.Errorf("ended before it listened on %s: %s", addr, tail(p.Output(), 600))
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("does not listen on %s after %v: %s", addr, patience, tail(p.Output(), 2000))
+			return fmt.Errorf("does not listen on %s after %v: %s", addr, patience, tail(p.Output(), 600))
 		}
 	}
 }
