@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,24 @@ var (
 	details = flag.Bool("details", false, "also compare the response code details")
 	alone   = flag.Bool("envoy-only", false, "do not run mosn: check Envoy against the golden files")
 )
+
+// mosnBinary builds mosn at the first call of a run.
+var mosnBinary = sync.OnceValues(func() (string, error) { return peers.MosnBinary(buildDir) })
+
+var buildDir string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "interop")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	buildDir = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
 
 const differencesDoc = "../../../docs/differences.md"
 
@@ -51,7 +70,7 @@ func testMosn(t *testing.T, cases []*testCase, want map[string]string) {
 	if *alone {
 		t.Skip("-envoy-only was given: mosn was not compared")
 	}
-	mosn, err := peers.MosnBinary(t.TempDir())
+	mosn, err := mosnBinary()
 	if err != nil {
 		t.Skipf("no mosn to compare: %v", err)
 	}

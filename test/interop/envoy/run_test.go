@@ -31,7 +31,7 @@ func run(t *testing.T, binary string, cases []*testCase, quiet time.Duration, de
 		benches = append(benches, newBench(t, c, filepath.Join(dir, fmt.Sprintf("%d.log", i)), details))
 	}
 	admin := peers.FreePort(t)
-	p, err := peers.StartProxy(t, binary, dir, "bootstrap", bootstrap(t, benches, admin), fmt.Sprintf("127.0.0.1:%d", admin))
+	p, err := peers.StartProxy(t, binary, dir, "bootstrap", bootstrap(t, benches, admin), fmt.Sprintf("127.0.0.1:%d", admin), 1)
 	if err != nil {
 		return nil, err
 	}

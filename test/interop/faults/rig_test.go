@@ -41,7 +41,13 @@ func TestMain(m *testing.M) {
 
 // each runs a test against every proxy that is there.
 func each(t *testing.T, f func(t *testing.T, b program)) {
-	for _, b := range proxies {
+	t.Helper()
+	eachOf(t, proxies, f)
+}
+
+func eachOf(t *testing.T, programs []program, f func(t *testing.T, b program)) {
+	t.Helper()
+	for _, b := range programs {
 		t.Run(b.name, func(t *testing.T) {
 			if b.err != nil {
 				t.Skipf("%s is not there: %v", b.name, b.err)
@@ -89,14 +95,22 @@ static_resources:
   - name: b
     type: STATIC
     connect_timeout: 0.3s
-    circuit_breakers: {thresholds: [{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000, max_retries: 1000}]}
+    circuit_breakers: {thresholds: [%[6]s]}
     load_assignment:
       cluster_name: b
       endpoints: [{lb_endpoints: [%[5]s]}]
 `
 
-// newRig starts a proxy whose cluster has the ports as its hosts.
+// newRig starts a proxy of two workers whose cluster has the ports as its hosts.
 func newRig(t *testing.T, b program, route string, ports ...int) *rig {
+	t.Helper()
+	return newRigWith(t, b, route, roomy, 2, ports...)
+}
+
+// roomy are circuit breakers that no test meets by accident.
+const roomy = `{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000, max_retries: 1000}`
+
+func newRigWith(t *testing.T, b program, route, thresholds string, concurrency int, ports ...int) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	admin, port := peers.FreePort(t), peers.HoldPort(t)
@@ -109,8 +123,8 @@ func newRig(t *testing.T, b program, route string, ports ...int) *rig {
 	for _, p := range ports {
 		hosts = append(hosts, fmt.Sprintf("{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}", p))
 	}
-	text := fmt.Sprintf(bootstrapText, admin, port, r.log, route, strings.Join(hosts, ", "))
-	p, err := peers.StartProxy(t, b.path, dir, "bootstrap", []byte(text), r.admin)
+	text := fmt.Sprintf(bootstrapText, admin, port, r.log, route, strings.Join(hosts, ", "), thresholds)
+	p, err := peers.StartProxy(t, b.path, dir, "bootstrap", []byte(text), r.admin, concurrency)
 	if err != nil {
 		t.Fatal(err)
 	}

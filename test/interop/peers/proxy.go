@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,24 +48,43 @@ func MosnBinary(dir string) (string, error) {
 	path := filepath.Join(dir, "mosn")
 	build := exec.Command("go", "build", "-o", path, "./cmd/mosn")
 	build.Dir = strings.TrimSpace(string(root))
+	if err := statSources(build.Dir); err != nil {
+		return "", err
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/mosn: %w\n%s", err, out)
 	}
 	return path, nil
 }
 
+// statSources looks at each source file of mosn, because go test reuses a result when the files that the test itself looked at are unchanged:
+// without this it would not notice a new mosn.
+func statSources(root string) error {
+	for _, dir := range []string{"cmd", "mosn", "sdk"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			_, err = os.Stat(path)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("sources of mosn: %w", err)
+		}
+	}
+	return nil
+}
+
 // StartProxy runs Envoy or mosn (both take the same flags) with a bootstrap, writes that into the directory as <name>.yaml, and waits until
 // the address (a listener or admin) accepts. The log level is warning; access logs reach their files within 50 ms.
-func StartProxy(t testing.TB, binary, dir, name string, bootstrap []byte, addr string, extra ...string) (*Process, error) {
+func StartProxy(t testing.TB, binary, dir, name string, bootstrap []byte, addr string, concurrency int) (*Process, error) {
 	t.Helper()
 	file := filepath.Join(dir, name+".yaml")
 	if err := os.WriteFile(file, bootstrap, 0o600); err != nil {
 		return nil, err
 	}
-	args := append([]string{
-		"-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "warning", "--file-flush-interval-msec", "50",
-	}, extra...)
-	p := Start(t, binary, args...)
+	p := Start(t, binary, "-c", file, "--concurrency", strconv.Itoa(concurrency), "--disable-hot-restart",
+		"-l", "warning", "--file-flush-interval-msec", "50")
 	if err := p.WaitListen(addr, 20*time.Second); err != nil {
 		p.Kill()
 		return nil, err
