@@ -1,0 +1,193 @@
+package stats
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Collector sums the numbers of all loops and of Shared. Its methods may be called
+// from any goroutine that is not a loop; they wait for each other.
+type Collector struct {
+	store  *Store
+	locals []*Local
+	call   func(loop int, fn func()) error
+
+	mu       sync.Mutex
+	copies   []*Local                // one a loop, and Shared's
+	flushed  map[uint32]Distribution // histograms at the last flush
+	interval map[uint32]Distribution // what the last interval recorded
+}
+
+// NewCollector makes a collector over the loops' locals. call must run fn on the
+// goroutine that owns locals[loop] and return when fn has ended, or an error when it
+// will not run.
+func NewCollector(s *Store, locals []*Local, call func(loop int, fn func()) error) *Collector {
+	c := &Collector{store: s, locals: locals, call: call, flushed: map[uint32]Distribution{}, interval: map[uint32]Distribution{}}
+	for range len(locals) + 1 {
+		c.copies = append(c.copies, NewLocal())
+	}
+	return c
+}
+
+// forEach runs fn for each set of numbers, on the goroutine that may write it. mu
+// is held.
+func (c *Collector) forEach(fn func(l, dup *Local)) error {
+	for i, l := range c.locals {
+		if err := c.call(i, func() { fn(l, c.copies[i]) }); err != nil {
+			return fmt.Errorf("stats of loop %d: %w", i, err)
+		}
+	}
+	c.store.shared.with(func(l *Local) { fn(l, c.copies[len(c.locals)]) })
+	return nil
+}
+
+// hist sums one histogram over the copies.
+func (c *Collector) hist(id uint32) Distribution {
+	hists := make([]*histogram, 0, 8)
+	for _, l := range c.copies {
+		if id < uint32(len(l.hists)) && l.hists[id] != nil {
+			hists = append(hists, l.hists[id])
+		}
+	}
+	return merge(hists)
+}
+
+// value sums one number over the copies.
+func (c *Collector) value(id uint32) (v uint64, used bool) {
+	for _, l := range c.copies {
+		n, u := l.values.get(id)
+		v, used = v+n, used || u
+	}
+	return v, used
+}
+
+// Flush ends the interval over which the first quantile of each pair is taken. The
+// server calls it every stats_flush_interval (5 s by default).
+func (c *Collector) Flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.forEach((*Local).copyHists); err != nil {
+		return err
+	}
+	clear(c.interval)
+	for id := range c.hists() {
+		now := c.hist(id)
+		before := c.flushed[id]
+		if now.Count == before.Count {
+			continue
+		}
+		c.interval[id] = now.minus(before)
+		c.flushed[id] = now
+	}
+	return nil
+}
+
+// hists iterates over the numbers of the histograms that were touched anywhere.
+func (c *Collector) hists() func(yield func(uint32) bool) {
+	return func(yield func(uint32) bool) {
+		longest := 0
+		for _, l := range c.copies {
+			longest = max(longest, len(l.hists))
+		}
+		for id := range uint32(longest) {
+			touched := slices.ContainsFunc(c.copies, func(l *Local) bool {
+				return id < uint32(len(l.hists)) && l.hists[id] != nil
+			})
+			if touched && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+// Reset sets all counters to zero (admin's /reset_counters).
+func (c *Collector) Reset() error {
+	var ids []uint32
+	c.store.each(func(_, _ string, kind Kind, _ bool, id uint32) {
+		if kind == KindCounter {
+			ids = append(ids, id)
+		}
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forEach(func(l, _ *Local) { l.resetCounters(ids) })
+}
+
+// Filter selects metrics.
+type Filter struct {
+	Name     *regexp.Regexp // nil: all
+	UsedOnly bool           // only what was ever written
+	Kinds    []Kind         // nil: all
+}
+
+// Metric is one number or distribution with its name.
+type Metric struct {
+	Name  string
+	Kind  Kind
+	Value uint64 // a counter's or gauge's
+	// Interval and Total are a histogram's, of the last interval and since the start.
+	Interval, Total Distribution
+}
+
+// View is a state of all metrics that a filter let through: counters and gauges by
+// name, then histograms by name.
+type View struct {
+	Metrics []Metric
+}
+
+// Scrape takes a view. The loops' numbers are from slightly different moments; a
+// gauge whose sum is negative for that reason is shown as 0.
+func (c *Collector) Scrape(f Filter) (*View, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.forEach((*Local).copyTo); err != nil {
+		return nil, err
+	}
+	v := &View{}
+	c.store.each(func(prefix, name string, kind Kind, lazy bool, id uint32) {
+		if f.Kinds != nil && !slices.Contains(f.Kinds, kind) {
+			return
+		}
+		m := Metric{Kind: kind}
+		var used bool
+		if kind == KindHistogram {
+			m.Total, m.Interval = c.hist(id), c.interval[id]
+			used = m.Total.Count > 0
+		} else {
+			m.Value, used = c.value(id)
+			if kind == KindGauge && int64(m.Value) < 0 {
+				m.Value = 0
+			}
+		}
+		if !used && (lazy || f.UsedOnly) {
+			return
+		}
+		m.Name = prefix + name
+		if f.Name == nil || f.Name.MatchString(m.Name) {
+			v.Metrics = append(v.Metrics, m)
+		}
+	})
+	slices.SortFunc(v.Metrics, func(a, b Metric) int {
+		if ah, bh := a.Kind == KindHistogram, b.Kind == KindHistogram; ah != bh {
+			if bh {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return v, nil
+}
+
+// Value returns a counter or gauge of the view; ok is false when it is not there.
+func (v *View) Value(name string) (value uint64, ok bool) {
+	for i := range v.Metrics {
+		if m := &v.Metrics[i]; m.Name == name && m.Kind != KindHistogram {
+			return m.Value, true
+		}
+	}
+	return 0, false
+}
