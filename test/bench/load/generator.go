@@ -60,14 +60,26 @@ func Run(loop *rawsock.Loop, p Plan) (Result, error) {
 	return g.window()
 }
 
-// window counts from here to the window's end.
-func (g *generator) window() (Result, error) {
-	self := []int{os.Getpid()}
-	cpu, err := procfs.ReadCPU(g.plan.PIDs)
-	if err != nil {
-		return Result{}, err
+// usage is what the kernel has accounted up to one moment.
+type usage struct {
+	plan, self procfs.CPU
+	processor  procfs.Processors
+}
+
+func (g *generator) usage() (u usage, err error) {
+	if u.plan, err = procfs.ReadCPU(g.plan.PIDs); err != nil {
+		return u, err
 	}
-	mine, err := procfs.ReadCPU(self)
+	if u.self, err = procfs.ReadCPU([]int{os.Getpid()}); err != nil {
+		return u, err
+	}
+	u.processor, err = procfs.ReadProcessors(g.plan.Processor)
+	return u, err
+}
+
+// window counts from here to the window's end, and lets the answers still under way come in.
+func (g *generator) window() (Result, error) {
+	before, err := g.usage()
 	if err != nil {
 		return Result{}, err
 	}
@@ -78,20 +90,22 @@ func (g *generator) window() (Result, error) {
 	}
 	g.counted = false
 	end := g.now()
-	r := Result{Requests: g.hist.Count(), Window: time.Duration(end - begin), Unsent: g.pace.due(end)}
-	if r.CPU, err = procfs.ReadCPU(g.plan.PIDs); err != nil {
+	after, err := g.usage()
+	if err != nil {
 		return Result{}, err
 	}
-	if r.Self, err = procfs.ReadCPU(self); err != nil {
-		return Result{}, err
+	r := Result{
+		Requests: g.hist.Count(), Window: time.Duration(end - begin), Unsent: g.pace.due(end),
+		CPU: after.plan.Sub(before.plan), Self: after.self.Sub(before.self), Busy: after.processor.Sub(before.processor).BusyShare(),
+		P50: g.quantile(0.5), P99: g.quantile(0.99), P999: g.quantile(0.999),
 	}
-	r.CPU, r.Self = r.CPU.Sub(cpu), r.Self.Sub(mine)
-	r.P50, r.P99, r.P999 = time.Duration(g.hist.Quantile(0.5)), time.Duration(g.hist.Quantile(0.99)), time.Duration(g.hist.Quantile(0.999))
 	g.drain()
 	r.Connect, r.Cut, r.Malformed = g.faults[faultConnect], g.faults[faultCut], g.faults[faultMalformed]
 	r.Status, r.Length = g.faults[faultStatus], g.faults[faultLength]
 	return r, g.err
 }
+
+func (g *generator) quantile(q float64) time.Duration { return time.Duration(g.hist.Quantile(q)) }
 
 // until turns the loop up to the moment end.
 func (g *generator) until(end int64) error {

@@ -21,6 +21,7 @@ type Plan struct {
 	Warm       time.Duration // load before the window, not counted
 	Window     time.Duration // what is counted
 	PIDs       []int         // the processes whose CPU time the window is charged with
+	Processor  int           // the one they run on; -1: any
 }
 
 // Result is what happened within the window.
@@ -28,6 +29,7 @@ type Result struct {
 	Requests  uint64        // right answers
 	Window    time.Duration // as it really was
 	CPU       procfs.CPU    // used by Plan.PIDs
+	Busy      float64       // share (0..1) of Plan.Processor's time in which it ran anything at all
 	Self      procfs.CPU    // used by the load generator and backend together
 	P50       time.Duration // from the moment a request was due, its connect included, to the last byte of its answer
 	P99       time.Duration

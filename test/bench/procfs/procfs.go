@@ -151,37 +151,63 @@ func parseStat(line string) (statFields, error) {
 	return statFields{parent, user, system}, nil
 }
 
-// Machine is the time all processors together spent, in ticks, from the first line of /proc/stat.
-type Machine struct {
+// Processors is the time that one processor, or all together, spent since boot, in ticks of the kernel's accounting (USER_HZ).
+type Processors struct {
 	Total uint64
+	Busy  uint64 // running something: user, nice, system, interrupts
 	Steal uint64 // taken by the hypervisor for somebody else
 }
 
-// ReadMachine reads the machine's times.
-func ReadMachine() (Machine, error) {
-	data, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return Machine{}, err
-	}
-	return parseMachine(string(data))
+// Sub is the time between before and p.
+func (p Processors) Sub(before Processors) Processors {
+	return Processors{Total: p.Total - before.Total, Busy: p.Busy - before.Busy, Steal: p.Steal - before.Steal}
 }
 
-func parseMachine(text string) (Machine, error) {
-	line, _, _ := strings.Cut(text, "\n")
-	fields := strings.Fields(line)
-	if len(fields) < 9 || fields[0] != "cpu" {
-		return Machine{}, fmt.Errorf("/proc/stat starts with %q", line)
+// BusyShare is the part (0..1) of the time that was busy; 0 when no time has passed.
+func (p Processors) BusyShare() float64 { return share(p.Busy, p.Total) }
+
+// StealShare is the part (0..1) of the time that was stolen.
+func (p Processors) StealShare() float64 { return share(p.Steal, p.Total) }
+
+func share(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
 	}
-	var m Machine
-	for i, f := range fields[1:9] { // user nice system idle iowait irq softirq steal
-		n, err := strconv.ParseUint(f, 10, 64)
-		if err != nil {
-			return Machine{}, fmt.Errorf("/proc/stat: %w", err)
-		}
-		m.Total += n
-		if i == 7 {
-			m.Steal = n
-		}
+	return float64(part) / float64(whole)
+}
+
+// ReadProcessors reads the times of processor cpu, or of all together when cpu is negative.
+func ReadProcessors(cpu int) (Processors, error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return Processors{}, err
 	}
-	return m, nil
+	name := "cpu"
+	if cpu >= 0 {
+		name += strconv.Itoa(cpu)
+	}
+	return parseProcessors(string(data), name)
+}
+
+func parseProcessors(text, name string) (Processors, error) {
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 9 || fields[0] != name {
+			continue
+		}
+		var t [8]uint64 // user nice system idle iowait irq softirq steal; what follows is part of user and nice
+		var p Processors
+		for i := range t {
+			n, err := strconv.ParseUint(fields[i+1], 10, 64)
+			if err != nil {
+				return Processors{}, fmt.Errorf("/proc/stat: %w", err)
+			}
+			t[i] = n
+			p.Total += n
+		}
+		p.Steal = t[7]
+		p.Busy = p.Total - t[3] - t[4] - t[7]
+		return p, nil
+	}
+	return Processors{}, fmt.Errorf("/proc/stat has no processor %q", name)
 }

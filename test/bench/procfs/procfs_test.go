@@ -34,13 +34,38 @@ func TestParseRollup(t *testing.T) {
 	}
 }
 
-func TestParseMachine(t *testing.T) {
-	got, err := parseMachine("cpu  1 2 3 4 5 6 7 8 100 100\ncpu0 9 9 9 9 9 9 9 9\n")
-	if want := (Machine{Total: 36, Steal: 8}); err != nil || got != want {
-		t.Errorf("got %+v, %v; want %+v (guest time is already part of user time)", got, err, want)
+func TestParseProcessors(t *testing.T) {
+	text := "cpu  1 2 3 4 5 6 7 8 100 100\ncpu0 9 9 9 9 9 9 9 9\ncpu1 10 0 0 30 0 0 0 0 0 0\nintr 1 2 3 4 5 6 7 8 9\n"
+	all, err := parseProcessors(text, "cpu")
+	if want := (Processors{Total: 36, Busy: 19, Steal: 8}); err != nil || all != want {
+		t.Errorf("got %+v, %v; want %+v (guest time is already part of user time)", all, err, want)
 	}
-	if _, err := parseMachine("intr 1 2 3 4 5 6 7 8 9\n"); err == nil {
-		t.Error("a wrong first line was accepted")
+	one, err := parseProcessors(text, "cpu1")
+	if err != nil || one.BusyShare() != 0.25 || one.StealShare() != 0 {
+		t.Errorf("got %+v, %v; want a quarter busy", one, err)
+	}
+	if _, err := parseProcessors(text, "cpu2"); err == nil {
+		t.Error("a processor that is not there was found")
+	}
+	if _, err := parseProcessors("cpu 1 2 3 4 x 6 7 8\n", "cpu"); err == nil {
+		t.Error("a malformed line was accepted")
+	}
+	if (Processors{}).BusyShare() != 0 {
+		t.Error("without time passed the share must be 0, not NaN")
+	}
+}
+
+func TestReadProcessors(t *testing.T) {
+	all, err := ReadProcessors(-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := ReadProcessors(0)
+	if err != nil || first.Total == 0 || all.Total < first.Total-2 {
+		t.Errorf("processor 0 spent %+v, %v; all together %+v", first, err, all)
+	}
+	if _, err := ReadProcessors(1 << 20); err == nil {
+		t.Error("a processor that does not exist has spent time")
 	}
 }
 

