@@ -1,0 +1,51 @@
+// Package router is envoy.filters.http.router, the filter that ends every chain.
+// The routing itself is the stream's own work (mosn/stream); what is here is the
+// filter's configuration, which the connection manager reads when it is compiled.
+package router
+
+import (
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	"google.golang.org/protobuf/proto"
+
+	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Config is the compiled filter. It makes no filters: the connection manager takes
+// it off the end of the chain.
+type Config struct {
+	SuppressEnvoyHeaders bool
+	// RespectExpectedTimeout makes a trusted x-envoy-expected-rq-timeout-ms of the
+	// request its timeout.
+	RespectExpectedTimeout bool
+}
+
+// New implements sdk.HTTPConfig and is not called.
+func (*Config) New(sdk.Stream) sdk.Filter { return sdk.PassThrough{} }
+
+// Close implements sdk.HTTPConfig.
+func (*Config) Close() {}
+
+// Filter returns the extension.
+func Filter() *sdk.HTTPFilter {
+	return &sdk.HTTPFilter{
+		Name:     "envoy.filters.http.router",
+		Config:   &routerv3.Router{},
+		Terminal: true,
+		Fields: fields.Message("envoy.extensions.filters.http.router.v3.Router",
+			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout"),
+			fields.NoEffect("dynamic_stats", "start_child_span"),
+			fields.Refused("upstream_log", "upstream_log_options", "strict_check_headers",
+				"suppress_grpc_request_failure_code_stats", "upstream_http_filters", "reject_connect_request_early_data"),
+		),
+		Compile: compile,
+	}
+}
+
+func compile(_ sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
+	pb := m.(*routerv3.Router)
+	return &Config{
+		SuppressEnvoyHeaders:   pb.GetSuppressEnvoyHeaders(),
+		RespectExpectedTimeout: pb.GetRespectExpectedRqTimeout(),
+	}, nil
+}

@@ -1,0 +1,49 @@
+package hcm
+
+import (
+	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+const pkg = "envoy.extensions.filters.network.http_connection_manager.v3."
+
+// Fields declares the messages of the connection manager.
+func Fields() sdk.FieldStatus {
+	all := sdk.FieldStatus{}
+	for _, m := range []sdk.FieldStatus{
+		fields.Message(pkg+"HttpConnectionManager",
+			fields.Supported("codec_type", "stat_prefix", "route_config", "http_filters", "add_user_agent",
+				"common_http_protocol_options", "http_protocol_options", "server_name",
+				"server_header_transformation", "scheme_header_transformation", "max_request_headers_kb",
+				"stream_idle_timeout", "request_timeout", "request_headers_timeout", "delayed_close_timeout",
+				"access_log", "use_remote_address", "xff_num_trusted_hops", "internal_address_config",
+				"skip_xff_append", "via", "generate_request_id", "preserve_external_request_id",
+				"always_set_request_id_in_response", "forward_client_cert_details", "proxy_100_continue",
+				"upgrade_configs", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action",
+				"strip_matching_host_port", "strip_any_host_port", "strip_trailing_host_dot",
+				"stream_error_on_invalid_http_message", "append_x_forwarded_port"),
+			fields.NoEffect("http2_protocol_options", "http3_protocol_options",
+				"represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "drain_timeout", "drain_timeout_jitter",
+				"http1_safe_max_connection_duration", "record_route_resolution_stats", "stream_flush_timeout"),
+			fields.Refused("rds", "scoped_routes", "tracing", "access_log_flush_interval",
+				"flush_access_log_on_new_request", "access_log_options", "original_ip_detection_extensions",
+				"early_header_mutation_extensions", "set_current_client_cert_details", "forward_client_cert_matcher",
+				"request_id_extension", "local_reply_config", "path_normalization_options",
+				"proxy_status_config", "typed_header_validation_config", "forward_proto_config",
+				"add_proxy_protocol_connection_state", "append_local_overload"),
+		),
+		fields.Message(pkg+"HttpConnectionManager.UpgradeConfig",
+			fields.Supported("upgrade_type", "enabled"), fields.Refused("filters")),
+		fields.Message(pkg+"HttpConnectionManager.InternalAddressConfig",
+			fields.Supported("cidr_ranges"), fields.Refused("unix_sockets")),
+		fields.Message(pkg+"HttpFilter",
+			fields.Supported("name", "typed_config"), fields.Refused("config_discovery", "is_optional", "disabled")),
+		fields.Message("envoy.config.core.v3.SchemeHeaderTransformation",
+			fields.Supported("scheme_to_overwrite"), fields.Refused("match_upstream")),
+	} {
+		for k, v := range m {
+			all[k] = v
+		}
+	}
+	return all
+}
