@@ -33,6 +33,7 @@ type bench struct {
 	act      *peers.Activity
 	backends []*peers.Backend
 	ports    map[string]string // "127.0.0.1:port" -> the name that replaces it in results
+	names    []string          // of the case's clusters
 	listener tree
 	clusters []any
 }
@@ -50,7 +51,8 @@ func newBench(t *testing.T, c *testCase, log string, details bool) *bench {
 		f.Clusters = map[string]tree{"b1": {}}
 	}
 	endpoints := map[string]int{}
-	for _, name := range slices.Sorted(maps.Keys(f.Clusters)) {
+	b.names = slices.Sorted(maps.Keys(f.Clusters))
+	for _, name := range b.names {
 		b.clusters = append(b.clusters, b.cluster(t, name, f.Clusters[name], endpoints))
 	}
 	b.listener = b.listen(f)
@@ -63,7 +65,7 @@ func newBench(t *testing.T, c *testCase, log string, details bool) *bench {
 	return b
 }
 
-// port starts the backend of an endpoint, or finds it when an earlier cluster has it too.
+// endpoint starts the backend of an endpoint, or finds it when an earlier cluster has it too.
 func (b *bench) endpoint(t *testing.T, name string, known map[string]int) int {
 	port, ok := known[name]
 	if ok {
@@ -84,6 +86,9 @@ func (b *bench) endpoint(t *testing.T, name string, known map[string]int) int {
 	b.ports[fmt.Sprintf("localhost:%d", port)] = "localhost:" + strings.ToUpper(name)
 	return port
 }
+
+// prefix is the case's stat_prefix.
+func (b *bench) prefix() string { return strings.ReplaceAll(b.c.ID, "/", "_") }
 
 // cluster makes a cluster whose endpoints are the backends named in `endpoints` (default: the one of the cluster's own name).
 func (b *bench) cluster(t *testing.T, name string, over tree, known map[string]int) tree {
@@ -123,7 +128,7 @@ func (b *bench) listen(f fragment) tree {
 	merge(routes, f.RouteConfig)
 	hcm := tree{
 		"@type":        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-		"stat_prefix":  strings.ReplaceAll(b.c.ID, "/", "_"),
+		"stat_prefix":  b.prefix(),
 		"route_config": routes,
 		"http_filters": []any{tree{
 			"name":         "envoy.filters.http.router",

@@ -20,6 +20,7 @@ var (
 	update  = flag.Bool("update", false, "rewrite testdata/golden from what the proxies do")
 	only    = flag.String("case", "", "run only the cases whose name matches this regular expression")
 	details = flag.Bool("details", false, "also compare the response code details")
+	stats   = flag.Bool("stats", false, "also compare counters")
 	alone   = flag.Bool("envoy-only", false, "do not run mosn: check Envoy against the golden files")
 )
 
@@ -57,7 +58,7 @@ func TestEnvoy(t *testing.T) {
 	}
 	cases := selected(t)
 	golden := readGolden(t, "envoy")
-	want := passes(t, "envoy", envoy, cases, golden, true)
+	want := (&runner{name: "Envoy", binary: envoy, details: true, stats: true}).passes(t, cases, golden)
 	if *update {
 		maps.Copy(golden, want)
 		writeGolden(t, "envoy", golden)
@@ -66,7 +67,7 @@ func TestEnvoy(t *testing.T) {
 	t.Run("mosn", func(t *testing.T) { testMosn(t, cases, want) })
 }
 
-func testMosn(t *testing.T, cases []*testCase, want map[string]string) {
+func testMosn(t *testing.T, cases []*testCase, envoy map[string]string) {
 	if *alone {
 		t.Skip("-envoy-only was given: mosn was not compared")
 	}
@@ -74,18 +75,17 @@ func testMosn(t *testing.T, cases []*testCase, want map[string]string) {
 	if err != nil {
 		t.Skipf("no mosn to compare: %v", err)
 	}
+	want := map[string]string{}
+	for id, result := range envoy {
+		want[id] = compared(result)
+	}
 	differs := differences(t)
 	ours := readGolden(t, "mosn")
 	expected := maps.Clone(want)
 	for id := range differs {
 		expected[id] = ours[id]
 	}
-	if !*details {
-		for id, r := range expected {
-			expected[id] = withoutDetails(r)
-		}
-	}
-	got := passes(t, "mosn", mosn, cases, expected, *details)
+	got := (&runner{name: "mosn", binary: mosn, details: *details, stats: *stats}).passes(t, cases, expected)
 	if *update {
 		for id := range differs {
 			if g, ran := got[id]; ran {
@@ -96,7 +96,7 @@ func testMosn(t *testing.T, cases []*testCase, want map[string]string) {
 		writeGolden(t, "mosn", ours)
 	}
 	for id := range differs {
-		if g, ran := got[id]; ran && withoutDetails(g) == withoutDetails(want[id]) {
+		if g, ran := got[id]; ran && g == want[id] {
 			t.Errorf("%s is listed in docs/differences.md, but no longer differs from Envoy", id)
 		}
 	}
@@ -113,32 +113,32 @@ func selected(t *testing.T) []*testCase {
 }
 
 // passes runs all cases quickly and those that are not as expected once more with patience.
-func passes(t *testing.T, name, binary string, cases []*testCase, expected map[string]string, details bool) map[string]string {
+func (r *runner) passes(t *testing.T, cases []*testCase, expected map[string]string) map[string]string {
 	t.Helper()
-	got := start(t, name, binary, cases, quick, details)
+	got := r.start(t, cases, quick)
 	again := slices.DeleteFunc(slices.Clone(cases), func(c *testCase) bool { return got[c.ID] == expected[c.ID] })
 	if len(again) > 0 {
-		maps.Copy(got, start(t, name, binary, again, patient, details))
+		maps.Copy(got, r.start(t, again, patient))
 	}
 	return got
 }
 
-// start runs the cases in one process. When a proxy refuses the common bootstrap, each topic is tried by itself, so that a field that is not
-// supported fails its own topic only.
-func start(t *testing.T, name, binary string, cases []*testCase, quiet time.Duration, details bool) map[string]string {
+// start runs the cases in one process. When a proxy refuses the common bootstrap, each configuration is tried by itself, so that a field that
+// is not supported fails its own cases only.
+func (r *runner) start(t *testing.T, cases []*testCase, quiet time.Duration) map[string]string {
 	t.Helper()
-	got, err := run(t, binary, cases, quiet, details)
+	got, err := r.run(t, cases, quiet)
 	if err == nil {
 		return got
 	}
-	t.Logf("%s: all cases in one process: %v", name, err)
+	t.Logf("%s: all cases in one process: %v", r.name, err)
 	got = map[string]string{}
 	for _, group := range byConfig(cases) {
-		some, err := run(t, binary, group, quiet, details)
+		some, err := r.run(t, group, quiet)
 		for _, c := range group {
 			got[c.ID] = some[c.ID]
 			if err != nil {
-				got[c.ID] = fmt.Sprintf("%s failed: %v\n", name, err)
+				got[c.ID] = fmt.Sprintf("%s failed: %v\n", r.name, err)
 			}
 		}
 	}

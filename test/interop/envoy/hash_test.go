@@ -59,7 +59,7 @@ func checkHash(t *testing.T, binary, config, request string) {
 			peers.Op{Kind: peers.OpSend, Data: fmt.Appendf(nil, request, i%keys)},
 			peers.Op{Kind: peers.OpAwait, N: i + 1})
 	}
-	results, err := run(t, binary, []*testCase{c}, quick, false)
+	results, err := (&runner{binary: binary}).run(t, []*testCase{c}, quick)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,28 +18,64 @@ import (
 	"sofamesh.io/sofamesh/test/interop/peers"
 )
 
-// parallel bounds the cases that run at the same time; they mostly wait.
+// parallel bounds the cases that run at the same time.
 const parallel = 64
 
-// run sends all cases through one process of a proxy and returns the result of each. The quiet time is how long nothing must happen before a
-// case counts as over.
-func run(t *testing.T, binary string, cases []*testCase, quiet time.Duration, details bool) (map[string]string, error) {
+// runner runs cases through one proxy.
+type runner struct {
+	name    string
+	binary  string
+	details bool // a second access log tells the response code details
+	stats   bool // counters belong to the result
+}
+
+// run sends all cases through one process and returns the result of each. The quiet time is how long nothing must happen before a case counts
+// as over.
+func (r *runner) run(t *testing.T, cases []*testCase, quiet time.Duration) (map[string]string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	var benches []*bench
 	for i, c := range cases {
-		benches = append(benches, newBench(t, c, filepath.Join(dir, fmt.Sprintf("%d.log", i)), details))
+		benches = append(benches, newBench(t, c, filepath.Join(dir, fmt.Sprintf("%d.log", i)), r.details))
 	}
 	admin := peers.FreePort(t)
-	p, err := peers.StartProxy(t, binary, dir, "bootstrap", bootstrap(t, benches, admin), fmt.Sprintf("127.0.0.1:%d", admin), 1)
+	adminAddr := fmt.Sprintf("127.0.0.1:%d", admin)
+	p, err := peers.StartProxy(t, r.binary, dir, "bootstrap", bootstrap(t, benches, admin), adminAddr, 1)
 	if err != nil {
 		return nil, err
 	}
+	defer p.Kill()
 	for _, b := range benches {
 		if err := p.WaitListen(fmt.Sprintf("127.0.0.1:%d", b.port), 10*time.Second); err != nil {
 			return nil, err
 		}
 	}
+	results := runAll(benches, quiet)
+	select {
+	case <-p.Done():
+		return nil, fmt.Errorf("the proxy died: %s", p.Output())
+	default:
+	}
+	var stats map[string]string
+	if r.stats {
+		if stats, err = readStats(adminAddr); err != nil {
+			return nil, fmt.Errorf("admin: %w", err)
+		}
+	}
+	if !p.Stop(15 * time.Second) {
+		return nil, fmt.Errorf("the proxy did not end within 15 s of SIGTERM: %s", p.Output())
+	}
+	for _, b := range benches { // the proxy has written its logs out by now
+		results[b.c.ID] += b.logLines()
+		if !b.c.Hostile {
+			results[b.c.ID] += b.normalise(b.statLines(stats))
+		}
+	}
+	return results, nil
+}
+
+// runAll runs many cases side by side; they mostly wait.
+func runAll(benches []*bench, quiet time.Duration) map[string]string {
 	results := map[string]string{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -55,18 +91,7 @@ func run(t *testing.T, binary string, cases []*testCase, quiet time.Duration, de
 		})
 	}
 	wg.Wait()
-	select {
-	case <-p.Done():
-		return nil, fmt.Errorf("the proxy died: %s", p.Output())
-	default:
-	}
-	if !p.Stop(15 * time.Second) {
-		return nil, fmt.Errorf("the proxy did not end within 15 s of SIGTERM: %s", p.Output())
-	}
-	for _, b := range benches { // the proxy has written its logs out by now
-		results[b.c.ID] += b.logLines()
-	}
-	return results, nil
+	return results
 }
 
 // run does one case and renders what both ends saw.
@@ -124,6 +149,7 @@ var (
 	uuid        = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 	address     = regexp.MustCompile(`(127\.0\.0\.1|localhost):\d+`)
 	detailsLine = regexp.MustCompile(`(?m)^details .*\n`)
+	statLine    = regexp.MustCompile(`(?m)^stat .*\n`)
 	logLine     = regexp.MustCompile(`^\[[^\]]*\] (".*" \d+ \S+ \d+ \d+) (\d+|-) (\d+|-) (".*)\n$`)
 )
 
@@ -155,8 +181,16 @@ func (b *bench) normalise(s string) string {
 	return s
 }
 
-// withoutDetails drops what the details log told.
-func withoutDetails(s string) string { return detailsLine.ReplaceAllString(s, "") }
+// compared drops what is only compared when a flag asks for it.
+func compared(s string) string {
+	if !*details {
+		s = detailsLine.ReplaceAllString(s, "")
+	}
+	if !*stats {
+		s = statLine.ReplaceAllString(s, "")
+	}
+	return s
+}
 
 // maskLog masks the start time, the duration and the upstream's service time of a line in the default format.
 func maskLog(line string) string {
