@@ -14,12 +14,12 @@ import (
 type kind int
 
 const (
-	saturation kind = iota // closed loop, as fast as it goes
-	equalRate              // open loop, at a share of the saturation of keep-alive with 64 connections
-	start                  // fresh process: ready time, memory when idle
-	idle                   // fresh process: memory with idle connections
-	clusters               // fresh process with many clusters: ready time, memory
-	hog                    // mosn with a computing goroutine, open loop
+	kindSaturation kind = iota // closed loop, as fast as it goes
+	kindEqualRate              // open loop, at a share of the saturation of keep-alive with 64 connections
+	kindStart                  // fresh process: ready time, memory when idle
+	kindIdle                   // fresh process: memory with idle connections
+	kindClusters               // fresh process with many clusters: ready time, memory
+	kindHog                    // mosn with a computing goroutine, open loop
 )
 
 // benchCase is one row of the comparison.
@@ -36,18 +36,18 @@ const baseCase = "ka64" // the case whose saturation open loops refer to
 
 func allCases() []benchCase {
 	return []benchCase{
-		{name: "start", title: "start: fresh process, no request yet", kind: start},
-		{name: "idle10k", title: "10k idle downstream connections, each after one request", kind: idle, count: 10_000},
-		{name: "clusters1k", title: "start with 1000 clusters", kind: clusters, count: 1000},
-		{name: "clusters10k", title: "start with 10000 clusters", kind: clusters, count: 10_000},
+		{name: "start", title: "start: fresh process, no request yet", kind: kindStart},
+		{name: "idle10k", title: "10k idle downstream connections, each after one request", kind: kindIdle, count: 10_000},
+		{name: "clusters1k", title: "start with 1000 clusters", kind: kindClusters, count: 1000},
+		{name: "clusters10k", title: "start with 10000 clusters", kind: kindClusters, count: 10_000},
 		{name: "ka8", title: "keep-alive, 8 connections, 128 B bodies", plan: load.Plan{Conns: 8}},
 		{name: baseCase, title: "keep-alive, 64 connections, 128 B bodies", plan: load.Plan{Conns: 64}},
 		{name: "ka1000", title: "keep-alive, 1000 connections, 128 B bodies", plan: load.Plan{Conns: 1000}},
 		{name: "body16k", title: "keep-alive, 64 connections, 16 kB bodies", plan: load.Plan{Conns: 64, Large: true}},
 		{name: "close", title: "connection per request, 64 at a time, 128 B bodies", plan: load.Plan{Conns: 64, PerRequest: true}},
-		{name: "rate30", title: "open loop at 30% of saturation, 64 connections", kind: equalRate, plan: load.Plan{Conns: 64}, share: 0.3},
-		{name: "rate60", title: "open loop at 60% of saturation, 64 connections", kind: equalRate, plan: load.Plan{Conns: 64}, share: 0.6},
-		{name: "hog", title: "mosn with one CPU-bound goroutine, open loop at 30% of saturation", kind: hog, plan: load.Plan{Conns: 64}, share: 0.3},
+		{name: "rate30", title: "open loop at 30% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.3},
+		{name: "rate60", title: "open loop at 60% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.6},
+		{name: "hog", title: "mosn with one CPU-bound goroutine, open loop at 30% of saturation", kind: kindHog, plan: load.Plan{Conns: 64}, share: 0.3},
 	}
 }
 
@@ -75,7 +75,7 @@ func selectCases(list string, quick bool) ([]benchCase, error) {
 	for _, c := range allCases() {
 		if slices.Contains(wanted, c.name) || wanted == nil && (!quick || c.name != "clusters10k") {
 			picked = append(picked, c)
-			needsBase = needsBase || c.kind == equalRate || c.kind == hog
+			needsBase = needsBase || c.kind == kindEqualRate || c.kind == kindHog
 		}
 	}
 	hasBase := slices.ContainsFunc(picked, func(c benchCase) bool { return c.name == baseCase })

@@ -19,16 +19,16 @@ import (
 
 const firstPort = 18000 // of the proxies
 
-// compare is a whole run: gather, measure, report, judge.
-func compare(ctx context.Context, o options) (err error) {
-	out := io.Writer(os.Stdout)
+// compare is a whole run: gather, measure, report, judge. The report goes to stdout, what happens meanwhile to progress.
+func compare(ctx context.Context, o options, stdout, progress io.Writer) (err error) {
+	out := stdout
 	if o.output != "" {
 		f, err := os.Create(o.output)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		out = io.MultiWriter(os.Stdout, f)
+		out = io.MultiWriter(stdout, f)
 	}
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -45,11 +45,11 @@ func compare(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	g, err := gather(ctx, o, dir, os.Stderr)
+	g, err := gather(ctx, o, dir, progress)
 	if err != nil {
 		return err
 	}
-	r := &rig{o: o, gear: g, dir: dir, files: files, port: firstPort, results: newResults(), log: os.Stderr}
+	r := &rig{o: o, gear: g, dir: dir, files: files, port: firstPort, results: newResults(), log: progress}
 	before, err := procfs.ReadProcessors(-1)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (r *rig) report(w io.Writer) error {
 		names = append(names, p.Name)
 	}
 	for _, c := range r.o.cases {
-		if c.kind == hog && r.gear.hog.Path == "" {
+		if c.kind == kindHog && r.gear.hog.Path == "" {
 			continue // named among the skipped
 		}
 		if err := r.results.table(w, c, names, r.o.subject); err != nil {

@@ -3,7 +3,7 @@
 // Command bench compares proxies side by side on one machine: the bare epoll floor, nginx, HAProxy, Envoy and mosn, each with one
 // worker on one processor, load and backend on another, in interleaved rounds. README.md tells how to read what it prints.
 //
-// The same binary is also the processes it starts: "bench floor LISTEN UPSTREAM" and "bench side ADDRESS".
+// The same binary is also the processes it starts: "bench floor LISTEN ONE-SHOT UPSTREAM" and "bench side ADDRESS".
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/test/bench/floor"
+	"sofamesh.io/sofamesh/test/bench/peer"
 	"sofamesh.io/sofamesh/test/bench/side"
 )
 
@@ -53,8 +54,8 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 3 && args[0] == "floor" {
-		return serveFloor(args[1], args[2])
+	if len(args) == 4 && args[0] == "floor" {
+		return serveFloor(args[1:])
 	}
 	if len(args) == 2 && args[0] == "side" {
 		addr, err := netip.ParseAddrPort(args[1])
@@ -72,19 +73,18 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return compare(ctx, o)
+	return compare(ctx, o, os.Stdout, os.Stderr)
 }
 
-func serveFloor(listen, upstream string) error {
-	from, err := netip.ParseAddrPort(listen)
-	if err != nil {
-		return err
+func serveFloor(args []string) error {
+	var addrs [3]netip.AddrPort
+	for i, arg := range args {
+		var err error
+		if addrs[i], err = netip.ParseAddrPort(arg); err != nil {
+			return err
+		}
 	}
-	to, err := netip.ParseAddrPort(upstream)
-	if err != nil {
-		return err
-	}
-	f, err := floor.New(from, to)
+	f, err := floor.New(addrs[0], addrs[1], addrs[2])
 	if err != nil {
 		return err
 	}
@@ -130,6 +130,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if peers != "" {
 		o.peers = strings.Split(peers, ",")
+	}
+	for _, name := range append([]string{o.subject}, o.peers...) {
+		if !slices.ContainsFunc(peer.All(peer.Binaries{}), func(p peer.Peer) bool { return p.Name == name }) {
+			return o, fmt.Errorf("no peer %q", name)
+		}
 	}
 	var err error
 	o.cases, err = selectCases(cases, quick)

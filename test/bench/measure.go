@@ -16,13 +16,15 @@ import (
 
 // measureFresh takes the cases that start a process for each sample: start, idle connections, clusters.
 func (r *rig) measureFresh(ctx context.Context) error {
-	for k, m := range map[kind]func(context.Context, benchCase, *peer.Process) (sample, error){
-		start: r.atRest, idle: r.withIdle, clusters: r.atRest,
-	} {
+	for _, k := range []kind{kindStart, kindIdle, kindClusters} { // the clusters' memory is told from that at start
+		m := r.atRest
+		if k == kindIdle {
+			m = r.withIdle
+		}
 		for _, c := range r.o.of(k) {
 			err := r.each(ctx, []benchCase{c}, r.able(c), func(c benchCase, p peer.Peer) (sample, error) {
 				n := 0
-				if c.kind == clusters {
+				if c.kind == kindClusters {
 					n = c.count
 				}
 				x, err := r.launch(ctx, p, p.Name+"-"+c.name, n)
@@ -46,8 +48,8 @@ func (r *rig) able(c benchCase) []peer.Peer {
 	var peers []peer.Peer
 	for _, p := range r.gear.peers {
 		switch {
-		case c.kind == clusters && !p.Admin:
-		case c.kind == idle && p.Name == "floor":
+		case c.kind == kindClusters && !p.Admin:
+		case c.kind == kindIdle && p.Name == "floor":
 			r.results.fail(c.name, p.Name, "not asked: it holds an upstream connection for each downstream one")
 		default:
 			peers = append(peers, p)
@@ -96,7 +98,7 @@ func (r *rig) settled(ctx context.Context, x *peer.Process) (procfs.Memory, erro
 
 // perCluster charges what a process with clusters holds beyond one without, as far as the case start was measured.
 func (r *rig) perCluster(c benchCase) {
-	if c.kind != clusters {
+	if c.kind != kindClusters {
 		return
 	}
 	for name, samples := range r.results.samples[c.name] {
@@ -115,7 +117,7 @@ func (r *rig) measureLoad(ctx context.Context) error {
 			x.Stop()
 		}
 	}()
-	closed, open := r.o.of(saturation), r.o.of(equalRate)
+	closed, open := r.o.of(kindSaturation), r.o.of(kindEqualRate)
 	if len(closed) == 0 {
 		return nil // open loops bring their base case
 	}
@@ -176,7 +178,7 @@ func (r *rig) baseRate(name string) (float64, error) {
 
 // measureHog asks the build of mosn that computes beside its work, at the rate of the open loops.
 func (r *rig) measureHog(ctx context.Context) error {
-	cases := r.o.of(hog)
+	cases := r.o.of(kindHog)
 	if len(cases) == 0 || r.gear.hog.Path == "" {
 		return nil
 	}

@@ -52,11 +52,11 @@ func memoryColumns(each string) []column {
 
 func (c benchCase) columns() []column {
 	switch c.kind {
-	case start:
+	case kindStart:
 		return memoryColumns("")
-	case idle:
+	case kindIdle:
 		return memoryColumns("connection")
-	case clusters:
+	case kindClusters:
 		return memoryColumns("cluster")
 	}
 	return loadColumns()
@@ -111,7 +111,7 @@ func (r *results) line(c, peer string, cols []column) string {
 // ratios prints the subject's CPU per request over each other peer's, where the case has one.
 func (r *results) ratios(w io.Writer, c benchCase, peers []string, subject string) {
 	for _, p := range peers {
-		if p == subject || c.kind > equalRate {
+		if p == subject || c.kind > kindEqualRate {
 			continue
 		}
 		if s := r.ratio(c.name, subject, p, func(s sample) float64 { return s.cpu }); s.rounds > 0 {

@@ -69,7 +69,7 @@ func startSide(self string, cpu int) (c *side.Client, stop func(), err error) {
 // site makes room for one more instance. Its ports lie below those that the kernel gives to outgoing connections.
 func (r *rig) site(name string, clusters int) (peer.Site, error) {
 	s := peer.Site{Dir: filepath.Join(r.dir, name), Backend: r.side.Port, Clusters: clusters, Files: r.files}
-	for _, port := range []*uint16{&s.Listen, &s.Admin} {
+	for _, port := range []*uint16{&s.Listen, &s.Admin, &s.OneShot} {
 		for *port == 0 {
 			if r.port++; r.port >= 32000 {
 				return s, errors.New("no free port")
@@ -97,6 +97,9 @@ func (r *rig) launch(ctx context.Context, p peer.Peer, name string, clusters int
 // load runs one plan against a process and adds what the process holds afterwards.
 func (r *rig) load(x *peer.Process, p load.Plan) (sample, error) {
 	p.Target, p.PIDs, p.Processor = local(x.Site.Listen), x.PIDs, r.o.proxyCPU
+	if p.PerRequest && x.Peer.OneShot {
+		p.Target = local(x.Site.OneShot)
+	}
 	p.Warm, p.Window = r.o.warm, r.o.duration
 	res, err := r.side.Run(p)
 	if err != nil {

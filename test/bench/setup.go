@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -43,15 +45,21 @@ func gather(ctx context.Context, o options, dir string, log io.Writer) (gear, er
 		cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", installScript, "install.sh"}, missing...)...)
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := cmd.Run(); err != nil {
-			fmt.Fprintf(log, "install.sh: %v\n", err)
+			fmt.Fprintf(log, "install.sh: %v\n", err) // what it could not bring is skipped by name
 		}
 		b.Envoy = findEnvoy(ctx, o.envoy)
 	}
-	g := gear{}
-	var why error
-	if b.Mosn == "" && o.wants("mosn") {
-		if b.Mosn, why = build(ctx, dir, "mosn", ""); why != nil {
-			b.Mosn = ""
+	var g gear
+	why := map[string]string{}
+	if o.wants("mosn") {
+		var hog string
+		b.Mosn, hog, why["mosn"], why["hog"] = buildAll(ctx, o, dir)
+		if hog != "" {
+			all := peer.All(peer.Binaries{Mosn: hog})
+			g.hog = all[slices.IndexFunc(all, func(p peer.Peer) bool { return p.Name == "mosn" })]
+		}
+		if len(o.of(kindHog)) > 0 && hog == "" {
+			g.skipped = append(g.skipped, "mosn in the case kindHog: "+why["hog"])
 		}
 	}
 	for _, p := range peer.All(b) {
@@ -59,21 +67,30 @@ func gather(ctx context.Context, o options, dir string, log io.Writer) (gear, er
 		case !o.wants(p.Name):
 		case p.Path != "":
 			g.peers = append(g.peers, p)
-		case p.Name == "mosn":
-			g.skipped = append(g.skipped, fmt.Sprintf("mosn: %v", why))
 		default:
-			g.skipped = append(g.skipped, p.Name+": not installed")
-		}
-	}
-	if len(o.of(hog)) > 0 && o.wants("mosn") {
-		if b.Mosn, why = buildHog(ctx, dir); why != nil {
-			g.skipped = append(g.skipped, fmt.Sprintf("mosn for the case hog: %v", why))
-		} else {
-			all := peer.All(b)
-			g.hog = all[len(all)-1]
+			g.skipped = append(g.skipped, p.Name+": "+cmp.Or(why[p.Name], "not installed"))
 		}
 	}
 	return g, nil
+}
+
+// buildAll gives the paths of mosn and, when the case is asked for, of mosn with a computing goroutine; for an empty path, why.
+func buildAll(ctx context.Context, o options, dir string) (mosn, hog, whyMosn, whyHog string) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return o.mosn, "", err.Error(), err.Error()
+	}
+	if mosn = o.mosn; mosn == "" {
+		if mosn, err = build(ctx, root, dir, "mosn", ""); err != nil {
+			whyMosn = err.Error()
+		}
+	}
+	if len(o.of(kindHog)) > 0 {
+		if hog, err = buildHog(ctx, root, dir); err != nil {
+			whyHog = err.Error()
+		}
+	}
+	return mosn, hog, whyMosn, whyHog
 }
 
 // absent names the wanted peers that install.sh can bring.
@@ -102,12 +119,8 @@ func findEnvoy(ctx context.Context, given string) string {
 	return path
 }
 
-// build compiles ./cmd/mosn of this module as a release is compiled, with an overlay file if one is given.
-func build(ctx context.Context, dir, name, overlay string) (string, error) {
-	root, err := moduleRoot(ctx)
-	if err != nil {
-		return "", err
-	}
+// build compiles ./cmd/mosn of the module at root as a release is compiled, with an overlay file if one is given.
+func build(ctx context.Context, root, dir, name, overlay string) (string, error) {
 	if _, err := os.Stat(filepath.Join(root, "cmd", "mosn")); err != nil {
 		return "", fmt.Errorf("there is no cmd/mosn to build")
 	}
@@ -126,11 +139,7 @@ func build(ctx context.Context, dir, name, overlay string) (string, error) {
 }
 
 // buildHog compiles mosn with one more file in its main package, which exists only for this compilation.
-func buildHog(ctx context.Context, dir string) (string, error) {
-	root, err := moduleRoot(ctx)
-	if err != nil {
-		return "", err
-	}
+func buildHog(ctx context.Context, root, dir string) (string, error) {
 	source := filepath.Join(dir, "hog.go")
 	if err := os.WriteFile(source, hogSource, 0o644); err != nil {
 		return "", err
@@ -145,7 +154,7 @@ func buildHog(ctx context.Context, dir string) (string, error) {
 	if err := os.WriteFile(path, overlay, 0o644); err != nil {
 		return "", err
 	}
-	return build(ctx, dir, "mosn-hog", path)
+	return build(ctx, root, dir, "mosn-hog", path)
 }
 
 func moduleRoot(ctx context.Context) (string, error) {

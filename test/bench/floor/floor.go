@@ -4,6 +4,9 @@
 // downstream connection with one upstream connection and copies bytes. It parses nothing, so no proxy built on epoll can cost less;
 // what a proxy costs above it is the price of what the proxy does.
 //
+// For clients that open a connection per request there is a second listener, whose connections end with their first answer, as a
+// proxy that knows the protocol ends them; otherwise the floor would wait for a client's FIN that no proxy waits for.
+//
 // It owns its sockets and one buffer. The bench runs it as a process of its own, with a single goroutine.
 package floor
 
@@ -24,6 +27,7 @@ type end struct {
 	peer     int32
 	open     bool
 	upstream bool
+	once     bool   // downstream: to be closed after the first answer, which must fit one read
 	answered bool   // upstream: the last bytes went downstream, so the exchange is over as far as a byte copier can know
 	pending  []byte // what this socket did not take yet; while there is some, its peer is not read
 }
@@ -31,7 +35,8 @@ type end struct {
 // Forwarder copies bytes between pairs of connections. It belongs to one goroutine.
 type Forwarder struct {
 	ep       int
-	listener int
+	listener int // of connections that stay
+	oneShot  int // of connections for one answer each
 	upstream netip.AddrPort
 	ends     []end // by descriptor
 	spare    []int // idle upstream connections, most recently used last
@@ -39,33 +44,49 @@ type Forwarder struct {
 	events   [256]unix.EpollEvent
 }
 
-// New listens on addr and forwards to upstream. Port 0 takes any port; Addr tells which.
-func New(addr, upstream netip.AddrPort) (*Forwarder, error) {
+// New forwards connections accepted on addr and, one answer each, on oneShot to upstream. Port 0 takes any port; Addrs tells which.
+func New(addr, oneShot, upstream netip.AddrPort) (*Forwarder, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("getrlimit: %w", err)
 	}
-	fd, err := rawsock.Listen(addr)
-	if err != nil {
-		return nil, err
-	}
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		rawsock.Close(fd)
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	if errno := rawsock.Watch(ep, fd, unix.EPOLLIN); errno != 0 {
-		rawsock.Close(fd)
-		rawsock.Close(ep)
-		return nil, fmt.Errorf("epoll_ctl: %w", errno)
+	f := &Forwarder{ep: ep, listener: -1, oneShot: -1, upstream: upstream, ends: make([]end, min(limit.Cur, 1<<20))}
+	if f.listener, err = f.listen(addr); err == nil {
+		f.oneShot, err = f.listen(oneShot)
 	}
-	return &Forwarder{ep: ep, listener: fd, upstream: upstream, ends: make([]end, min(limit.Cur, 1<<20))}, nil
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
-// Addr is the address the forwarder listens on.
-func (f *Forwarder) Addr() (netip.AddrPort, error) {
+func (f *Forwarder) listen(addr netip.AddrPort) (int, error) {
+	fd, err := rawsock.Listen(addr)
+	if err != nil {
+		return -1, err
+	}
+	if errno := rawsock.Watch(f.ep, fd, unix.EPOLLIN); errno != 0 {
+		rawsock.Close(fd)
+		return -1, fmt.Errorf("epoll_ctl: %w", errno)
+	}
+	return fd, nil
+}
+
+// Addrs are the addresses of the listener and of the one-shot listener.
+func (f *Forwarder) Addrs() (addr, oneShot netip.AddrPort, err error) {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	port, err := rawsock.Port(f.listener)
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), err
+	if err != nil {
+		return addr, oneShot, err
+	}
+	addr = netip.AddrPortFrom(loopback, port)
+	port, err = rawsock.Port(f.oneShot)
+	return addr, netip.AddrPortFrom(loopback, port), err
 }
 
 // Run forwards until epoll itself fails.
@@ -85,9 +106,9 @@ func (f *Forwarder) Turn(millis int) error {
 	}
 	for i := range f.events[:n] {
 		ev := &f.events[i]
-		if fd := int(ev.Fd); fd != f.listener {
+		if fd := int(ev.Fd); fd != f.listener && fd != f.oneShot {
 			f.ready(fd, ev.Events)
-		} else if err := f.accept(); err != nil {
+		} else if err := f.accept(fd); err != nil {
 			return err
 		}
 	}
@@ -101,13 +122,16 @@ func (f *Forwarder) Close() {
 			rawsock.Close(fd)
 		}
 	}
-	rawsock.Close(f.listener)
-	rawsock.Close(f.ep)
+	for _, fd := range []int{f.listener, f.oneShot, f.ep} {
+		if fd >= 0 {
+			rawsock.Close(fd)
+		}
+	}
 }
 
-func (f *Forwarder) accept() error {
+func (f *Forwarder) accept(listener int) error {
 	for {
-		down, errno := rawsock.Accept(f.listener)
+		down, errno := rawsock.Accept(listener)
 		switch errno {
 		case 0:
 		case unix.EAGAIN, unix.ECONNABORTED, unix.EINTR:
@@ -117,7 +141,7 @@ func (f *Forwarder) accept() error {
 		}
 		up, err := f.take()
 		if err == nil {
-			err = f.add(down, end{peer: int32(up), open: true})
+			err = f.add(down, end{peer: int32(up), open: true, once: listener == f.oneShot})
 		}
 		if err != nil {
 			return err // the bench is sized to fit: running out of descriptors is a mistake in it, not a case to serve
@@ -163,6 +187,10 @@ func (f *Forwarder) ready(fd int, events uint32) {
 		if !f.flush(fd) {
 			return
 		}
+		if e.once {
+			f.end(fd)
+			return
+		}
 		f.pump(peer, rawsock.Ended) // its edge may have passed while it was not read
 	}
 	if events&(unix.EPOLLIN|rawsock.Ended) != 0 && e.open {
@@ -194,7 +222,7 @@ func (f *Forwarder) pump(fd int, events uint32) {
 	}
 }
 
-// forward writes data to e's peer and keeps what does not fit; false when the pair is gone.
+// forward writes data to e's peer and keeps what does not fit; false when they are no pair any more.
 func (f *Forwarder) forward(e *end, data []byte) bool {
 	peer := int(e.peer)
 	p := &f.ends[peer]
@@ -206,6 +234,9 @@ func (f *Forwarder) forward(e *end, data []byte) bool {
 	}
 	if n < len(data) {
 		p.pending = append(p.pending, data[n:]...)
+	} else if p.once {
+		f.end(peer)
+		return false
 	}
 	return true
 }

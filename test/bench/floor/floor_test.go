@@ -44,14 +44,14 @@ func chain(t *testing.T) (*rawsock.Loop, *Forwarder, netip.AddrPort) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := New(anyPort, netip.AddrPortFrom(anyPort.Addr(), port))
+	f, err := New(anyPort, anyPort, netip.AddrPortFrom(anyPort.Addr(), port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := loop.Add(f.ep, unix.EPOLLIN, turner{t, f}); err != nil {
 		t.Fatal(err)
 	}
-	addr, err := f.Addr()
+	addr, _, err := f.Addrs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +106,39 @@ func TestForwards(t *testing.T) {
 				t.Errorf("%d downstream, %d upstream, %d of them spare: the next clients should find at most %d waiting", down, up, len(f.spare), 2*p.Conns) // a client's next connection may come before its last one's end
 			}
 		})
+	}
+}
+
+func TestOneShotClosesAfterTheAnswer(t *testing.T) {
+	loop, f, _ := chain(t)
+	_, oneShot, err := f.Addrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := load.Run(loop, load.Plan{Target: oneShot, Conns: 4, PerRequest: true, Window: 50 * time.Millisecond})
+	if err != nil || r.Errors() != 0 || r.Requests <= 4 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	settle(t, loop)
+	if down, up := f.count(); down != 0 || up != len(f.spare) || up > 8 {
+		t.Errorf("%d downstream, %d upstream, %d spare", down, up, len(f.spare))
+	}
+	fd, err := rawsock.Dial(oneShot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rawsock.Close(fd)
+	settle(t, loop)
+	if _, errno := rawsock.Send(fd, []byte("GET / HTTP/1.1\r\n\r\n")); errno != 0 {
+		t.Fatal(errno)
+	}
+	settle(t, loop)
+	buf := make([]byte, 4096)
+	if n, errno := rawsock.Recv(fd, buf); errno != 0 || n < backend.SmallBytes {
+		t.Fatalf("the answer is %q, %v", buf[:n], errno)
+	}
+	if n, errno := rawsock.Recv(fd, buf); n != 0 || errno != 0 {
+		t.Errorf("after the answer came %d bytes, %v; want the end", n, errno)
 	}
 }
 

@@ -24,6 +24,7 @@ type Site struct {
 	Dir      string // its own directory
 	Listen   uint16 // proxied traffic
 	Admin    uint16 // Envoy's admin interface
+	OneShot  uint16 // the floor's listener for a connection per request; the proxies know from the request when a connection ends
 	Backend  uint16 // the upstream's port
 	Clusters int    // clusters beside the one that is used
 	Files    uint64 // descriptors the process may open
@@ -46,6 +47,8 @@ type Peer struct {
 	conf    string                                // file name in templates, without .tmpl; empty: no file
 	args    func(s Site, conf string) []string    // of the command line
 	env     func(environ []string) (env []string) // nil: the runner's own
+	// OneShot says that connections for one request each go to Site.OneShot.
+	OneShot bool
 	// Admin says that the peer has Envoy's admin interface: readiness is its /ready, and it can hold Site.Clusters.
 	Admin bool
 }
@@ -66,8 +69,8 @@ func All(b Binaries) []Peer {
 		return []string{"-c", conf, "--concurrency", "1", "-l", "error"}
 	}
 	return []Peer{
-		{Name: "floor", Path: b.Self, env: SingleThread, args: func(s Site, _ string) []string {
-			return []string{"floor", fmt.Sprintf("127.0.0.1:%d", s.Listen), fmt.Sprintf("127.0.0.1:%d", s.Backend)}
+		{Name: "floor", Path: b.Self, env: SingleThread, OneShot: true, args: func(s Site, _ string) []string {
+			return []string{"floor", fmt.Sprintf("127.0.0.1:%d", s.Listen), fmt.Sprintf("127.0.0.1:%d", s.OneShot), fmt.Sprintf("127.0.0.1:%d", s.Backend)}
 		}},
 		{Name: "nginx", Path: inPath("nginx"), Version: []string{"-v"}, conf: "nginx.conf", args: func(s Site, conf string) []string {
 			return []string{"-p", s.Dir, "-c", conf, "-e", filepath.Join(s.Dir, "nginx.log"), "-g", "daemon off;"}
