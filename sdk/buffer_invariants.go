@@ -2,30 +2,32 @@
 
 package sdk
 
-import (
-	"bytes"
-	"runtime"
-	"strconv"
-)
+import "runtime"
 
 // poolOwner remembers the goroutine that a pool is bound to; 0 is none.
-type poolOwner struct{ id uint64 }
+type poolOwner struct {
+	id  uint64
+	buf [64]byte // keeps check from allocating
+}
 
-func (o *poolOwner) bind() { o.id = goroutineID() }
+func (o *poolOwner) bind() { o.id = goroutineID(o.buf[:]) }
 
 func (o *poolOwner) check() {
-	if o.id != 0 && o.id != goroutineID() {
+	if o.id != 0 && o.id != goroutineID(o.buf[:]) {
 		panic("sdk: a buffer, a connection or a timer is used outside its loop")
 	}
 }
 
 // goroutineID reads the number in "goroutine 7 [running]:". It is slow, which
 // is why it exists only in builds with the tag invariants.
-func goroutineID() uint64 {
-	var buf [64]byte
-	s := buf[:runtime.Stack(buf[:], false)]
-	s = bytes.TrimPrefix(s, []byte("goroutine "))
-	id, _ := strconv.ParseUint(string(s[:bytes.IndexByte(s, ' ')]), 10, 64)
+func goroutineID(buf []byte) uint64 {
+	id := uint64(0)
+	for _, c := range buf[len("goroutine "):runtime.Stack(buf, false)] {
+		if c < '0' || c > '9' {
+			break
+		}
+		id = id*10 + uint64(c-'0')
+	}
 	return id
 }
 

@@ -26,7 +26,7 @@ type Handler interface {
 	OnDrained(c *Conn)
 	// OnClose is the last call and comes exactly once, later in the turn in
 	// which the connection ended. Err is nil when our side closed it, else an
-	// *Error.
+	// *Error; a close that ran into its timeout has KindTimeout.
 	OnClose(c *Conn, err error)
 }
 
@@ -103,8 +103,9 @@ type Conn struct {
 	id       uint64
 	bytesIn  uint64
 	bytesOut uint64
-	timer    Timer // to connect, to end a close
-	err      error // for OnClose
+	timer    Timer         // to connect, to end a close
+	patience time.Duration // of a close, between two writes that get on
+	err      error         // for OnClose
 
 	remote netip.AddrPort
 	local  netip.AddrPort
@@ -287,12 +288,11 @@ type connTimer Conn
 
 // OnTimer ends an attempt to connect, or a close, that took too long.
 func (t *connTimer) OnTimer(*Timer) {
-	c := (*Conn)(t)
+	c, op := (*Conn)(t), "close"
 	if c.has(fConnecting) {
-		c.finish(&Error{Op: "connect", Kind: KindTimeout}, false)
-		return
+		op = "connect"
 	}
-	c.finish(nil, false)
+	c.finish(&Error{Op: op, Kind: KindTimeout}, false)
 }
 
 func clamp32(n int) uint32 { return uint32(min(max(n, 0), 1<<30)) }

@@ -19,14 +19,16 @@ func (c *Conn) Close() { c.finish(nil, false) }
 // Reset ends the connection now and makes the peer see a reset.
 func (c *Conn) Reset() { c.finish(nil, true) }
 
-// CloseFlush ends the connection when what is queued is written, at the latest
-// after timeout (0: no limit). Nothing more is read.
+// CloseFlush ends the connection when what is queued is written, or when no
+// byte could be written for the time of timeout (0: no limit). Nothing more is
+// read.
 func (c *Conn) CloseFlush(timeout time.Duration) { c.closeLater(timeout, 0) }
 
 // CloseDelayed ends the connection as Envoy's delayed_close_timeout does: what
 // is queued is written, the write side is shut, and input is read and dropped
-// until the peer ends too or timeout is over. So an error reply is not lost to
-// the reset that unread input would cause.
+// until the peer ends too or timeout is over, which every progress in writing
+// starts anew. So an error reply is not lost to the reset that unread input
+// would cause.
 func (c *Conn) CloseDelayed(timeout time.Duration) {
 	c.closeLater(timeout, fDiscard|fShutWrite)
 }
@@ -40,6 +42,8 @@ func (c *Conn) closeLater(timeout time.Duration, how connFlags) {
 		return
 	}
 	c.set(fEnding | how)
+	c.patience = timeout
+	c.timer.Stop() // the one of connecting
 	if timeout > 0 {
 		c.timer.Arm(timeout)
 	}

@@ -218,6 +218,9 @@ func (c *Conn) writeOnce() bool {
 	case 0:
 		c.bytesOut += uint64(n)
 		c.out.Drain(n)
+		if c.patience > 0 {
+			c.timer.Arm(c.patience)
+		}
 		if n < want {
 			c.clear(fWritable)
 		}

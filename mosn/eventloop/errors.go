@@ -78,7 +78,9 @@ func sysError(op string, errno syscall.Errno) error {
 
 func kindOfErrno(errno syscall.Errno) Kind {
 	switch errno {
-	case syscall.ECONNREFUSED, syscall.ENOENT: // a Unix socket that is not there
+	case syscall.ECONNREFUSED,
+		syscall.ENOENT, // a Unix socket that is not there,
+		syscall.EAGAIN: // or whose queue is full
 		return KindRefused
 	case syscall.ETIMEDOUT:
 		return KindTimeout

@@ -156,8 +156,11 @@ func (k *poll) Release() {
 
 // milliseconds rounds up, so that a timer is due when Wait returns.
 func milliseconds(d time.Duration) int {
-	if d < 0 {
+	switch {
+	case d < 0:
 		return -1
+	case d == 0:
+		return 0
 	}
-	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
+	return int(min((d-1)/time.Millisecond, 1<<30-1)) + 1
 }

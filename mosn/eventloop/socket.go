@@ -3,7 +3,6 @@
 package eventloop
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -42,8 +41,12 @@ func NewSocket(fd int, addr Addr) *Socket { return &Socket{fd, addr} }
 
 // AdoptSocket takes over an inherited listening descriptor. Any goroutine.
 func AdoptSocket(fd int) (*Socket, error) {
-	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || v == 0 {
-		return nil, fmt.Errorf("descriptor %d is not a listening socket: %w", fd, errors.Join(err))
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return nil, fmt.Errorf("adopt descriptor %d: %w", fd, err)
+	}
+	if listening == 0 {
+		return nil, fmt.Errorf("adopt descriptor %d: not a listening socket", fd)
 	}
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {

@@ -84,5 +84,7 @@ const reusePortBalances = false
 func setFreeBind(int, bool) error    { return unix.ENOTSUP }
 func setTransparent(int, bool) error { return unix.ENOTSUP }
 
+func setBindNoPort(int) {}
+
 // niceThread does nothing: priorities are per process here.
 func niceThread(int) error { return nil }

@@ -148,6 +148,12 @@ func setTransparent(fd int, v6 bool) error {
 	return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TRANSPARENT, 1)
 }
 
+// setBindNoPort leaves the choice of the source port to connect, which may use
+// a port again for another destination; bind could not. Old systems lack it.
+func setBindNoPort(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
 // niceThread lowers the priority of the calling thread by n steps; on Linux
 // the priority is the thread's own.
 func niceThread(n int) error { return unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), n) }

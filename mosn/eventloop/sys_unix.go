@@ -165,6 +165,9 @@ func (cfg *DialConfig) prepare(fd int, to Addr) error {
 		}
 	}
 	if cfg.Local.IsValid() {
+		if cfg.Local.Port() == 0 {
+			setBindNoPort(fd)
+		}
 		return unix.Bind(fd, TCPAddr(cfg.Local).sockaddr())
 	}
 	return nil

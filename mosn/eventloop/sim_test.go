@@ -1,0 +1,502 @@
+package eventloop_test
+
+import (
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	. "sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
+)
+
+// These tests need a kernel that does exactly what it is told, turn by turn.
+
+var addr = TCPAddr(netip.MustParseAddrPort("10.0.0.9:80"))
+
+// sink consumes everything and counts.
+type sink struct {
+	NopHandler
+	got    int
+	calls  int
+	closed bool
+	err    error
+	onData func(c *Conn, in []byte)
+}
+
+func (s *sink) OnData(c *Conn, in []byte) int {
+	s.got += len(in)
+	s.calls++
+	if s.onData != nil {
+		s.onData(c, in)
+	}
+	return len(in)
+}
+
+func (s *sink) OnEOF(c *Conn) { c.Close() }
+
+func (s *sink) OnClose(_ *Conn, err error) { s.closed, s.err = true, err }
+
+type accepting func(c *Conn) Handler
+
+func (f accepting) OnAccept(_ *Listener, c *Conn) Handler { return f(c) }
+
+func listen(t *testing.T, e *looptest.Env, f accepting) *Listener {
+	t.Helper()
+	ln, err := e.Loop.Serve(e.Listen(addr), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+// Rule R3: one connection gets 64 kB of a turn, so that its neighbours wait for
+// no more than that.
+func TestTurnIsBoundedPerConnection(t *testing.T) {
+	e := looptest.New(t)
+	var sinks []*sink
+	listen(t, e, func(*Conn) Handler {
+		sinks = append(sinks, &sink{})
+		return sinks[len(sinks)-1]
+	})
+	big, small := e.Client(addr), e.Client(addr)
+	e.Settle()
+	big.SendBytes(make([]byte, 1<<20))
+	small.Send("x")
+	e.Turn()
+	if sinks[1].got != 1 {
+		t.Fatal("the neighbour was not served in the same turn")
+	}
+	// One budget by the event, one from the ready list.
+	if sinks[0].got > 128<<10 {
+		t.Fatalf("%d bytes were read in one turn", sinks[0].got)
+	}
+	turns := 1
+	for ; sinks[0].got < 1<<20; turns++ {
+		small.Send("x")
+		before := sinks[1].got
+		e.Turn()
+		if sinks[1].got != before+1 {
+			t.Fatal("the neighbour has to wait")
+		}
+		if turns > 100 {
+			t.Fatal("the rest is not read")
+		}
+	}
+	if turns < 8 {
+		t.Fatalf("1 MB in %d turns", turns)
+	}
+}
+
+// Rule R3: a turn takes 256 events, the mailbox and the timers get their turn
+// all the same.
+func TestTurnIsBoundedInEvents(t *testing.T) {
+	e := looptest.New(t)
+	served := 0
+	listen(t, e, func(*Conn) Handler {
+		return &sink{onData: func(*Conn, []byte) { served++ }}
+	})
+	peers := make([]*looptest.Peer, 1000)
+	for i := range peers {
+		peers[i] = e.Client(addr)
+	}
+	e.Settle()
+	for _, p := range peers {
+		p.Send("x")
+	}
+	ran := false
+	e.Loop.TryPost(TaskFunc(func(*Loop) { ran = true }))
+	e.Turn()
+	if served != 256 || !ran {
+		t.Fatalf("%d events in a turn, task ran: %v", served, ran)
+	}
+	e.Settle()
+	if served != 1000 {
+		t.Fatalf("%d served in all", served)
+	}
+}
+
+// Rule R3: accepting is bounded, too.
+func TestTurnIsBoundedInAccepts(t *testing.T) {
+	e := looptest.New(t)
+	ln := listen(t, e, func(*Conn) Handler { return &sink{} })
+	for range 500 {
+		e.Client(addr)
+	}
+	e.Turn()
+	if n := ln.Stats().Accepted; n > 128 {
+		t.Fatalf("%d accepted in a turn", n)
+	}
+	e.Settle()
+	if n := ln.Stats().Accepted; n != 500 {
+		t.Fatalf("%d accepted in all", n)
+	}
+}
+
+// Rule R3: tasks that post tasks do not keep the loop from its connections.
+func TestTasksDoNotStarveConnections(t *testing.T) {
+	e := looptest.New(t)
+	s := &sink{}
+	listen(t, e, func(*Conn) Handler { return s })
+	p := e.Client(addr)
+	e.Settle()
+	stop := false
+	var again TaskFunc
+	again = func(l *Loop) {
+		if !stop {
+			l.PostFromLoop(l, again)
+		}
+	}
+	e.Loop.TryPost(again)
+	p.Send("x")
+	e.Turn()
+	e.Turn()
+	stop = true
+	if s.got != 1 {
+		t.Fatal("a task that posts itself starves the connections")
+	}
+}
+
+// A drain that refills the queue at once must not hold the turn.
+func TestWritingDoesNotHoldTheTurn(t *testing.T) {
+	e := looptest.New(t)
+	h := &refill{}
+	listen(t, e, func(c *Conn) Handler {
+		c.Out().AppendString("x")
+		c.NotifyFlushed()
+		return h
+	})
+	p := e.Client(addr)
+	p.Discard()
+	for range 10 {
+		before := h.drains
+		e.Turn()
+		if n := h.drains - before; n > 10 {
+			t.Fatalf("%d drains in a turn", n)
+		}
+	}
+	if h.drains < 10 {
+		t.Fatalf("only %d drains", h.drains)
+	}
+	p.Reset()
+	e.Settle()
+}
+
+type refill struct {
+	NopHandler
+	drains int
+}
+
+func (r *refill) OnDrained(c *Conn) {
+	r.drains++
+	c.Out().AppendString("x")
+	c.NotifyFlushed()
+}
+
+// All writes of a turn leave in one call, those of several turns' sources too.
+func TestWritesAreGathered(t *testing.T) {
+	e := looptest.New(t)
+	var target *Conn
+	listen(t, e, func(c *Conn) Handler {
+		if target == nil {
+			target = c
+			return &sink{}
+		}
+		return &sink{onData: func(_ *Conn, in []byte) { target.Out().Append(in) }}
+	})
+	p := e.Client(addr)
+	sources := make([]*looptest.Peer, 20)
+	for i := range sources {
+		sources[i] = e.Client(addr)
+	}
+	e.Settle()
+	for _, s := range sources {
+		s.Send(strings.Repeat("y", 3000))
+	}
+	before := e.Calls().Writes
+	e.Settle()
+	if n := e.Calls().Writes - before; n != 1 || len(p.Received()) != 60_000 {
+		t.Fatalf("%d write calls", n)
+	}
+}
+
+// An event for a connection that was closed earlier in the same batch must not
+// reach the connection that has taken over its descriptor and its slot.
+func TestStaleEvents(t *testing.T) {
+	e := looptest.New(t)
+	var conns []*Conn
+	var sinks []*sink
+	listen(t, e, func(c *Conn) Handler {
+		s := &sink{}
+		conns, sinks = append(conns, c), append(sinks, s)
+		return s
+	})
+	a, b := e.Client(addr), e.Client(addr)
+	e.Settle()
+	var fresh *sink
+	fd := conns[1].FD()
+	sinks[0].onData = func(*Conn, []byte) {
+		conns[1].Close()
+		e.OnDial(addr, looptest.Hold)
+		fresh = &sink{}
+		if c := e.Loop.Dial(addr, nil, fresh); c.FD() != fd {
+			t.Fatalf("the descriptor was not reused: %d, %d", c.FD(), fd)
+		}
+	}
+	a.Send("close the other")
+	b.Send("too late")
+	e.Settle()
+	if sinks[1].got != 0 || !sinks[1].closed {
+		t.Error("a closed connection was presented data")
+	}
+	if fresh.closed || fresh.got != 0 {
+		t.Error("the event of the closed connection reached the new one")
+	}
+}
+
+// OnClose comes in the turn of the closing, and closings made by it as well.
+func TestClosingsSettleInTheTurn(t *testing.T) {
+	e := looptest.New(t)
+	var conns []*Conn
+	closed := 0
+	listen(t, e, func(c *Conn) Handler {
+		conns = append(conns, c)
+		return &closer{onClose: func() {
+			closed++
+			if closed < len(conns) {
+				conns[closed].Close()
+			}
+		}}
+	})
+	for range 4 {
+		e.Client(addr)
+	}
+	e.Settle()
+	e.Loop.TryPost(TaskFunc(func(*Loop) { conns[0].Close() }))
+	e.Turn()
+	if closed != 4 {
+		t.Fatalf("%d of a chain of 4 were closed in the turn", closed)
+	}
+}
+
+type closer struct {
+	NopHandler
+	onClose func()
+}
+
+func (c *closer) OnClose(*Conn, error) { c.onClose() }
+
+func TestConnectTimeout(t *testing.T) {
+	e := looptest.New(t)
+	e.OnDial(addr, looptest.Hold)
+	s := &sink{}
+	e.Loop.Dial(addr, &DialConfig{Timeout: 250 * time.Millisecond}, s).Out().AppendString("waits")
+	e.Advance(249 * time.Millisecond)
+	if s.closed {
+		t.Fatal("too early")
+	}
+	e.Advance(2 * time.Millisecond)
+	if !s.closed || KindOf(s.err) != KindTimeout || e.OpenFiles() != 0 {
+		t.Fatalf("closed %v, %v, %d descriptors", s.closed, s.err, e.OpenFiles())
+	}
+}
+
+func TestCloseFlushBeforeConnected(t *testing.T) {
+	e := looptest.New(t)
+	e.OnDial(addr, looptest.Hold)
+	s := &sink{}
+	c := e.Loop.Dial(addr, nil, s)
+	c.Out().AppendString("fire and forget")
+	c.CloseFlush(time.Second)
+	e.Settle()
+	p := e.Dialled(addr)
+	if s.closed {
+		t.Fatal("closed before it was written")
+	}
+	p.Establish()
+	e.Settle()
+	if p.Received() != "fire and forget" || !p.Closed() || !s.closed || s.err != nil {
+		t.Fatalf("closed %v, err %v", s.closed, s.err)
+	}
+}
+
+func TestDelayedCloseEndsWithThePeer(t *testing.T) {
+	e := looptest.New(t)
+	s := &sink{}
+	listen(t, e, func(c *Conn) Handler {
+		c.Out().AppendString("bye")
+		c.CloseDelayed(time.Second)
+		return s
+	})
+	p := e.Client(addr)
+	p.Send(strings.Repeat("z", 200_000))
+	e.Settle()
+	if !p.Ended() || p.Closed() || p.Unread() != 0 {
+		t.Fatalf("ended %v, closed %v, unread %d", p.Ended(), p.Closed(), p.Unread())
+	}
+	p.CloseWrite()
+	e.Settle()
+	if !s.closed || s.got != 0 || p.SawReset() {
+		t.Fatalf("closed %v, presented %d, reset %v", s.closed, s.got, p.SawReset())
+	}
+}
+
+// Progress in writing starts the timeout of a close anew.
+func TestCloseFlushIsPatientWithASlowReader(t *testing.T) {
+	e := looptest.New(t)
+	s := &sink{}
+	listen(t, e, func(c *Conn) Handler {
+		c.Out().AppendString(strings.Repeat("z", 1000))
+		c.CloseFlush(time.Second)
+		return s
+	})
+	p := e.Client(addr)
+	p.Window(100)
+	for range 8 {
+		e.Advance(900 * time.Millisecond)
+		p.Window(100)
+	}
+	e.Settle()
+	if s.closed || p.Total() != 900 {
+		t.Fatalf("closed %v after %d bytes", s.closed, p.Total())
+	}
+	e.Advance(1100 * time.Millisecond)
+	if !s.closed || KindOf(s.err) != KindTimeout {
+		t.Fatalf("closed %v, %v, although nothing moves", s.closed, s.err)
+	}
+}
+
+// An answer that came before the reset is delivered although writing failed.
+func TestAnswerBeforeReset(t *testing.T) {
+	e := looptest.New(t)
+	e.OnDial(addr, looptest.Accept)
+	s := &sink{}
+	c := e.Loop.Dial(addr, nil, s)
+	e.Settle()
+	p := e.Dialled(addr)
+	p.Window(10)
+	c.Out().AppendString(strings.Repeat("r", 1000))
+	e.Loop.TryPost(TaskFunc(func(*Loop) {}))
+	e.Settle()
+	p.Send("early answer")
+	p.Reset()
+	e.Settle()
+	if s.got != 12 || !s.closed || KindOf(s.err) != KindReset {
+		t.Fatalf("%d bytes, closed %v, %v", s.got, s.closed, s.err)
+	}
+}
+
+// Resume inside OnData is a request for later, not for a loop without end.
+func TestResumeInsideOnData(t *testing.T) {
+	e := looptest.New(t)
+	calls := 0
+	h := &handler{onData: func(c *Conn, in []byte) int {
+		calls++
+		if calls < 5 {
+			c.Resume()
+			return 0
+		}
+		return len(in)
+	}}
+	listen(t, e, func(*Conn) Handler { return h })
+	p := e.Client(addr)
+	p.Send("x")
+	e.Settle()
+	if calls != 5 {
+		t.Fatalf("presented %d times", calls)
+	}
+}
+
+type handler struct {
+	NopHandler
+	onData func(c *Conn, in []byte) int
+}
+
+func (h *handler) OnData(c *Conn, in []byte) int { return h.onData(c, in) }
+
+// ReadDisable toggled inside OnData presents the rest once more, soon.
+func TestReadDisableToggledInsideOnData(t *testing.T) {
+	e := looptest.New(t)
+	var seen []string
+	h := &handler{onData: func(c *Conn, in []byte) int {
+		seen = append(seen, string(in))
+		if len(seen) == 1 {
+			c.ReadDisable(true)
+			c.ReadDisable(false)
+		}
+		return 1
+	}}
+	listen(t, e, func(*Conn) Handler { return h })
+	p := e.Client(addr)
+	p.Send("ab")
+	e.Settle()
+	if strings.Join(seen, " ") != "ab b" {
+		t.Fatalf("presented %q", seen)
+	}
+}
+
+// Every split of a stream shows the handler the same bytes.
+func TestSplits(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", 40)
+	for size := 1; size < 40; size++ {
+		e := looptest.New(t)
+		var got strings.Builder
+		h := &handler{onData: func(_ *Conn, in []byte) int {
+			n := len(in) / 16 * 16 // whole lines only
+			got.Write(in[:n])
+			return n
+		}}
+		listen(t, e, func(*Conn) Handler { return h })
+		p := e.Client(addr)
+		p.Segments(size, 0)
+		p.Send(text)
+		e.Settle()
+		if got.String() != text {
+			t.Fatalf("in reads of %d bytes the stream differs", size)
+		}
+	}
+}
+
+// An idle connection holds no buffer, neither to read nor to write.
+func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
+	e := looptest.New(t)
+	listen(t, e, func(*Conn) Handler {
+		return &handler{onData: func(c *Conn, in []byte) int {
+			if in[len(in)-1] != '\n' {
+				return 0
+			}
+			c.Out().Append(in)
+			return len(in)
+		}}
+	})
+	p := e.Client(addr)
+	p.Window(5)
+	p.Send("hello ")
+	e.Settle()
+	p.Send("world\n")
+	e.Settle()
+	if e.Loop.Buffers().InUse() != 1 {
+		t.Fatalf("%d chunks wait", e.Loop.Buffers().InUse())
+	}
+	p.Window(-1)
+	e.Settle()
+	if e.Loop.Buffers().InUse() != 0 || p.Received() != "hello world\n" {
+		t.Fatalf("an idle connection holds %d chunks", e.Loop.Buffers().InUse())
+	}
+}
+
+// A listener whose accept fails for good rests instead of spinning.
+func TestAcceptErrors(t *testing.T) {
+	e := looptest.New(t)
+	ln := listen(t, e, func(*Conn) Handler { return &sink{} })
+	e.FailAccept(syscall.EINVAL, syscall.ENFILE, syscall.EPERM, syscall.EINTR)
+	p := e.Client(addr)
+	for range 3 {
+		e.Settle()
+		e.Advance(100 * time.Millisecond)
+	}
+	if !p.Accepted() || ln.Stats() != (ListenerStats{Accepted: 1, Errors: 2, Exhausted: 1}) {
+		t.Fatalf("accepted %v, %+v", p.Accepted(), ln.Stats())
+	}
+}
