@@ -1,0 +1,91 @@
+package format
+
+import (
+	"os"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// maxFile bounds a format that is read from a file.
+const maxFile = 1 << 20
+
+// Compile compiles Envoy's message. c stands at the message's field.
+func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, error) {
+	if len(pb.GetFormatters()) > 0 {
+		return nil, c.At("formatters").Errorf("formatter extensions are not supported yet")
+	}
+	omit := pb.GetOmitEmptyValues()
+	var f *Format
+	var err error
+	at := c
+	switch kind := pb.GetFormat().(type) {
+	case *corev3.SubstitutionFormatString_JsonFormat:
+		at = c.At("json_format")
+		f, err = ParseJSON(kind.JsonFormat, omit)
+	case *corev3.SubstitutionFormatString_TextFormat:
+		at = c.At("text_format")
+		f, err = parseText(kind.TextFormat, omit)
+	case *corev3.SubstitutionFormatString_TextFormatSource:
+		at = c.At("text_format_source")
+		var s string
+		if s, err = source(at, kind.TextFormatSource); err != nil {
+			return nil, err
+		}
+		f, err = parseText(s, omit)
+	default:
+		return nil, c.Errorf("no format is given")
+	}
+	if err != nil {
+		return nil, at.Errorf("%w", err)
+	}
+	return f, nil
+}
+
+// source reads a DataSource.
+func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
+	switch kind := ds.GetSpecifier().(type) {
+	case *corev3.DataSource_InlineString:
+		return kind.InlineString, nil
+	case *corev3.DataSource_InlineBytes:
+		return string(kind.InlineBytes), nil
+	case *corev3.DataSource_EnvironmentVariable:
+		value, ok := os.LookupEnv(kind.EnvironmentVariable)
+		if !ok {
+			return "", c.At("environment_variable").Errorf("%s is not set", kind.EnvironmentVariable)
+		}
+		return value, nil
+	case *corev3.DataSource_Filename:
+		c = c.At("filename")
+		info, err := os.Stat(kind.Filename)
+		if err != nil {
+			return "", c.Errorf("%w", err)
+		}
+		if info.Size() > maxFile {
+			return "", c.Errorf("%s has more than %d bytes", kind.Filename, maxFile)
+		}
+		b, err := os.ReadFile(kind.Filename)
+		if err != nil {
+			return "", c.Errorf("%w", err)
+		}
+		return string(b), nil
+	}
+	return "", c.Errorf("no source is given")
+}
+
+// Fields declares the messages that Compile reads.
+func Fields() sdk.FieldStatus {
+	return fields.Join(
+		fields.Message("envoy.config.core.v3.SubstitutionFormatString",
+			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options"),
+			fields.NoEffect("content_type"), // for local replies, which read it themselves
+			fields.Refused("formatters")),
+		fields.Message("envoy.config.core.v3.JsonFormatOptions",
+			fields.NoEffect("sort_properties")), // keys are always sorted, as in Envoy
+		fields.Message("envoy.config.core.v3.DataSource",
+			fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
+			fields.Refused("watched_directory")),
+	)
+}

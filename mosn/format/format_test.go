@@ -1,0 +1,528 @@
+package format
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/sdktest"
+)
+
+// proxied is a request that went through: what Envoy 1.40 was given when the
+// expectations below were taken from its own log.
+func proxied() *Context {
+	info := &sdk.StreamInfo{
+		StartTime: time.Date(2026, 11, 21, 13, 0, 52, 985456789, time.UTC),
+		Start:     1_000_000_000, RequestEnd: 1_000_010_000, UpstreamRequest: 1_000_883_000, UpstreamRequestEnd: 1_000_890_000,
+		UpstreamResponse: 1_001_500_000, UpstreamEnd: 1_001_900_000, ResponseStart: 1_001_950_000, End: 1_002_100_000,
+		Protocol: sdk.HTTP11, ResponseCode: 200, Details: "via_upstream", BytesSent: 5, StreamID: 9, ConnectionID: 3, Attempts: 1,
+		RouteName: "main", ClusterName: "up", UpstreamHost: "127.0.0.1:19002",
+		DownstreamRemote:       netip.MustParseAddrPort("[::ffff:10.1.2.3]:56538"),
+		DownstreamDirectRemote: netip.MustParseAddrPort("127.0.0.1:56538"),
+		DownstreamLocal:        netip.MustParseAddrPort("[::1]:19000"),
+		UpstreamLocal:          netip.MustParseAddrPort("127.0.0.1:58394"),
+		UpstreamConnectionID:   1,
+	}
+	ctx := &Context{Info: info, Request: &sdk.Headers{}, Response: &sdk.Headers{}, Trailers: &sdk.Headers{}}
+	for _, h := range [][2]string{{":method", "GET"}, {":path", "/a?q=1"}, {":authority", "host:80"}, {"x-b", "abcdef"}, {"x-q", `q"\x`},
+		{"user-agent", "curl"}, {"x-request-id", "e34112fb"}, {"empty", ""}, {"two", "1"}, {"two", "2"}} {
+		ctx.Request.Add(h[0], h[1])
+	}
+	ctx.Response.Add("server", "envoy")
+	ctx.Response.Add("x-envoy-upstream-service-time", "1")
+	ctx.Trailers.Add("grpc-status", "0")
+	return ctx
+}
+
+// refused is a request whose upstream refused the connection.
+func refused() *Context {
+	return &Context{Info: &sdk.StreamInfo{
+		Start: 1, RequestEnd: 2, End: 3, ResponseCode: 503, Flags: sdk.FlagUpstreamConnectionFailure | sdk.FlagUpstreamRetryLimitExceeded,
+		UpstreamHost: "127.0.0.1:19003", ClusterName: "dead",
+		Details:       "upstream_reset_before_response_started{remote_connection_failure|delayed connect error: Connection refused}",
+		FailureReason: "delayed_connect_error: Connection refused",
+	}}
+}
+
+func render(t *testing.T, format string, ctx *Context) string {
+	t.Helper()
+	f, err := Parse(format)
+	if err != nil {
+		t.Fatalf("%s: %v", format, err)
+	}
+	const before = "kept "
+	got, ok := strings.CutPrefix(string(f.Append([]byte(before), ctx)), before)
+	if !ok {
+		t.Fatalf("%s: what stood in the buffer is lost", format)
+	}
+	return got
+}
+
+func TestDefault(t *testing.T) {
+	want := `[2026-11-21T13:00:52.985Z] "GET /a?q=1 HTTP/1.1" 200 - 0 5 2 1 "-" "curl" "e34112fb" "host:80" "127.0.0.1:19002"` + "\n"
+	if got := render(t, Default, proxied()); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+	want = `[0001-01-01T00:00:00.000Z] "- - -" 503 UF,URX 0 0 0 - "-" "-" "-" "-" "127.0.0.1:19003"` + "\n"
+	if got := render(t, Default, refused()); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+	want = `[-] "- - -" - - - - - - "-" "-" "-" "-" "-"` + "\n"
+	if got := render(t, Default, &Context{}); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+func TestOperators(t *testing.T) {
+	t.Setenv("FORMAT_TEST", "barbaz")
+	t.Setenv("FORMAT_EMPTY", "")
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ format, proxied, refused string }{
+		{"", "", ""},
+		{"100%% of %%", "100% of %", "100% of %"},
+		{"%REQ(x-a?x-b):3%", "abc", "-"},
+		{"%REQ(X-B?X-A)%", "abcdef", "-"},
+		{"%REQ(x-b):100%", "abcdef", "-"},
+		{"<%REQ(empty?x-b)%>", "<>", "<->"},
+		{"%REQ(two)%", "1", "-"},
+		{"%REQ(Host)%", "host:80", "-"},
+		{"%REQ(:path)%", "/a?q=1", "-"},
+		{"%RESP(server):4% %RESP(x-b)%", "envo -", "- -"},
+		{"%TRAILER(grpc-status)%", "0", "-"},
+		{"%PROTOCOL%", "HTTP/1.1", "-"},
+		{"%RESPONSE_CODE_DETAILS%", "via_upstream", "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"},
+		{"%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "via_upstream", "upstream_reset_before_response_started{remote_connection_failure|delayed connect error: Connection refused}"},
+		{"%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "- -", "UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded"},
+		{"%DURATION%|%REQUEST_DURATION%|%REQUEST_TX_DURATION%|%RESPONSE_DURATION%|%RESPONSE_TX_DURATION%", "2|0|0|1|0", "0|0|-|-|-"},
+		{"%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:us)%", "883", "-"},
+		{"%COMMON_DURATION(US_RX_BEG:US_RX_END:ns)%", "400000", "-"},
+		{"%COMMON_DURATION(DS_TX_BEG:DS_TX_END:ms)%", "0", "-"},
+		{"%COMMON_DURATION(US_TX_END:DS_RX_END:ms)%", "-", "-"},
+		{"%UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_CLUSTER_RAW%", "127.0.0.1:19002 up up", "127.0.0.1:19003 dead dead"},
+		{"%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_LOCAL_PORT%", "127.0.0.1:58394 127.0.0.1 58394", "- - -"},
+		{"%UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%", "127.0.0.1:19002 127.0.0.1 19002", "- - -"},
+		{"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%", "10.1.2.3:56538 10.1.2.3 56538", "- - -"},
+		{"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_DIRECT_REMOTE_PORT%", "127.0.0.1:56538 127.0.0.1 56538", "- - -"},
+		{"%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_PORT%", "[::1]:19000 ::1 19000", "- - -"},
+		{"%UPSTREAM_REQUEST_ATTEMPT_COUNT% %UPSTREAM_CONNECTION_ID% %CONNECTION_ID% %STREAM_ID%", "1 1 3 e34112fb", "0 0 0 0"},
+		{"%UPSTREAM_TRANSPORT_FAILURE_REASON% %CONNECTION_TERMINATION_DETAILS%", "- -", "delayed_connect_error:_Connection_refused -"},
+		{"%ROUTE_NAME% %VIRTUAL_CLUSTER_NAME%", "main -", "- -"},
+		{"%HOSTNAME%", host, host},
+		{"%ENVIRONMENT(FORMAT_TEST)% %ENVIRONMENT(FORMAT_TEST):2% %ENVIRONMENT(FORMAT_NONE)% %ENVIRONMENT(FORMAT_EMPTY)%", "barbaz ba - -", "barbaz ba - -"},
+		{"%FILTER_STATE(none:PLAIN)%%FILTER_STATE(none)%", "--", "--"},
+	} {
+		if got := render(t, c.format, proxied()); got != c.proxied {
+			t.Errorf("%s is %q, want %q", c.format, got, c.proxied)
+		}
+		if got := render(t, c.format, refused()); got != c.refused {
+			t.Errorf("%s of a refused request is %q, want %q", c.format, got, c.refused)
+		}
+	}
+}
+
+func TestUnixAddresses(t *testing.T) {
+	ctx := &Context{Info: &sdk.StreamInfo{DownstreamLocalPath: "/run/l.sock", UpstreamHost: "/run/u.sock", UpstreamLocal: netip.MustParseAddrPort("127.0.0.1:1")}}
+	got := render(t, "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_PORT% "+
+		"%UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%", ctx)
+	if want := "/run/l.sock /run/l.sock - /run/u.sock /run/u.sock -"; got != want {
+		t.Errorf("got %s", got)
+	}
+	ctx.Info.UpstreamHost = "[::1]:80"
+	if got := render(t, "%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%", ctx); got != "::1 80" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestFilterState(t *testing.T) {
+	ctx := &Context{Info: &sdk.StreamInfo{}}
+	for key, v := range map[string]any{
+		"s": `a "b"`, "b": []byte("bytes"), "i": -3, "i64": int64(4), "u": uint64(5), "t": true,
+		"str": netip.MustParseAddr("::1"), "pb": wrapperspb.String("x\ny"), "odd": struct{}{},
+	} {
+		ctx.Info.SetFilterState(key, v)
+	}
+	for format, want := range map[string]string{
+		"%FILTER_STATE(s:PLAIN)%":    `a "b"`,
+		"%FILTER_STATE(s)%":          `"a \"b\""`,
+		"%FILTER_STATE(s:TYPED):3%":  `a "`,
+		"%FILTER_STATE(b:PLAIN):2%":  "by",
+		"%FILTER_STATE(i:PLAIN)%":    "-3",
+		"%FILTER_STATE(i64:PLAIN)%":  "4",
+		"%FILTER_STATE(u)%":          "5",
+		"%FILTER_STATE(t)%":          "true",
+		"%FILTER_STATE(str:PLAIN)%":  "::1",
+		"%FILTER_STATE(pb)%":         `"x\ny"`,
+		"%FILTER_STATE(odd)%":        "-",
+		"%FILTER_STATE(none:PLAIN)%": "-",
+	} {
+		if got := render(t, format, ctx); got != want {
+			t.Errorf("%s is %s, want %s", format, got, want)
+		}
+	}
+}
+
+// TestTime holds what Envoy 1.40 printed; it knows microseconds only.
+func TestTime(t *testing.T) {
+	for format, want := range map[string]string{
+		"%START_TIME%":                               "2026-11-21T13:00:52.985Z",
+		"%START_TIME(%Y/%m/%dT%H:%M:%S%z %s)%":       "2026/11/21T13:00:52+0000 1795266052",
+		"%START_TIME(%s.%3f|%f|%6f|%1f|%9f)%":        "1795266052.985|985456000|985456|9|985456000",
+		"%START_TIME(%E3S|%E4f|%H:%M:%E*S)%":         "52.985|9854|13:00:52.985456",
+		"%START_TIME(%j|%a %b %e %k|%3fx%6f|%%M)%":   "325|Sat Nov 21 13|985x985456|%M",
+		"%START_TIME(%A %B %h %d %y %C %D %F)%":      "Saturday November Nov 21 26 20 11/21/26 2026-11-21",
+		"%START_TIME(%I:%M %p %l %T %R %u %w %Z)%":   "01:00 PM  1 13:00:52 13:00 6 6 UTC",
+		"%START_TIME(%Ez|%E*f)%":                     "+00:00|985456",
+		"%START_TIME(plain)% and %START_TIME(a%Sb)%": "plain and a52b",
+	} {
+		if got := render(t, format, proxied()); got != want {
+			t.Errorf("%s is %q, want %q", format, got, want)
+		}
+	}
+	whole := &Context{Info: &sdk.StreamInfo{StartTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("x", 3600))}}
+	if got := render(t, "%START_TIME(%H:%M:%E*S %e %l %k %E*f %I)%", whole); got != "02:04:05  2  2  2 0 02" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for format, want := range map[string]string{
+		"%":                                 `no operator after the percent sign in "%"`,
+		"50% of":                            `no operator after the percent sign in "% of"`,
+		"%lower%":                           "no operator",
+		"%NO_SUCH_THING%":                   "%NO_SUCH_THING%: is not an operator",
+		"%DYNAMIC_METADATA(a:b)%":           "%DYNAMIC_METADATA%: is an operator of Envoy that is not supported yet",
+		"%REQUESTED_SERVER_NAME%":           "not supported yet",
+		"%REQ%":                             "%REQ%: needs parameters",
+		"%REQ()%":                           "%REQ%: needs parameters",
+		"%REQ(a":                            "%REQ( is not closed",
+		"%REQ(a)":                           "%REQ does not end in a percent sign",
+		"%REQ(a)x%":                         "%REQ does not end in a percent sign",
+		"%REQ(a):%":                         `%REQ%: "" is not a length`,
+		"%REQ(a):x%":                        `%REQ%: "x" is not a length`,
+		"%REQ(a):0%":                        `%REQ%: "0" is not a length`,
+		"%REQ(a):99999999999999999999%":     "is not a length",
+		"%REQ(a?b?c)%":                      "%REQ%: more than one alternative",
+		"%REQ(a\nb)%":                       "is not a header name",
+		"%PROTOCOL()%":                      "%PROTOCOL%: takes no parameters",
+		"%PROTOCOL:3%":                      "%PROTOCOL%: takes no length",
+		"%START_TIME(%Q)%":                  `%START_TIME%: the conversion "%Q" is not supported`,
+		"%START_TIME(%n)%":                  "is not supported",
+		"%START_TIME(%3S)%":                 `"%3S"`,
+		"%START_TIME(%ES)%":                 `"%ES"`,
+		"%START_TIME(%)%":                   `the time format ends in "%"`,
+		"%START_TIME(%E3)%":                 `the time format ends in "%E3"`,
+		"%COMMON_DURATION(a)%":              "is not BEGIN:END:unit",
+		"%COMMON_DURATION(US_CX_BEG:x:ms)%": `the moment "US_CX_BEG" is not supported`,
+		"%COMMON_DURATION(DS_RX_BEG:x:ms)%": `the moment "x"`,
+		"%COMMON_DURATION(DS_RX_BEG:DS_RX_END:s)%": `"s" is not ms, us or ns`,
+		"%FILTER_STATE(:PLAIN)%":                   "%FILTER_STATE%: the key is empty",
+		"%FILTER_STATE(a:FIELD:b)%":                "FIELD:b is not supported",
+	} {
+		f, err := Parse(format)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, %v, want %q", format, f, err, want)
+		}
+	}
+}
+
+// TestEveryOperatorIsKnown: no name is both built and refused, none twice.
+func TestEveryOperatorIsKnown(t *testing.T) {
+	seen := map[string]bool{}
+	for _, name := range later {
+		if _, built := operators[name]; built || seen[name] {
+			t.Errorf("%s is listed twice", name)
+		}
+		seen[name] = true
+	}
+	if len(operators)+len(later) < 140 {
+		t.Errorf("only %d operators", len(operators)+len(later))
+	}
+	if len(longFlags) != len(strings.Split((^sdk.ResponseFlag(0)).Names(), ",")) {
+		t.Error("a response flag has no long name")
+	}
+}
+
+// TestForgedLines: a value cannot end the line.
+func TestForgedLines(t *testing.T) {
+	ctx := &Context{Info: &sdk.StreamInfo{RouteName: "a\r\nb\x00c", TerminationDetails: "plain"}, Request: &sdk.Headers{}}
+	ctx.Request.Add("x", "1\n2")
+	if got := render(t, "%ROUTE_NAME%|%REQ(x)%|%CONNECTION_TERMINATION_DETAILS%\n", ctx); got != `a\r\nb\0c|1\n2|plain`+"\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func jsonFormat(t *testing.T, text string, omit bool) *Format {
+	t.Helper()
+	s := &structpb.Struct{}
+	if err := protojson.Unmarshal([]byte(text), s); err != nil {
+		t.Fatal(err)
+	}
+	f, err := ParseJSON(s, omit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestJSON holds what Envoy 1.40 printed.
+func TestJSON(t *testing.T) {
+	const format = `{"z": "%REQ(x-a)%", "a": "%RESPONSE_CODE%", "m": {"dur": "%DURATION%", "none": "%REQ(none)%", "mixed": "x-%PROTOCOL%-%REQ(none)%"},
+		"list": ["%REQ(x-a)%", "lit", "%BYTES_SENT%"], "st": "%START_TIME%", "fl": "%RESPONSE_FLAGS%", "lit": "a\"b", "num": 5, "b": true,
+		"up": "%UPSTREAM_HOST%", "port": "%DOWNSTREAM_LOCAL_PORT%", "emp": "", "q": "%REQ(x-q)%", "half": 1.5, "nil": null}`
+	want := `{"a":200,"b":true,"emp":"","fl":"-","half":1.5,"list":[null,"lit",5],"lit":"a\"b","m":{"dur":2,"mixed":"x-HTTP/1.1--","none":null},` +
+		`"nil":null,"num":5,"port":19000,"q":"q\"\\x","st":"2026-11-21T13:00:52.985Z","up":"127.0.0.1:19002","z":null}` + "\n"
+	if got := string(jsonFormat(t, format, false).Append(nil, proxied())); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+func TestJSONOmitsWhatIsMissing(t *testing.T) {
+	const format = `{"z": "%REQ(x-b)%", "none": "%REQ(none)%", "m": {"none": "%REQ(none)%"}, "mixed": "x-%PROTOCOL%-%REQ(none)%",
+		"list": ["%REQ(none)%","a"], "elist": ["%REQ(none)%"], "lit": "x", "e": {}}`
+	want := `{"e":{},"elist":[],"list":["a"],"lit":"x","mixed":"x-HTTP/1.1-","z":"abcdef"}` + "\n"
+	if got := string(jsonFormat(t, format, true).Append(nil, proxied())); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+	if got := string(jsonFormat(t, `{"a":"%PROTOCOL%"}`, true).Append(nil, &Context{})); got != "{}\n" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestJSONEscapes(t *testing.T) {
+	ctx := &Context{Info: &sdk.StreamInfo{RouteName: "\x00\x1f\t\n\r\"\\é\xff" + strings.Repeat("\x01", 40)}}
+	f := jsonFormat(t, `{"k\n\"": "%ROUTE_NAME%", "two": "%ROUTE_NAME%%ROUTE_NAME%"}`, false)
+	got := f.Append(nil, ctx)
+	s := &structpb.Struct{}
+	if err := protojson.Unmarshal(got, s); err != nil {
+		t.Fatalf("%v: %s", err, got)
+	}
+	want := "\x00\x1f\t\n\r\"\\é\ufffd" + strings.Repeat("\x01", 40)
+	if v := s.Fields["k\n\""].GetStringValue(); v != want {
+		t.Errorf("got %q", v)
+	}
+}
+
+func TestJSONErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a": {"b": ["x", "%NO%"]}}`: "a: b: [1]: %NO%: is not an operator",
+		`{"a": "%"}`:                  "a: no operator",
+	} {
+		s := &structpb.Struct{}
+		if err := protojson.Unmarshal([]byte(text), s); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseJSON(s, false); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestLiteral(t *testing.T) {
+	for format, want := range map[string]string{"": "", "plain": "plain", "100%%": "100%"} {
+		f, err := Parse(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := f.Literal(); got != want || !ok {
+			t.Errorf("%q: %q, %v", format, got, ok)
+		}
+	}
+	for _, format := range []string{"%PROTOCOL%", "a%PROTOCOL%"} {
+		f, err := Parse(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := f.Literal(); ok {
+			t.Errorf("%s is no literal", format)
+		}
+	}
+	if _, ok := jsonFormat(t, `{}`, false).Literal(); ok {
+		t.Error("JSON is no literal")
+	}
+}
+
+func TestCompile(t *testing.T) {
+	t.Setenv("FORMAT_TEST", "env %PROTOCOL%")
+	file := filepath.Join(t.TempDir(), "format")
+	if err := os.WriteFile(file, []byte("file %PROTOCOL%"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		`text_format: "t %PROTOCOL% %REQ(none)%"`:                               "t HTTP/1.1 -",
+		`text_format: "%REQ(none)%" omit_empty_values: true`:                    "",
+		`text_format_source { inline_string: "s %PROTOCOL%" }`:                  "s HTTP/1.1",
+		`text_format_source { inline_bytes: "b %PROTOCOL%" }`:                   "b HTTP/1.1",
+		`text_format_source { environment_variable: "FORMAT_TEST" }`:            "env HTTP/1.1",
+		fmt.Sprintf(`text_format_source { filename: %q }`, file):                "file HTTP/1.1",
+		`json_format { fields { key: "p" value { string_value: "%PROTOCOL%"}}}`: `{"p":"HTTP/1.1"}` + "\n",
+	} {
+		f, err := Compile(sdktest.NewCompiler(t), sdktest.Text[corev3.SubstitutionFormatString](t, text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if got := string(f.Append(nil, proxied())); got != want {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
+
+func TestCompileErrors(t *testing.T) {
+	big := filepath.Join(t.TempDir(), "big")
+	if err := os.WriteFile(big, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		``:                       "log_format: no format is given",
+		`text_format: "%NO%"`:    "log_format.text_format: %NO%: is not an operator",
+		`text_format_source { }`: "log_format.text_format_source: no source is given",
+		`text_format_source { inline_string: "%" }`:                       "log_format.text_format_source: no operator",
+		`text_format_source { environment_variable: "FORMAT_NONE" }`:      "log_format.text_format_source.environment_variable: FORMAT_NONE is not set",
+		`text_format_source { filename: "/does/not/exist" }`:              "log_format.text_format_source.filename: stat",
+		fmt.Sprintf(`text_format_source { filename: %q }`, big):           "has more than",
+		`json_format { fields { key: "p" value { string_value: "%NO%"}}}`: "log_format.json_format: p: %NO%",
+		`text_format: "x" formatters { name: "f" }`:                       "log_format.formatters: ",
+	} {
+		_, err := Compile(sdktest.NewCompiler(t).At("log_format"), sdktest.Text[corev3.SubstitutionFormatString](t, text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) && !strings.Contains(err.Error(), "has more than") {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestFieldsAreDeclared(t *testing.T) {
+	table, err := fields.Merge(Fields())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := (&corev3.SubstitutionFormatString{}).ProtoReflect().Descriptor()
+	if missing := table.Undeclared(root); missing != nil {
+		t.Errorf("undeclared: %q", missing)
+	}
+	if extra := table.Unknown(root); extra != nil {
+		t.Errorf("no such fields: %q", extra)
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	ctx := proxied()
+	ctx.Info.Flags = sdk.FlagUpstreamConnectionFailure | sdk.FlagUpstreamRetryLimitExceeded
+	ctx.Info.RouteName = "needs\nescape"
+	text, err := Parse(Default + "%RESPONSE_FLAGS_LONG% %ROUTE_NAME% %DOWNSTREAM_REMOTE_ADDRESS% %START_TIME(%s.%3f)% %RESPONSE_CODE_DETAILS%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	json := jsonFormat(t, `{"a":"%ROUTE_NAME%","b":{"c":["%DURATION%","x%REQ(x-q)%y"]}}`, true)
+	dst := make([]byte, 0, 4096)
+	for name, f := range map[string]*Format{"text": text, "json": json} {
+		if n := testing.AllocsPerRun(100, func() { dst = f.Append(dst[:0], ctx) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{Default, "%REQ(a?b):3%", "%START_TIME(%E*S%3f)%", "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%", "%%%FILTER_STATE(a:PLAIN):2%", "%REQ(", "%", "%START_TIME(%"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		format, err := Parse(s)
+		if err != nil {
+			return
+		}
+		got := format.Append(nil, proxied())
+		if literal, ok := format.Literal(); ok && literal != string(got) {
+			t.Errorf("the literal is %q, the text %q", literal, got)
+		}
+		v, err := structpb.NewValue(map[string]any{"k": strings.ToValidUTF8(s, "")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		js, err := ParseJSON(v.GetStructValue(), true)
+		if err != nil {
+			return
+		}
+		line := js.Append(nil, proxied())
+		if err := protojson.Unmarshal(line, &structpb.Struct{}); err != nil {
+			t.Errorf("%v: %s", err, line)
+		}
+	})
+}
+
+// FuzzValue: whatever a peer sends, a text line stays one line and JSON stays JSON.
+func FuzzValue(f *testing.F) {
+	for _, s := range []string{"plain", "a\nb", "\"\\", "\xff\xfe", "\x00", "é\r"} {
+		f.Add(s)
+	}
+	text, err := Parse("%REQ(x)%|%ROUTE_NAME%|%RESPONSE_CODE_DETAILS%")
+	if err != nil {
+		f.Fatal(err)
+	}
+	s, err := structpb.NewStruct(map[string]any{"a": "%REQ(x)%", "b": "-%ROUTE_NAME%", "c": "%FILTER_STATE(x)%"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	json, err := ParseJSON(s, false)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		ctx := &Context{Info: &sdk.StreamInfo{RouteName: value, Details: value}, Request: &sdk.Headers{}}
+		ctx.Request.Add("x", value)
+		ctx.Info.SetFilterState("x", value)
+		if line := text.Append(nil, ctx); strings.ContainsAny(string(line), "\r\n\x00") {
+			t.Errorf("%q", line)
+		}
+		line := json.Append(nil, ctx)
+		out := &structpb.Struct{}
+		if err := protojson.Unmarshal(line, out); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if got := out.Fields["a"].GetStringValue(); utf8.ValidString(value) && got != value {
+			t.Errorf("got %q, want %q", got, value)
+		}
+	})
+}
+
+func BenchmarkDefault(b *testing.B) {
+	f, err := Parse(Default)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := proxied()
+	dst := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = f.Append(dst[:0], ctx)
+	}
+}
+
+func BenchmarkJSON(b *testing.B) {
+	s, err := structpb.NewStruct(map[string]any{"code": "%RESPONSE_CODE%", "path": "%REQ(:path)%", "start": "%START_TIME%", "host": "%UPSTREAM_HOST%", "ms": "%DURATION%"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := ParseJSON(s, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := proxied()
+	dst := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = f.Append(dst[:0], ctx)
+	}
+}

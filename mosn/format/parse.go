@@ -1,0 +1,199 @@
+package format
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Parse compiles a text format. "%%" is a percent sign. An error names the operator
+// that is wrong, unknown or not built yet.
+func Parse(s string) (*Format, error) { return parseText(s, false) }
+
+func parseText(s string, omitEmpty bool) (*Format, error) {
+	parts, err := parse(s)
+	if err != nil {
+		return nil, err
+	}
+	f := &Format{parts: parts, empty: "-"}
+	if omitEmpty {
+		f.empty = ""
+	}
+	return f, nil
+}
+
+// parse splits text into literals and operators.
+func parse(s string) ([]part, error) {
+	var parts []part
+	var literal strings.Builder
+	end := func() {
+		if literal.Len() > 0 {
+			parts = append(parts, part{text: literal.String()})
+			literal.Reset()
+		}
+	}
+	for s != "" {
+		before, rest, found := strings.Cut(s, "%")
+		literal.WriteString(before)
+		if !found {
+			break
+		}
+		if after, ok := strings.CutPrefix(rest, "%"); ok {
+			literal.WriteByte('%')
+			s = after
+			continue
+		}
+		t, after, err := tokenize(rest)
+		if err != nil {
+			return nil, err
+		}
+		p, err := t.compile()
+		if err != nil {
+			return nil, err
+		}
+		end()
+		parts = append(parts, p)
+		s = after
+	}
+	end()
+	return parts, nil
+}
+
+// token is an operator as it is written: %name(args):max%.
+type token struct {
+	name, args string
+	hasArgs    bool
+	max        int // 0 when not given
+}
+
+// tokenize reads the operator at the start of s, after its percent sign.
+func tokenize(s string) (t token, rest string, err error) {
+	n := strings.IndexFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' })
+	if n <= 0 {
+		return t, "", fmt.Errorf("no operator after the percent sign in %q; a percent sign itself is written %%%%", "%"+clip(s))
+	}
+	t.name, s = s[:n], s[n:]
+	if s[0] == '(' {
+		i := strings.IndexByte(s, ')')
+		if i < 0 {
+			return t, "", fmt.Errorf("%%%s( is not closed", t.name)
+		}
+		t.args, t.hasArgs, s = s[1:i], true, s[i+1:]
+	}
+	if after, ok := strings.CutPrefix(s, ":"); ok {
+		number, _, _ := strings.Cut(after, "%")
+		t.max, err = strconv.Atoi(number)
+		if err != nil || t.max <= 0 {
+			return t, "", fmt.Errorf("%%%s%%: %q is not a length", t.name, number)
+		}
+		s = after[len(number):]
+	}
+	rest, ok := strings.CutPrefix(s, "%")
+	if !ok {
+		return t, "", fmt.Errorf("%%%s does not end in a percent sign", t.name)
+	}
+	return t, rest, nil
+}
+
+func clip(s string) string { return s[:min(len(s), 20)] }
+
+// compile finds the operator and checks its arguments.
+func (t token) compile() (part, error) {
+	fail := func(format string, args ...any) (part, error) {
+		return part{}, fmt.Errorf("%%%s%%: "+format, append([]any{t.name}, args...)...)
+	}
+	spec, ok := operators[t.name]
+	switch {
+	case !ok && slices.Contains(later, t.name):
+		return fail("is an operator of Envoy that is not supported yet")
+	case !ok:
+		return fail("is not an operator")
+	case spec.params == noParams && t.hasArgs:
+		return fail("takes no parameters")
+	case spec.params == someParams && t.args == "":
+		return fail("needs parameters")
+	case !spec.length && t.max > 0:
+		return fail("takes no length")
+	}
+	p := part{op: spec.op, max: t.max}
+	if err := t.arguments(&p); err != nil {
+		return part{}, fmt.Errorf("%%%s%%: %w", t.name, err)
+	}
+	return p, nil
+}
+
+// arguments fills in what follows from the parentheses.
+func (t token) arguments(p *part) (err error) {
+	switch t.name {
+	case "START_TIME":
+		p.time, err = parseTime(t.args)
+	case "REQ", "RESP", "TRAILER":
+		return t.headers(p)
+	case "RESPONSE_CODE_DETAILS":
+		if t.args == "ALLOW_WHITESPACES" {
+			p.op = opResponseCodeDetailsSpaced
+		}
+	case "COMMON_DURATION":
+		return p.parseDuration(t.args)
+	case "FILTER_STATE":
+		return p.parseFilterState(t.args)
+	case "HOSTNAME":
+		p.text, err = os.Hostname()
+		if err != nil || p.text == "" {
+			p.op, err = opAbsent, nil
+		}
+	case "ENVIRONMENT":
+		value, ok := os.LookupEnv(t.args)
+		if !ok || value == "" {
+			p.op = opAbsent
+		}
+		p.text = truncate(value, t.max)
+	}
+	return err
+}
+
+// headers parses "name" or "name?alternative".
+func (t token) headers(p *part) error {
+	names := strings.Split(t.args, "?")
+	if len(names) > 2 {
+		return fmt.Errorf("more than one alternative in %q", t.args)
+	}
+	for i, to := range []*header{&p.header, &p.other}[:len(names)] {
+		name := strings.ToLower(names[i])
+		if strings.ContainsAny(name, "\r\n\x00") {
+			return fmt.Errorf("%q is not a header name", name)
+		}
+		if name == "host" {
+			name = ":authority"
+		}
+		*to = header{sdk.LookupHeader(name), name}
+	}
+	return nil
+}
+
+func (p *part) parseFilterState(args string) error {
+	key, how, _ := strings.Cut(args, ":")
+	p.text = key
+	switch how {
+	case "PLAIN":
+		p.op = opFilterState
+	case "", "TYPED":
+	default:
+		return fmt.Errorf("%s is not supported, only PLAIN and TYPED", how)
+	}
+	if key == "" {
+		return fmt.Errorf("the key is empty")
+	}
+	return nil
+}
+
+func truncate(s string, limit int) string {
+	if limit > 0 && len(s) > limit {
+		return s[:limit]
+	}
+	return s
+}

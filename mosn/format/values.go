@@ -1,0 +1,310 @@
+package format
+
+import (
+	"fmt"
+	"math/bits"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// kind is what an operator has appended.
+type kind uint8
+
+const (
+	missing kind = iota // nothing
+	text                // a string from outside, to be escaped
+	number              // decimal digits
+	raw                 // JSON
+)
+
+// append appends the operator's value, not yet escaped.
+func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
+	switch p.op {
+	case opReq:
+		return p.appendHeader(dst, ctx.Request)
+	case opResp:
+		return p.appendHeader(dst, ctx.Response)
+	case opTrailer:
+		return p.appendHeader(dst, ctx.Trailers)
+	case opConstant:
+		return append(dst, p.text...), text
+	case opAbsent:
+		return dst, missing
+	}
+	info := ctx.Info
+	if info == nil {
+		return dst, missing
+	}
+	switch p.op {
+	case opStartTime:
+		return appendTime(dst, p.time, info.StartTime), text
+	case opProtocol:
+		return appendString(dst, info.Protocol.String())
+	case opResponseFlags:
+		return appendFlags(dst, info.Flags, false), text
+	case opResponseFlagsLong:
+		return appendFlags(dst, info.Flags, true), text
+	case opStreamID:
+		return appendStreamID(dst, ctx)
+	case opFilterState, opFilterStateTyped:
+		return p.appendState(dst, info.FilterState(p.text))
+	}
+	if d, ok := p.appendNumber(dst, info); ok {
+		return d, number
+	}
+	if s, spaced, ok := p.stringOf(info); ok {
+		if s != "" && !spaced {
+			return appendUnspaced(dst, s), text
+		}
+		return appendString(dst, s)
+	}
+	if from, to, unit, ok := p.duration(info); ok {
+		return appendDuration(dst, from, to, unit)
+	}
+	return p.appendAddress(dst, info)
+}
+
+// appendNumber handles the operators that are always there and numbers.
+func (p *part) appendNumber(dst []byte, info *sdk.StreamInfo) ([]byte, bool) {
+	var n uint64
+	switch p.op {
+	case opResponseCode:
+		n = uint64(info.ResponseCode)
+	case opBytesReceived:
+		n = info.BytesReceived
+	case opBytesSent:
+		n = info.BytesSent
+	case opUpstreamAttempts:
+		n = uint64(info.Attempts)
+	case opUpstreamConnectionID:
+		n = info.UpstreamConnectionID
+	case opConnectionID:
+		n = info.ConnectionID
+	default:
+		return dst, false
+	}
+	return strconv.AppendUint(dst, n, 10), true
+}
+
+// stringOf handles the operators that are strings, missing when empty. spaced is
+// false for those in which Envoy replaces white space, so that they are one word.
+func (p *part) stringOf(info *sdk.StreamInfo) (s string, spaced, ok bool) {
+	switch p.op {
+	case opResponseCodeDetails:
+		return info.Details, false, true
+	case opResponseCodeDetailsSpaced:
+		return info.Details, true, true
+	case opUpstreamFailure:
+		return info.FailureReason, false, true
+	case opTermination:
+		return info.TerminationDetails, true, true
+	case opRouteName:
+		return info.RouteName, true, true
+	case opVirtualCluster:
+		return info.VirtualCluster, true, true
+	case opUpstreamCluster:
+		return info.ClusterName, true, true
+	case opUpstreamHost:
+		return info.UpstreamHost, true, true
+	}
+	return "", false, false
+}
+
+func appendString(dst []byte, s string) ([]byte, kind) {
+	if s == "" {
+		return dst, missing
+	}
+	return append(dst, s...), text
+}
+
+func appendUnspaced(dst []byte, s string) []byte {
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case ' ', '\t', '\n', '\v', '\f', '\r':
+			dst = append(dst, '_')
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// appendHeader appends the first value of a header or of its alternative. A header
+// that is there and empty is not missing.
+func (p *part) appendHeader(dst []byte, h *sdk.Headers) ([]byte, kind) {
+	if h == nil {
+		return dst, missing
+	}
+	value, ok := p.header.get(h)
+	if !ok && p.other.name != "" {
+		value, ok = p.other.get(h)
+	}
+	if !ok {
+		return dst, missing
+	}
+	return append(dst, truncate(value, p.max)...), text
+}
+
+func (n *header) get(h *sdk.Headers) (string, bool) {
+	if n.id == sdk.HeaderOther {
+		return h.Get(n.name)
+	}
+	return h.ID(n.id), h.HasID(n.id)
+}
+
+// longFlags are Envoy's long names, in the order of sdk's flags.
+var longFlags = []string{
+	"FailedLocalHealthCheck", "NoHealthyUpstream", "UpstreamRequestTimeout", "LocalReset", "UpstreamRemoteReset",
+	"UpstreamConnectionFailure", "UpstreamConnectionTermination", "UpstreamOverflow", "NoRouteFound", "DelayInjected", "FaultInjected",
+	"RateLimited", "UnauthorizedExternalService", "RateLimitServiceError", "DownstreamConnectionTermination",
+	"UpstreamRetryLimitExceeded", "StreamIdleTimeout", "InvalidEnvoyRequestHeaders", "DownstreamProtocolError",
+	"UpstreamMaxStreamDurationReached", "ResponseFromCacheFilter", "NoFilterConfigFound", "DurationTimeout", "UpstreamProtocolError",
+	"NoClusterFound", "OverloadManagerTerminated", "DnsResolutionFailed", "DropOverload", "DownstreamRemoteReset",
+	"UnconditionalDropOverload",
+}
+
+// appendFlags appends the names with commas, "-" when there is none: that is never
+// missing, as in Envoy.
+func appendFlags(dst []byte, flags sdk.ResponseFlag, long bool) []byte {
+	if flags == 0 {
+		return append(dst, '-')
+	}
+	for first := true; flags != 0; first = false {
+		if !first {
+			dst = append(dst, ',')
+		}
+		i := bits.TrailingZeros64(uint64(flags))
+		if long && i < len(longFlags) {
+			dst = append(dst, longFlags[i]...)
+		} else {
+			dst = append(dst, sdk.ResponseFlag(1<<i).Names()...)
+		}
+		flags &= flags - 1
+	}
+	return dst
+}
+
+// appendStreamID appends x-request-id, which is Envoy's stream id, or our own number
+// when there is none.
+func appendStreamID(dst []byte, ctx *Context) ([]byte, kind) {
+	if ctx.Request != nil {
+		if id := ctx.Request.ID(sdk.HeaderRequestID); id != "" {
+			return append(dst, id...), text
+		}
+	}
+	return strconv.AppendUint(dst, ctx.Info.StreamID, 10), text
+}
+
+// appendState appends a value of the filter state: PLAIN as it reads, TYPED as JSON.
+func (p *part) appendState(dst []byte, v any) ([]byte, kind) {
+	start := len(dst)
+	what := text
+	switch v := v.(type) {
+	case string:
+		dst = append(dst, v...)
+	case []byte:
+		dst = append(dst, v...)
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10), number
+	case int64:
+		return strconv.AppendInt(dst, v, 10), number
+	case uint64:
+		return strconv.AppendUint(dst, v, 10), number
+	case bool:
+		return strconv.AppendBool(dst, v), raw
+	case proto.Message:
+		b, err := protojson.Marshal(v)
+		if err != nil {
+			return dst, missing
+		}
+		dst, what = append(dst, b...), raw
+	case fmt.Stringer:
+		dst = append(dst, v.String()...)
+	default:
+		return dst, missing
+	}
+	if p.max > 0 && len(dst)-start > p.max {
+		return dst[:start+p.max], text // cut JSON is JSON no more
+	}
+	if what == text && p.op == opFilterStateTyped {
+		dst = escapeJSON(append(dst[:start+1], dst[start:]...), start+1)
+		dst[start] = '"'
+		return append(dst, '"'), raw
+	}
+	return dst, what
+}
+
+// appendAddress handles the operators that print an address, or one half of it.
+func (p *part) appendAddress(dst []byte, info *sdk.StreamInfo) ([]byte, kind) {
+	switch p.op {
+	case opUpstreamLocal, opUpstreamLocalIP, opUpstreamLocalPort:
+		return appendAddrPort(dst, info.UpstreamLocal, p.op-opUpstreamLocal)
+	case opDownstreamRemote, opDownstreamRemoteIP, opDownstreamRemotePort:
+		return appendAddrPort(dst, info.DownstreamRemote, p.op-opDownstreamRemote)
+	case opDownstreamDirect, opDownstreamDirectIP, opDownstreamDirectPort:
+		return appendAddrPort(dst, info.DownstreamDirectRemote, p.op-opDownstreamDirect)
+	case opDownstreamLocal, opDownstreamLocalIP, opDownstreamLocalPort:
+		if info.DownstreamLocalPath != "" {
+			return appendPath(dst, info.DownstreamLocalPath, p.op-opDownstreamLocal)
+		}
+		return appendAddrPort(dst, info.DownstreamLocal, p.op-opDownstreamLocal)
+	case opUpstreamRemote, opUpstreamRemoteIP, opUpstreamRemotePort:
+		if !info.UpstreamLocal.IsValid() { // never connected
+			return dst, missing
+		}
+		return appendHostPort(dst, info.UpstreamHost, p.op-opUpstreamRemote)
+	}
+	return dst, missing
+}
+
+// The halves of an address, in the order of each family of operators.
+const (
+	wholeAddress op = iota
+	onlyIP
+	onlyPort
+)
+
+func appendAddrPort(dst []byte, a netip.AddrPort, half op) ([]byte, kind) {
+	if !a.IsValid() {
+		return dst, missing
+	}
+	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	switch half {
+	case onlyIP:
+		return a.Addr().AppendTo(dst), text
+	case onlyPort:
+		return strconv.AppendUint(dst, uint64(a.Port()), 10), number
+	}
+	return a.AppendTo(dst), text
+}
+
+func appendPath(dst []byte, path string, half op) ([]byte, kind) {
+	if half == onlyPort {
+		return dst, missing
+	}
+	return append(dst, path...), text
+}
+
+// appendHostPort is for an address that is known as text: "ip:port" or a path.
+func appendHostPort(dst []byte, s string, half op) ([]byte, kind) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
+		if s == "" {
+			return dst, missing
+		}
+		return appendPath(dst, s, half)
+	}
+	switch half {
+	case onlyIP:
+		return append(dst, strings.Trim(s[:i], "[]")...), text
+	case onlyPort:
+		return append(dst, s[i+1:]...), number
+	}
+	return append(dst, s...), text
+}
