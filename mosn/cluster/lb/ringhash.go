@@ -15,20 +15,20 @@ type RingOptions struct {
 	Murmur2          bool   // MURMUR_HASH_2 instead of XX_HASH
 }
 
-// Envoy's bounds of a ring's size.
+// The default bounds of a ring's size are Envoy's.
 const (
-	defaultMinRing = 1024
-	defaultMaxRing = 8 << 20
+	DefaultMinRing = 1024
+	DefaultMaxRing = 8 << 20
 )
 
 // RingHash places each host on a ring of 64-bit numbers, in proportion to its
 // weight, and picks the first host at or after a request's hash (Ketama).
 func RingHash(o RingOptions) sdk.LBPolicy {
 	if o.MinSize == 0 {
-		o.MinSize = defaultMinRing
+		o.MinSize = DefaultMinRing
 	}
 	if o.MaxSize == 0 {
-		o.MaxSize = defaultMaxRing
+		o.MaxSize = DefaultMaxRing
 	}
 	return ringHash{o}
 }

@@ -1,0 +1,229 @@
+package cluster
+
+import (
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Priority is a routing priority; each has its own connections and circuit
+// breakers.
+type Priority uint8
+
+// The priorities (envoy.config.core.v3.RoutingPriority).
+const (
+	Default Priority = iota
+	High
+
+	numPriorities
+)
+
+// CallEvents is how the owner of a Call is told of its progress, on the loop.
+//
+// Exactly one of these ends a Call, after which nothing more comes: an event with
+// end set, OnCallTrailers, OnCallFailed, or the owner's own Cancel. From within that
+// last event the Call may already be started again.
+type CallEvents interface {
+	// OnCallReady: there is a connection, the request may be written. It may come
+	// from within Start.
+	OnCallReady(c *Call)
+	// OnCallInformational brings a 1xx head other than 101. m is scratch.
+	OnCallInformational(c *Call, m *sdk.Message)
+	// OnCallHeaders brings the response's head. m is scratch: swap it out to keep it.
+	OnCallHeaders(c *Call, m *sdk.Message, end bool)
+	// OnCallData brings body bytes, which are valid during the call.
+	OnCallData(c *Call, p []byte, end bool)
+	// OnCallTrailers brings the trailers, which are the end.
+	OnCallTrailers(c *Call, m *sdk.Message)
+	// OnCallWritable: what was written has drained below the low watermark after
+	// AboveHigh was true, or the peer takes more after WriteData took less than all.
+	OnCallWritable(c *Call)
+	// OnCallFailed: the attempt is over without a complete response. It may come from
+	// within Start, never from within another method.
+	OnCallFailed(c *Call, err *sdk.Error)
+}
+
+// callState is where a Call is in its life.
+type callState uint8
+
+const (
+	callIdle    callState = iota // not started, or ended
+	callPending                  // waits for a connection
+	callActive                   // has a connection
+)
+
+// Call is one attempt to have a request answered by one host. It is embedded by
+// value in what makes the attempt; the zero value is ready, and it may be used again
+// when it has ended. It must not be copied while it is under way.
+type Call struct {
+	ev   CallEvents
+	pool *pool
+	conn *connection // set while active
+
+	next, prev *Call // in the pool's queue
+	order      uint64
+
+	id       uint64 // of the stream on the connection
+	inBase   uint64 // the connection's bytes before this call
+	outBase  uint64
+	received uint64 // wire bytes, once ended
+	sent     uint64
+	connID   uint64
+	failure  string
+
+	state        callState
+	prio         Priority
+	requestDone  bool
+	reused       bool
+	readDisabled uint8
+}
+
+// Active reports whether the Call has been started and has not ended.
+func (c *Call) Active() bool { return c.state != callIdle }
+
+// Ready reports whether the Call has a connection, so that Write may be used.
+func (c *Call) Ready() bool { return c.state == callActive }
+
+// Host returns the host that the Call was last started with.
+func (c *Call) Host() *Host {
+	if c.pool == nil {
+		return nil
+	}
+	return c.pool.host
+}
+
+// Reused reports whether the connection had carried an exchange before this one. If
+// it fails with ErrConnLost then, the host may have closed it while it was idle.
+func (c *Call) Reused() bool { return c.reused }
+
+// TransportFailure returns what the transport says of a connection that could not
+// be made (Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%), after OnCallFailed.
+func (c *Call) TransportFailure() string { return c.failure }
+
+// ConnID returns the id of the connection that the Call has or had, 0 if none.
+func (c *Call) ConnID() uint64 { return c.connID }
+
+// LocalAddr returns our address on the connection, while the Call is Ready.
+func (c *Call) LocalAddr() eventloop.Addr {
+	if c.state != callActive {
+		return eventloop.Addr{}
+	}
+	return c.conn.conn.LocalAddr()
+}
+
+// BytesReceived returns the wire bytes received for the Call so far, also when it
+// has ended.
+func (c *Call) BytesReceived() uint64 {
+	if c.state != callActive {
+		return c.received
+	}
+	return c.conn.conn.BytesIn() - c.inBase
+}
+
+// BytesSent returns the wire bytes that the socket has accepted for the Call so far,
+// also when it has ended.
+func (c *Call) BytesSent() uint64 {
+	if c.state != callActive {
+		return c.sent
+	}
+	return c.conn.conn.BytesOut() - c.outBase
+}
+
+// WriteHeaders writes the request's head. An error means that the codec refuses the
+// message and has written nothing; the Call is still under way.
+func (c *Call) WriteHeaders(m *sdk.Message, end bool) error {
+	if c.state != callActive {
+		return nil
+	}
+	conn := c.conn
+	if err := conn.codec.WriteHeaders(conn.conn.Out(), c.id, m, end); err != nil {
+		return err
+	}
+	c.requestDone = end
+	conn.wrote()
+	return nil
+}
+
+// WriteData writes body bytes and returns how many were taken. When that is not all,
+// OnCallWritable follows; end counts only when it is. On an upgraded Call the end is
+// a half close. After the Call's end everything is taken and dropped.
+func (c *Call) WriteData(p []byte, end bool) int {
+	if c.state != callActive {
+		return len(p)
+	}
+	conn := c.conn
+	n := conn.codec.WriteData(conn.conn.Out(), c.id, p, end)
+	if end && n == len(p) {
+		c.requestDone = true
+		if conn.upgraded {
+			conn.conn.CloseWrite()
+		}
+	}
+	conn.wrote()
+	return n
+}
+
+// WriteTrailers ends the request.
+func (c *Call) WriteTrailers(m *sdk.Message) {
+	if c.state != callActive {
+		return
+	}
+	conn := c.conn
+	conn.codec.WriteTrailers(conn.conn.Out(), c.id, m)
+	c.requestDone = true
+	conn.wrote()
+}
+
+// AboveHigh reports whether more is queued than the cluster's buffer limit: the
+// owner should stop its source until OnCallWritable.
+func (c *Call) AboveHigh() bool { return c.state == callActive && c.conn.conn.AboveHigh() }
+
+// ReadDisable(true) stops the events of the response, ReadDisable(false) undoes one
+// such call. Calls nest; the end of the Call undoes them all.
+func (c *Call) ReadDisable(on bool) {
+	if c.state != callActive {
+		return
+	}
+	lc := c.pool.lc
+	switch {
+	case on:
+		if c.readDisabled == 0 {
+			lc.inc(FlowPausedReading)
+		}
+		c.readDisabled++
+	case c.readDisabled == 0:
+		panic("cluster: ReadDisable(false) without ReadDisable(true)")
+	default:
+		if c.readDisabled--; c.readDisabled == 0 {
+			lc.inc(FlowResumedReading)
+		}
+	}
+	c.conn.conn.ReadDisable(on)
+}
+
+// Consumed tells that n body bytes of the response have left our buffers, so that
+// the peer of a flow-controlled protocol may send more.
+func (c *Call) Consumed(n int) {
+	if c.state == callActive {
+		c.conn.codec.Consumed(c.conn.conn.Out(), c.id, n)
+	}
+}
+
+// Cancel gives the Call up. It does nothing when the Call has ended.
+func (c *Call) Cancel(reason sdk.ResetReason) {
+	switch c.state {
+	case callIdle:
+	case callPending:
+		c.pool.unqueue(c)
+		c.state = callIdle
+		c.pool.lc.inc(RqCancelled)
+	case callActive:
+		conn := c.conn
+		if conn.codec.WriteReset(conn.conn.Out(), c.id, reason) {
+			conn.detach(c)
+			return
+		}
+		conn.finish(false)
+		conn.detach(c)
+		conn.pool.grow()
+	}
+}

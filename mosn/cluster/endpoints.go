@@ -1,0 +1,137 @@
+package cluster
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// compileHosts takes the type of discovery and the endpoints.
+func (c *Config) compileHosts(comp sdk.Compiler, pb *clusterv3.Cluster) error {
+	if pb.GetClusterType() != nil {
+		return comp.At("cluster_type").Errorf("%q is not supported yet", pb.GetClusterType().GetName())
+	}
+	switch pb.GetType() {
+	case clusterv3.Cluster_STATIC:
+	case clusterv3.Cluster_STRICT_DNS:
+		c.dns = dnsOptionsOf(comp, pb)
+	default:
+		return comp.At("type").Errorf("%s is not supported yet", pb.GetType())
+	}
+	for i, l := range pb.GetLoadAssignment().GetEndpoints() {
+		at := comp.At(fmt.Sprintf("load_assignment.endpoints[%d]", i))
+		if err := c.compileLocality(at, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) compileLocality(comp sdk.Compiler, l *endpointv3.LocalityLbEndpoints) error {
+	var weights uint64
+	for i, le := range l.GetLbEndpoints() {
+		at := comp.At(fmt.Sprintf("lb_endpoints[%d]", i))
+		e, err := c.compileEndpoint(at, le)
+		if err != nil {
+			return err
+		}
+		e.priority, e.locality = l.GetPriority(), l.GetLocality()
+		weights += uint64(e.weight)
+		c.endpoints = append(c.endpoints, e)
+	}
+	if weights > math.MaxUint32 {
+		return comp.Errorf("the sum of weights of all upstream hosts in a locality exceeds %d", uint32(math.MaxUint32))
+	}
+	return nil
+}
+
+func (c *Config) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (*endpoint, error) {
+	e := &endpoint{
+		hostname: le.GetEndpoint().GetHostname(),
+		weight:   max(uint32Or(le.GetLoadBalancingWeight(), 1), 1),
+		metadata: le.GetMetadata(),
+	}
+	if le.GetEndpoint() == nil {
+		return nil, comp.Errorf("has no endpoint")
+	}
+	switch le.GetHealthStatus() {
+	case corev3.HealthStatus_UNHEALTHY, corev3.HealthStatus_DRAINING, corev3.HealthStatus_TIMEOUT:
+		e.health = Unhealthy
+	case corev3.HealthStatus_DEGRADED:
+		e.health = Degraded
+	default:
+		e.health = Healthy
+	}
+	of := e.metadata.GetFilterMetadata()["envoy.lb"].GetFields()
+	e.canary = of["canary"].GetBoolValue()
+	e.hashKey = of["hash_key"].GetStringValue()
+	return e, c.compileAddress(comp.At("endpoint.address"), le.GetEndpoint().GetAddress(), e)
+}
+
+// compileAddress takes the address; a name only where it can be resolved.
+func (c *Config) compileAddress(comp sdk.Compiler, a *corev3.Address, e *endpoint) error {
+	if p := a.GetPipe(); p != nil {
+		if c.dns != nil {
+			return comp.Errorf("a pipe has no name to resolve: only socket_address can be used with STRICT_DNS")
+		}
+		e.addr = eventloop.UnixAddr(p.GetPath())
+		return nil
+	}
+	sa := a.GetSocketAddress()
+	if sa == nil {
+		return comp.Errorf("only socket_address and pipe are supported yet")
+	}
+	if sa.GetProtocol() != corev3.SocketAddress_TCP {
+		return comp.At("socket_address.protocol").Errorf("%s is not supported for a cluster", sa.GetProtocol())
+	}
+	e.port = uint16(sa.GetPortValue())
+	if ip, err := netip.ParseAddr(sa.GetAddress()); err == nil {
+		e.addr = eventloop.TCPAddr(netip.AddrPortFrom(ip.Unmap(), e.port))
+		if c.dns != nil && e.hostname == "" {
+			e.hostname = sa.GetAddress()
+		}
+		return nil
+	}
+	if c.dns == nil {
+		return comp.At("socket_address.address").Errorf(
+			"malformed IP address: %s. Consider setting the cluster type to 'STRICT_DNS'", sa.GetAddress())
+	}
+	e.name = sa.GetAddress()
+	if e.hostname == "" {
+		e.hostname = e.name
+	}
+	return nil
+}
+
+// dnsOptions say how names are resolved.
+type dnsOptions struct {
+	refresh, jitter   time.Duration
+	failBase, failMax time.Duration // 0: as refresh
+	family            clusterv3.Cluster_DnsLookupFamily
+	warm              bool // wait_for_warm_on_init
+}
+
+func dnsOptionsOf(comp sdk.Compiler, pb *clusterv3.Cluster) *dnsOptions {
+	o := &dnsOptions{
+		refresh: duration(pb.GetDnsRefreshRate(), defaultDNSRefresh),
+		jitter:  duration(pb.GetDnsJitter(), 0),
+		family:  pb.GetDnsLookupFamily(),
+		warm:    pb.GetWaitForWarmOnInit() == nil || pb.GetWaitForWarmOnInit().GetValue(),
+	}
+	if f := pb.GetDnsFailureRefreshRate(); f != nil {
+		o.failBase = f.GetBaseInterval().AsDuration()
+		o.failMax = duration(f.GetMaxInterval(), 10*o.failBase)
+	}
+	if pb.GetRespectDnsTtl() {
+		comp.At("respect_dns_ttl").Warnf("the resolver does not tell the TTL: names are resolved every dns_refresh_rate (%v)", o.refresh)
+	}
+	return o
+}

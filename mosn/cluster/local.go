@@ -1,0 +1,313 @@
+package cluster
+
+import (
+	"math/rand/v2"
+
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/shared"
+	"sofamesh.io/sofamesh/mosn/stats"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Slot is the number of a cluster's name. It stays the same for the life of the
+// Manager, whether the cluster exists or not, so that a compiled route can keep it.
+type Slot uint32
+
+// cluster is what the loops share of one cluster. A changed configuration makes a
+// new one.
+type cluster struct {
+	cfg      *Config
+	breakers [numPriorities]shared.Breakers
+}
+
+// Local is one loop's view of all clusters.
+type Local struct {
+	loop   *eventloop.Loop
+	stats  *stats.Local
+	slots  []entry // by Slot
+	names  map[string]Slot
+	random rand.PCG
+	event  sdk.Event   // what is decoded now
+	msg    sdk.Message // its head
+}
+
+// entry is a cluster on this loop. Its LoopCluster is made when it is first asked
+// for: most of ten thousand clusters are not used by most loops.
+type entry struct {
+	cluster *cluster // nil: unknown
+	hosts   *HostSet
+	lc      *LoopCluster
+}
+
+func newLocal(loop *eventloop.Loop, st *stats.Local, seed uint64) *Local {
+	l := &Local{loop: loop, stats: st, names: map[string]Slot{}}
+	l.random.Seed(seed, uint64(loop.Index()))
+	return l
+}
+
+// Get returns the cluster of a name, nil when it is unknown.
+func (l *Local) Get(name string) *LoopCluster {
+	s, ok := l.names[name]
+	if !ok {
+		return nil
+	}
+	return l.At(s)
+}
+
+// At returns the cluster of a slot, nil when it is unknown.
+func (l *Local) At(s Slot) *LoopCluster {
+	if int(s) >= len(l.slots) {
+		return nil
+	}
+	e := &l.slots[s]
+	if e.lc == nil && e.cluster != nil {
+		e.lc = newLoopCluster(l, e.cluster, e.hosts)
+	}
+	return e.lc
+}
+
+// update is a change of one cluster. With cluster nil it is removed; with hosts
+// alone being new, only those change.
+type update struct {
+	slot    Slot
+	name    string
+	cluster *cluster
+	hosts   *HostSet
+}
+
+// apply makes updates, on the loop.
+func (l *Local) apply(updates []update) {
+	for i := range updates {
+		l.applyOne(&updates[i])
+	}
+}
+
+func (l *Local) applyOne(u *update) {
+	for int(u.slot) >= len(l.slots) {
+		l.slots = append(l.slots, entry{})
+	}
+	e := &l.slots[u.slot]
+	old := *e
+	e.cluster, e.hosts = u.cluster, u.hosts
+	if u.cluster == nil {
+		delete(l.names, u.name)
+	} else {
+		l.names[u.name] = u.slot
+	}
+	if old.lc == nil {
+		return
+	}
+	if old.cluster == u.cluster {
+		old.lc.setHosts(u.hosts)
+		return
+	}
+	e.lc = nil
+	old.lc.drain()
+}
+
+// LoopCluster is one cluster on one loop.
+type LoopCluster struct {
+	local   *Local
+	cluster *cluster
+	cfg     *Config
+	block   stats.Block
+	hosts   *HostSet
+	pickers []sdk.LBPicker // of the host set's groups; nil until used
+	pools   []*pool        // by host slot and priority
+	drained bool           // replaced or removed
+}
+
+func newLoopCluster(l *Local, c *cluster, hosts *HostSet) *LoopCluster {
+	lc := &LoopCluster{local: l, cluster: c, cfg: c.cfg, block: c.cfg.block}
+	lc.setHosts(hosts)
+	return lc
+}
+
+// Name returns the cluster's name.
+func (lc *LoopCluster) Name() string { return lc.cfg.name }
+
+// Config returns the cluster's configuration.
+func (lc *LoopCluster) Config() *Config { return lc.cfg }
+
+// Hosts returns the present host set.
+func (lc *LoopCluster) Hosts() *HostSet { return lc.hosts }
+
+// setHosts takes a new host set; connections to hosts that are gone are drained.
+func (lc *LoopCluster) setHosts(hosts *HostSet) {
+	lc.hosts = hosts
+	lc.pickers = make([]sdk.LBPicker, len(hosts.groups))
+	if len(lc.pools) == 0 {
+		return
+	}
+	old := lc.pools
+	lc.pools = make([]*pool, len(hosts.bySlot)*int(numPriorities))
+	for i, p := range old {
+		switch {
+		case p == nil:
+		case hosts.has(p.host):
+			lc.pools[i] = p
+		default:
+			p.drain()
+		}
+	}
+}
+
+// drain ends all use by new requests.
+func (lc *LoopCluster) drain() {
+	lc.drained = true
+	for _, p := range lc.pools {
+		if p != nil {
+			p.drain()
+		}
+	}
+}
+
+// LBContext is what is known of a request when a host is chosen. The zero value
+// will do for policies that do not hash.
+type LBContext struct {
+	sdk.LBContext
+	// Tried are hosts to be avoided (Envoy's retry host predicate previous_hosts):
+	// MaxAttempts further choices are made in place of one of them, and the last is
+	// taken whoever it is.
+	Tried       []*Host
+	MaxAttempts int
+}
+
+// Choose returns a host for a request, nil when there is none to be used. It leaves
+// ctx.Attempt changed.
+func (lc *LoopCluster) Choose(ctx *LBContext) *Host {
+	h := lc.choose(&ctx.LBContext)
+	for n := 0; h != nil && n < ctx.MaxAttempts && contains(ctx.Tried, h); n++ {
+		ctx.Attempt++
+		h = lc.choose(&ctx.LBContext)
+	}
+	if h == nil {
+		lc.inc(CxNoneHealthy)
+	}
+	return h
+}
+
+func contains(hosts []*Host, h *Host) bool {
+	for _, o := range hosts {
+		if o == h {
+			return true
+		}
+	}
+	return false
+}
+
+func (lc *LoopCluster) choose(ctx *sdk.LBContext) *Host {
+	groups := lc.hosts.groups
+	if len(groups) == 0 {
+		return nil
+	}
+	i := 0
+	if len(groups) > 1 {
+		r := ctx.Hash
+		if !ctx.HasHash {
+			r = lc.local.random.Uint64()
+		}
+		for at := uint32(r % 100); i < len(groups)-1 && at >= groups[i].upTo; i++ {
+		}
+	}
+	g := &groups[i]
+	if g.panic {
+		lc.inc(LBHealthyPanic)
+	}
+	p := lc.pickers[i]
+	if p == nil {
+		p = g.table.Picker(lc.local.random.Uint64())
+		lc.pickers[i] = p
+	}
+	at := p.Pick(ctx)
+	if at < 0 {
+		return nil
+	}
+	return g.hosts[at]
+}
+
+// Start makes an attempt at a host that Choose returned.
+func (lc *LoopCluster) Start(c *Call, h *Host, ev CallEvents, prio Priority) {
+	if c.state != callIdle {
+		panic("cluster: a call is started that is under way")
+	}
+	p := lc.poolOf(h, prio)
+	c.ev, c.pool, c.prio = ev, p, prio
+	c.connID, c.received, c.sent, c.reused, c.failure = 0, 0, 0, false, ""
+	p.start(c)
+}
+
+func (lc *LoopCluster) poolOf(h *Host, prio Priority) *pool {
+	i := int(h.slot)*int(numPriorities) + int(prio)
+	if i < len(lc.pools) {
+		if p := lc.pools[i]; p != nil && p.host == h {
+			return p
+		}
+	}
+	return lc.newPool(h, prio, i)
+}
+
+// newPool makes a pool. One for a host that is gone since it was chosen serves that
+// one request and is not kept.
+func (lc *LoopCluster) newPool(h *Host, prio Priority, i int) *pool {
+	p := &pool{lc: lc, host: h, prio: prio, breakers: &lc.cluster.breakers[prio]}
+	if lc.drained || !lc.hosts.has(h) {
+		p.draining = true
+		return p
+	}
+	for i >= len(lc.pools) {
+		lc.pools = append(lc.pools, nil)
+	}
+	lc.pools[i] = p
+	return p
+}
+
+// TryRetry takes a place for a retry under max_retries or the retry budget;
+// EndRetry gives it back.
+func (lc *LoopCluster) TryRetry(prio Priority) bool { return lc.cluster.breakers[prio].TryRetry() }
+
+// EndRetry is the end of a retry that TryRetry granted.
+func (lc *LoopCluster) EndRetry(prio Priority) { lc.cluster.breakers[prio].Retries.Release() }
+
+func (lc *LoopCluster) inc(s Stat) { lc.local.stats.Inc(lc.block.Counter(int(s))) }
+
+func (lc *LoopCluster) observe(h int, v uint64) {
+	lc.local.stats.Observe(lc.block.Histogram(h), v)
+}
+
+// Inc adds 1 to one of the cluster's counters.
+func (lc *LoopCluster) Inc(s Stat) { lc.inc(s) }
+
+// CountResponse counts a response that the cluster's host gave, or that was made in
+// its place: upstream_rq_completed, _2xx, _200, and the same for requests from
+// inside or outside (x-envoy-internal).
+func (lc *LoopCluster) CountResponse(code int, internal bool) {
+	k := lc.cfg.kind
+	from := k.perCode // external
+	completed := 3 * k.perCode
+	if internal {
+		from += k.perCode
+		completed++
+	}
+	lc.inc(RqCompleted)
+	st, b := lc.local.stats, lc.block
+	st.Inc(b.Lazy(completed))
+	if i, ok := k.codes.Class(code); ok {
+		st.Inc(b.Lazy(i))
+		st.Inc(b.Lazy(from + i))
+	}
+	if i, ok := k.codes.Code(code); ok {
+		st.Inc(b.Lazy(i))
+		st.Inc(b.Lazy(from + i))
+	}
+}
+
+// ObserveTime records how long a request took, in milliseconds.
+func (lc *LoopCluster) ObserveTime(ms uint64, internal bool) {
+	lc.observe(hRqTime, ms)
+	if internal {
+		lc.observe(hRqTimeInternal, ms)
+	} else {
+		lc.observe(hRqTimeExternal, ms)
+	}
+}
