@@ -12,6 +12,8 @@ import (
 	"text/tabwriter"
 )
 
+const quiet = 5 // percent of the proxy's processor that others may take
+
 // column is one figure of a table.
 type column struct {
 	head   string
@@ -91,8 +93,18 @@ func (r *results) table(w io.Writer, c benchCase, peers []string, subject string
 	for _, p := range slices.Sorted(maps.Keys(r.failures[c.name])) {
 		fmt.Fprintf(w, "  %s: %s\n", p, r.failures[c.name][p])
 	}
+	r.noise(w, c.name, peers)
 	r.ratios(w, c, peers, subject)
 	return nil
+}
+
+// noise warns of figures taken while something else ran on the proxy's processor.
+func (r *results) noise(w io.Writer, c string, peers []string) {
+	for _, p := range peers {
+		if s := r.figure(c, p, func(s sample) float64 { return s.others }); s.median > quiet {
+			fmt.Fprintf(w, "  NOT QUIET: others took %.0f%% of the processor beside %s; do not quote this\n", s.median, p)
+		}
+	}
 }
 
 func (r *results) line(c, peer string, cols []column) string {

@@ -153,6 +153,15 @@ func TestTable(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
 	}
+	if strings.Contains(out.String(), "NOT QUIET") {
+		t.Errorf("a quiet machine is blamed:\n%s", out.String())
+	}
+	noisy := newResults()
+	noisy.add(baseCase, "mosn", sample{cpu: 1, others: 20})
+	var warned bytes.Buffer
+	if err := noisy.table(&warned, base, []string{"mosn"}, "mosn"); err != nil || !strings.Contains(warned.String(), "NOT QUIET: others took 20%") {
+		t.Errorf("%v: no warning in\n%s", err, warned.String())
+	}
 	if strings.Contains(out.String(), "mosn over mosn") || strings.Contains(out.String(), "NaN") {
 		t.Errorf("nonsense in\n%s", out.String())
 	}
