@@ -33,6 +33,12 @@ const (
 	HeaderLocation
 	HeaderUserAgent
 	HeaderCookie
+	HeaderAccept
+	HeaderAcceptEncoding
+	HeaderAuthorization
+	HeaderCacheControl
+	HeaderETag
+	HeaderOrigin
 	HeaderReferer
 	HeaderForwardedFor
 	HeaderForwardedProto
@@ -106,6 +112,12 @@ var headerNames = [numHeaderIDs]string{
 	HeaderLocation:                          "location",
 	HeaderUserAgent:                         "user-agent",
 	HeaderCookie:                            "cookie",
+	HeaderAccept:                            "accept",
+	HeaderAcceptEncoding:                    "accept-encoding",
+	HeaderAuthorization:                     "authorization",
+	HeaderCacheControl:                      "cache-control",
+	HeaderETag:                              "etag",
+	HeaderOrigin:                            "origin",
 	HeaderReferer:                           "referer",
 	HeaderForwardedFor:                      "x-forwarded-for",
 	HeaderForwardedProto:                    "x-forwarded-proto",

@@ -17,6 +17,8 @@ func LookupHeader(name string) HeaderID {
 		}
 	case 4:
 		switch name {
+		case "etag":
+			return HeaderETag
 		case "host":
 			return HeaderHost
 		case "date":
@@ -29,6 +31,10 @@ func LookupHeader(name string) HeaderID {
 		}
 	case 6:
 		switch name {
+		case "origin":
+			return HeaderOrigin
+		case "accept":
+			return HeaderAccept
 		case "expect":
 			return HeaderExpect
 		case "server":
@@ -94,6 +100,10 @@ func LookupHeader(name string) HeaderID {
 		}
 	case 13:
 		switch name {
+		case "cache-control":
+			return HeaderCacheControl
+		case "authorization":
+			return HeaderAuthorization
 		case "x-rpc-version":
 			return HeaderRPCVersion
 		case "x-rpc-generic":
@@ -108,6 +118,8 @@ func LookupHeader(name string) HeaderID {
 		}
 	case 15:
 		switch name {
+		case "accept-encoding":
+			return HeaderAcceptEncoding
 		case "x-forwarded-for":
 			return HeaderForwardedFor
 		case "x-envoy-ip-tags":

@@ -81,13 +81,27 @@ func (h *Headers) IDAt(i int) HeaderID {
 }
 
 // OriginalNameAt returns the name at position i as the peer wrote it, for codecs
-// that keep the case of names; it equals the name when nothing else is known.
+// that keep the case of names; it equals the name when nothing else is known. For
+// :authority it is how the peer wrote host, if it did.
 func (h *Headers) OriginalNameAt(i int) string {
 	f := &h.fields[i]
 	if f.orig == noOrig {
 		return h.nameOf(f)
 	}
-	return h.str(span{f.orig, uint32(len(h.nameOf(f)))})
+	return h.str(span{f.orig, uint32(len(originalOf(f.id, h.nameOf(f))))})
+}
+
+// HasOriginalAt reports whether the name at position i is kept as the peer wrote
+// it.
+func (h *Headers) HasOriginalAt(i int) bool { return h.fields[i].orig != noOrig }
+
+// originalOf is the lower-case name that a peer's spelling of a field differs
+// from in case only.
+func originalOf(id HeaderID, name string) string {
+	if id == HeaderAuthority {
+		return headerNames[HeaderHost]
+	}
+	return name
 }
 
 // All iterates over the fields in order. It is for code off the request path;
@@ -186,7 +200,7 @@ func (h *Headers) AddBytes(id HeaderID, name, value []byte) {
 }
 
 // AddOriginal is AddBytes for a name that the peer wrote as orig, which differs
-// from name in case only.
+// from name in case only (or from host, for :authority).
 func (h *Headers) AddOriginal(id HeaderID, name, orig, value []byte) {
 	h.AddBytes(id, name, value)
 	f := &h.fields[len(h.fields)-1]

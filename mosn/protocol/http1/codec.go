@@ -1,0 +1,164 @@
+package http1
+
+import (
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
+	"google.golang.org/protobuf/proto"
+
+	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Codec returns the codec. Every call makes a new one, so a program calls it
+// once, for its list of built-in extensions.
+func Codec() *sdk.Codec {
+	codec := &sdk.Codec{Name: "http1", Level: sdk.Heavy, Mode: sdk.Serial, Match: sniff, Fields: fieldStatus()}
+	codec.Compile = func(c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
+		return compile(codec, c, side, o)
+	}
+	return codec
+}
+
+// sniff tells HTTP/1 by a known method and the blank after it. The longest
+// method has 11 characters.
+func sniff(prefix []byte) sdk.Verdict {
+	for i, c := range prefix {
+		if c == ' ' {
+			if knownMethod(prefix[:i]) {
+				return sdk.Matched
+			}
+			return sdk.NoMatch
+		}
+	}
+	for _, m := range methods {
+		if strings.HasPrefix(m, string(prefix)) {
+			return sdk.NeedMore
+		}
+	}
+	return sdk.NoMatch
+}
+
+// The values of CodecOptions.UnderscoreAction.
+const (
+	underscoreAllow = iota
+	underscoreReject
+	underscoreDrop
+)
+
+// Envoy's limits when nothing is configured: max_request_headers_kb, the same of
+// upstream responses, and max_headers_count.
+const (
+	defaultRequestBytes  = 60 << 10
+	defaultResponseBytes = 80 << 10
+	defaultHeaderCount   = 100
+)
+
+// config is the compiled configuration of one side. It is immutable.
+type config struct {
+	codec         *sdk.Codec
+	side          sdk.Side
+	maxBytes      int
+	maxCount      int
+	underscore    int32
+	absoluteURL   bool
+	http10        bool
+	defaultHost   string
+	properCase    bool
+	keepCase      bool
+	properOurs    bool // with keepCase: names that no peer wrote get proper case
+	trailers      bool
+	chunkedLength bool
+	fullURL       bool
+	customMethods bool
+	ignoreUpgrade []match.String
+}
+
+// proper reports whether names that no peer wrote are written in proper case.
+func (c *config) proper() bool { return c.properCase || c.properOurs }
+
+// New makes the codec of one connection.
+func (c *config) New() sdk.CodecConn {
+	if c.side == sdk.Upstream {
+		return &client{decoder: decoder{cfg: c, state: done}, sent: true}
+	}
+	return &server{decoder: decoder{cfg: c}}
+}
+
+func compile(codec *sdk.Codec, c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
+	cfg := &config{
+		codec: codec, side: side, underscore: o.UnderscoreAction, absoluteURL: true,
+		maxBytes: defaultRequestBytes, maxCount: defaultHeaderCount,
+	}
+	if side == sdk.Upstream {
+		cfg.maxBytes = defaultResponseBytes
+		cfg.underscore = underscoreAllow
+	}
+	if o.MaxHeaderBytes > 0 {
+		cfg.maxBytes = o.MaxHeaderBytes
+	}
+	if o.MaxHeaderCount > 0 {
+		cfg.maxCount = o.MaxHeaderCount
+	}
+	if o.Proto == nil {
+		return cfg, nil
+	}
+	pb, ok := o.Proto.(*corev3.Http1ProtocolOptions)
+	if !ok {
+		return nil, c.Errorf("http1 is configured by Http1ProtocolOptions, not by %s", o.Proto.ProtoReflect().Descriptor().FullName())
+	}
+	if err := cfg.options(c, pb); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func (cfg *config) options(c sdk.Compiler, pb *corev3.Http1ProtocolOptions) error {
+	if v := pb.GetAllowAbsoluteUrl(); v != nil {
+		cfg.absoluteURL = v.GetValue()
+	}
+	if v := pb.GetUseBalsaParser(); v != nil && !v.GetValue() {
+		return c.At("use_balsa_parser").Errorf("there is one parser here, and it decides as balsa does")
+	}
+	cfg.http10 = pb.GetAcceptHttp_10()
+	cfg.defaultHost = pb.GetDefaultHostForHttp_10()
+	cfg.trailers = pb.GetEnableTrailers()
+	cfg.chunkedLength = pb.GetAllowChunkedLength()
+	cfg.fullURL = pb.GetSendFullyQualifiedUrl()
+	cfg.customMethods = pb.GetAllowCustomMethods()
+	for i, m := range pb.GetIgnoreHttp_11Upgrade() {
+		s, err := match.CompileString(c.At(indexed("ignore_http_11_upgrade", i)), m)
+		if err != nil {
+			return err
+		}
+		cfg.ignoreUpgrade = append(cfg.ignoreUpgrade, s)
+	}
+	return cfg.keyFormat(c.At("header_key_format"), pb.GetHeaderKeyFormat())
+}
+
+// keyFormat compiles how header names are written.
+func (cfg *config) keyFormat(c sdk.Compiler, pb *corev3.Http1ProtocolOptions_HeaderKeyFormat) error {
+	if pb.GetProperCaseWords() != nil {
+		cfg.properCase = true
+	}
+	stateful := pb.GetStatefulFormatter()
+	if stateful == nil {
+		return nil
+	}
+	c = c.At("stateful_formatter.typed_config")
+	m, err := c.Unpack(stateful.GetTypedConfig())
+	if err != nil {
+		return err
+	}
+	keep, ok := m.(*preservecasev3.PreserveCaseFormatterConfig)
+	if !ok {
+		return c.Errorf("%s is not a header formatter known here", proto.MessageName(m))
+	}
+	if keep.GetForwardReasonPhrase() {
+		return c.At("forward_reason_phrase").Errorf("reason phrases are not kept")
+	}
+	cfg.keepCase = true
+	cfg.properOurs = keep.GetFormatterTypeOnEnvoyHeaders() == preservecasev3.PreserveCaseFormatterConfig_PROPER_CASE
+	return nil
+}

@@ -1,0 +1,161 @@
+package http1
+
+import (
+	"strconv"
+
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// mode is the framing of a message that is written.
+type mode uint8
+
+const (
+	informational  mode = iota // 1xx: a head, and no end of anything
+	noBody                     // none, and content-length, if given, tells of another's
+	noBodyNoLength             // none, and content-length is not allowed (1xx, 204)
+	headOfChunks               // none, but a GET's would be chunked
+	emptyBody                  // none, said by content-length: 0
+	byLength                   // content-length is in the head
+	inChunked
+	untilEnd // bytes as they are, until the connection ends
+)
+
+// dropsLength reports whether a content-length of the view must not be written.
+func (m mode) dropsLength() bool {
+	return m == informational || m == noBodyNoLength || m == untilEnd
+}
+
+// encoder is the writing half of a connection.
+type encoder struct {
+	missing uint64 // body bytes that content-length promised and that were not given yet
+	mode    mode
+	excess  bool // more bytes were given than promised; they were dropped
+	written bool // the message is written to its end
+}
+
+func (e *encoder) start(m mode, length uint64) {
+	e.mode, e.missing, e.excess, e.written = m, 0, false, false
+	if m == byLength {
+		e.missing = length
+	}
+}
+
+// short reports whether the body had another length than was promised, after
+// which the peer can no longer tell where the next message begins.
+func (e *encoder) short() bool { return e.missing > 0 || e.excess }
+
+// writeData writes body bytes in the frame that the head announced. What exceeds
+// an announced length is dropped: it would be read as the next message.
+func (e *encoder) writeData(out *sdk.Buffer, p []byte, end bool) {
+	switch e.mode {
+	case inChunked:
+		if len(p) > 0 {
+			writeChunk(out, p)
+		}
+		if end {
+			out.AppendString("0\r\n\r\n")
+		}
+	case byLength:
+		if uint64(len(p)) > e.missing {
+			p, e.excess = p[:e.missing], true
+		}
+		e.missing -= uint64(len(p))
+		out.Append(p)
+	case untilEnd:
+		out.Append(p)
+	case emptyBody:
+		e.excess = e.excess || len(p) > 0
+	}
+}
+
+func writeChunk(out *sdk.Buffer, p []byte) {
+	var line [18]byte
+	size := append(strconv.AppendUint(line[:0], uint64(len(p)), 16), '\r', '\n')
+	out.Append(size)
+	out.Append(p)
+	out.AppendString("\r\n")
+}
+
+// writeTrailers ends the body, with trailers where they can be written and are
+// enabled. What is malformed, or would frame a message, is left out.
+func (e *encoder) writeTrailers(c *config, out *sdk.Buffer, m *sdk.Message) {
+	if e.mode != inChunked {
+		return
+	}
+	size, err := check(&m.Headers)
+	if !c.trailers || err != nil {
+		out.AppendString("0\r\n\r\n")
+		return
+	}
+	w := newHeadWriter(out, size)
+	w.text("0\r\n")
+	w.fields(c, &m.Headers, true, true)
+	w.text("\r\n")
+	w.flush()
+}
+
+// contentLength returns the content-length of a message that is to be written.
+func contentLength(h *sdk.Headers) (n uint64, has bool, err error) {
+	if !h.HasID(sdk.HeaderContentLength) {
+		return 0, false, nil
+	}
+	n, ok := parseLength(h.ID(sdk.HeaderContentLength))
+	first := h.Find("content-length", 0)
+	if !ok || h.Find("content-length", first+1) >= 0 {
+		return 0, false, errWriteLength
+	}
+	return n, true, nil
+}
+
+// check judges the fields of a message that is to be written and returns an upper
+// bound of their size on the wire: nothing that could begin another line, or
+// another message, is ever written.
+func check(h *sdk.Headers) (size int, err error) {
+	for i := range h.Slots() {
+		name, value, ok := h.At(i)
+		if !ok {
+			continue
+		}
+		if plain(raw(value)) != len(value) {
+			return 0, errWriteValue
+		}
+		if h.IDAt(i) == sdk.HeaderOther && !validName(name) {
+			return 0, errWriteName
+		}
+		size += len(name) + len(value) + len(": \r\n")
+	}
+	return size, nil
+}
+
+// validName reports whether a name can stand on a line of its own. Names in the
+// view are tokens already; this is the last guard against a filter's mistake.
+func validName(name string) bool {
+	for i := range len(name) {
+		if tokenLower[name[i]] == 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// checkRequest judges what goes into the request line.
+func checkRequest(m *sdk.Message, connect bool) error {
+	path, authority := m.Path(), m.Authority()
+	switch {
+	case !validName(m.Method()):
+		return errWriteLine
+	case connect && authority == "", !connect && path == "":
+		return errWriteLine
+	}
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c == 0x7f {
+			return errWriteLine
+		}
+	}
+	for i := range len(authority) {
+		if authority[i] <= ' ' {
+			return errWriteLine
+		}
+	}
+	return nil
+}
