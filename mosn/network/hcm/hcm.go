@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sofamesh.io/sofamesh/mosn/accesslog"
-	"sofamesh.io/sofamesh/mosn/filter/router"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -232,7 +231,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			}
 			return at.Errorf("terminal filter named %s of type %s must be the last filter in a http filter chain", f.GetName(), ext.Name)
 		}
-		if r, ok := conf.(*router.Config); ok {
+		if r, ok := conf.(*routerConfig); ok {
 			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			continue

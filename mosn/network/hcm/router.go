@@ -1,7 +1,4 @@
-// Package router is envoy.filters.http.router, the filter that ends every chain.
-// The routing itself is the stream's own work (mosn/stream); what is here is the
-// filter's configuration, which the connection manager reads when it is compiled.
-package router
+package hcm
 
 import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -11,9 +8,10 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// Config is the compiled filter. It makes no filters: the connection manager takes
-// it off the end of the chain.
-type Config struct {
+// routerConfig is the compiled envoy.filters.http.router, the filter that ends every
+// chain. Routing is the stream's own work, so it makes no filters: the connection
+// manager takes it off the end of the chain and reads it.
+type routerConfig struct {
 	SuppressEnvoyHeaders bool
 	// RespectExpectedTimeout makes a trusted x-envoy-expected-rq-timeout-ms of the
 	// request its timeout.
@@ -21,13 +19,13 @@ type Config struct {
 }
 
 // New implements sdk.HTTPConfig and is not called.
-func (*Config) New(sdk.Stream) sdk.Filter { return sdk.PassThrough{} }
+func (*routerConfig) New(sdk.Stream) sdk.Filter { return sdk.PassThrough{} }
 
 // Close implements sdk.HTTPConfig.
-func (*Config) Close() {}
+func (*routerConfig) Close() {}
 
-// Filter returns the extension.
-func Filter() *sdk.HTTPFilter {
+// Router returns the extension envoy.filters.http.router.
+func Router() *sdk.HTTPFilter {
 	return &sdk.HTTPFilter{
 		Name:     "envoy.filters.http.router",
 		Config:   &routerv3.Router{},
@@ -38,13 +36,13 @@ func Filter() *sdk.HTTPFilter {
 			fields.Refused("upstream_log", "upstream_log_options", "strict_check_headers",
 				"suppress_grpc_request_failure_code_stats", "upstream_http_filters", "reject_connect_request_early_data"),
 		),
-		Compile: compile,
+		Compile: compileRouter,
 	}
 }
 
-func compile(_ sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
+func compileRouter(_ sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
 	pb := m.(*routerv3.Router)
-	return &Config{
+	return &routerConfig{
 		SuppressEnvoyHeaders:   pb.GetSuppressEnvoyHeaders(),
 		RespectExpectedTimeout: pb.GetRespectExpectedRqTimeout(),
 	}, nil

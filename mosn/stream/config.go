@@ -1,0 +1,135 @@
+package stream
+
+import (
+	"net/netip"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Config is one compiled connection manager
+// (envoy.extensions.filters.network.http_connection_manager.v3): immutable and
+// shared by all loops. Times are 0 for "no limit".
+type Config struct {
+	Codec  sdk.CodecConfig
+	Routes *route.Table
+	// Filters is the chain without its terminal router.
+	Filters    []FilterConfig
+	Upgrades   []Upgrade
+	AccessLogs []sdk.AccessLogger
+
+	RequestTimeout           time.Duration
+	RequestHeadersTimeout    time.Duration
+	StreamIdleTimeout        time.Duration
+	IdleTimeout              time.Duration
+	MaxConnectionDuration    time.Duration
+	MaxStreamDuration        time.Duration
+	DelayedCloseTimeout      time.Duration
+	MaxRequestsPerConnection uint32
+	// BufferLimit is per_connection_buffer_limit_bytes: the watermark of the
+	// connection, and of the bodies that a stream holds.
+	BufferLimit uint32
+	// HeadLimit is the largest head in bytes that the codec may have to see whole.
+	HeadLimit int
+
+	ServerName   string
+	ServerHeader ServerHeader
+
+	UseRemoteAddress         bool
+	TrustedHops              uint32
+	SkipXFFAppend            bool
+	LocalAddress             string // of the machine, for x-forwarded-for of loopback peers
+	Internal                 []netip.Prefix
+	GenerateRequestID        bool
+	PreserveExternalID       bool
+	AlwaysSetRequestID       bool
+	Via                      string
+	UserAgent                string // the local cluster's name when add_user_agent is set
+	NodeID                   string
+	SchemeOverwrite          string
+	Proxy100Continue         bool
+	StripAnyPort             bool
+	StripMatchingPort        uint16 // the listener's port, 0 for "do not strip"
+	StripTrailingHostDot     bool
+	NormalizePath            bool
+	MergeSlashes             bool
+	EscapedSlashes           EscapedSlashes
+	Secure                   bool // the connection is TLS: x-forwarded-proto https
+	AppendXForwardedPort     bool
+	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
+	RespectExpectedRqTimeout bool // router
+	StrictHeaders            []sdk.HeaderID
+
+	Stats Stats
+}
+
+// FilterConfig is one filter of the chain.
+type FilterConfig struct {
+	Name   string
+	Config sdk.HTTPConfig
+}
+
+// Upgrade is one entry of upgrade_configs.
+type Upgrade struct {
+	Type    string // lower case; "connect" for CONNECT
+	Enabled bool
+}
+
+// ServerHeader is server_header_transformation.
+type ServerHeader uint8
+
+// The transformations.
+const (
+	ServerOverwrite ServerHeader = iota
+	ServerAppendIfAbsent
+	ServerPassThrough
+)
+
+// EscapedSlashes is path_with_escaped_slashes_action.
+type EscapedSlashes uint8
+
+// The actions on %2F and %5C in a path.
+const (
+	EscapedKeep EscapedSlashes = iota
+	EscapedReject
+	EscapedRedirect
+	EscapedUnescape
+)
+
+// upgradeAllowed reports whether the connection manager, or the route instead of
+// it, lets a request of this type upgrade.
+func (cfg *Config) upgradeAllowed(kind string) bool {
+	for i := range cfg.Upgrades {
+		if asciiEqualFold(cfg.Upgrades[i].Type, kind) {
+			return cfg.Upgrades[i].Enabled
+		}
+	}
+	return false
+}
+
+func asciiEqualFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// Close implements ConnFactory.
+func (cfg *Config) Close() {
+	for _, f := range cfg.Filters {
+		f.Config.Close()
+	}
+}

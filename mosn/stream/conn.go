@@ -1,0 +1,293 @@
+package stream
+
+import (
+	"errors"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// serverConn is a downstream connection: it feeds the codec and keeps the streams
+// of the connection. A Serial codec has at most one, cur.
+type serverConn struct {
+	w     *Worker
+	cfg   *Config
+	c     *eventloop.Conn
+	codec sdk.CodecConn
+	cur   *Stream
+
+	timer     eventloop.Timer // idle, or the head of a request
+	idleSince time.Duration
+	headSince time.Duration // a head has begun to arrive, 0 when none has
+	deadline  time.Duration // of max_connection_duration, 0 for none
+
+	requests uint32
+	stalled  bool // input was left because cur is not finished
+	closing  bool // no further request is read
+	lastOne  bool // the response under way is the connection's last
+	ip       string
+
+	prev, next *serverConn
+}
+
+// NewConn implements ConnFactory.
+func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
+	d := &serverConn{w: w, cfg: cfg, c: c, codec: cfg.Codec.New(), idleSince: w.now()}
+	d.timer.Init(w.loop, d)
+	if limit := int(cfg.BufferLimit); limit > 0 {
+		c.SetWatermarks(limit, limit/2)
+	}
+	if cfg.HeadLimit > eventloop.DefaultReadLimit {
+		c.SetReadLimit(cfg.HeadLimit)
+	}
+	if cfg.MaxConnectionDuration > 0 {
+		d.deadline = w.now() + cfg.MaxConnectionDuration
+	}
+	d.armTimer()
+	w.conns.add(d)
+	w.stats.Inc(cfg.Stats.CxTotal)
+	w.stats.AddGauge(cfg.Stats.CxActive, 1)
+	w.stats.Inc(cfg.Stats.CxHTTP1Total)
+	w.stats.AddGauge(cfg.Stats.CxHTTP1Active, 1)
+	return d
+}
+
+// OnConnect is not called for accepted connections.
+func (d *serverConn) OnConnect(*eventloop.Conn) {}
+
+// OnData decodes what has arrived and hands the events to the streams.
+func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
+	w := d.w
+	w.enter()
+	defer w.leave()
+	for !d.closing {
+		if d.cur != nil && d.cur.requestEnded {
+			d.stalled = len(in) > n
+			return n
+		}
+		if n == len(in) {
+			return n
+		}
+		ev := &w.ev
+		*ev = sdk.Event{Msg: &w.msg}
+		k, err := d.codec.Decode(in[n:], ev)
+		n += k
+		if err != nil {
+			d.malformed(err)
+			break
+		}
+		if ev.Kind == sdk.EventNone {
+			d.partial(n < len(in))
+			return n
+		}
+		d.event(ev)
+	}
+	return len(in)
+}
+
+func (d *serverConn) event(ev *sdk.Event) {
+	switch ev.Kind {
+	case sdk.EventHeaders:
+		d.headSince = 0
+		d.begin(ev.Stream, ev.Msg, ev.End)
+	case sdk.EventData:
+		if d.cur != nil {
+			d.cur.requestData(ev.Data, ev.End)
+		}
+	case sdk.EventTrailers:
+		if d.cur != nil {
+			d.cur.requestTrailersArrived(ev.Msg)
+		}
+	case sdk.EventReset:
+		if d.cur != nil {
+			d.cur.downstreamGone(sdk.FlagDownstreamRemoteReset)
+		}
+	}
+}
+
+// begin starts the stream of a request whose head was decoded.
+func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
+	s := d.w.acquire()
+	d.cur = s
+	d.requests++
+	s.begin(d, id, m, end)
+}
+
+// partial notes whether the head of a request has begun to arrive, for
+// request_headers_timeout.
+func (d *serverConn) partial(some bool) {
+	if !some || d.cur != nil || d.headSince != 0 || d.cfg.RequestHeadersTimeout == 0 {
+		return
+	}
+	d.headSince = max(d.w.now(), 1)
+	d.armTimer()
+}
+
+// malformed answers bytes that are not a valid request.
+func (d *serverConn) malformed(err error) {
+	w := d.w
+	var ce *sdk.CodecError
+	if !errors.As(err, &ce) {
+		ce = &sdk.CodecError{Status: 400, Details: "http1.codec_error", Text: err.Error()}
+	}
+	w.stats.Inc(d.cfg.Stats.CxProtocolError)
+	if s := d.cur; s != nil {
+		s.requestBroken(ce)
+		return
+	}
+	s := w.acquire()
+	d.cur = s
+	w.msg.Reset()
+	s.refuse(d, &w.msg, ce)
+}
+
+// OnEOF: a client that closes its side has gone, as Envoy sees it.
+func (d *serverConn) OnEOF(*eventloop.Conn) {
+	d.w.enter()
+	defer d.w.leave()
+	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemote)
+	if s := d.cur; s != nil {
+		d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
+		s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
+	}
+	d.c.Close()
+}
+
+// OnDrained lets the response flow again.
+func (d *serverConn) OnDrained(*eventloop.Conn) {
+	d.w.enter()
+	defer d.w.leave()
+	if d.cur != nil {
+		d.cur.downstreamWritable()
+	}
+}
+
+// OnClose is the end of the connection.
+func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
+	w := d.w
+	w.enter()
+	defer w.leave()
+	d.timer.Stop()
+	d.closing = true
+	if s := d.cur; s != nil {
+		s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
+	}
+	w.conns.remove(d)
+	st := &d.cfg.Stats
+	w.stats.Inc(st.CxDestroy)
+	if err == nil {
+		w.stats.Inc(st.CxDestroyLocal)
+	}
+	w.stats.AddGauge(st.CxActive, -1)
+	w.stats.AddGauge(st.CxHTTP1Active, -1)
+	w.stats.Add(st.CxRxBytes, d.c.BytesIn())
+	w.stats.Add(st.CxTxBytes, d.c.BytesOut())
+	w.stats.Observe(st.CxLength, uint64((w.now()-d.idleSince)/time.Millisecond))
+}
+
+// released is called by the stream when it has ended. reuse says that a further
+// request may follow on the connection.
+func (d *serverConn) released(reuse bool) {
+	d.cur = nil
+	d.idleSince = d.w.now()
+	if d.c.Closed() {
+		return
+	}
+	if !reuse || d.closing || d.lastOne || !d.codec.Reusable() {
+		d.closing = true
+		d.timer.Stop()
+		d.c.CloseDelayed(d.cfg.DelayedCloseTimeout)
+		return
+	}
+	if d.stalled {
+		d.stalled = false
+		d.c.Resume()
+	}
+}
+
+// drain ends the connection now if it is idle, else after its response.
+func (d *serverConn) drain() {
+	d.lastOne = true
+	if d.cur == nil && d.headSince == 0 && !d.closing {
+		d.closing = true
+		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	}
+}
+
+// last reports whether the response under way must say that it is the last.
+func (d *serverConn) last() bool {
+	limit := d.cfg.MaxRequestsPerConnection
+	return d.lastOne || d.w.draining || limit > 0 && d.requests >= limit
+}
+
+// armTimer sets the one timer to what comes first. While a stream is active the
+// idle timeout does not run; the timer stays and looks again when it fires, so that
+// a request costs no timer operation.
+func (d *serverConn) armTimer() {
+	at := time.Duration(0)
+	earlier := func(t time.Duration) {
+		if at == 0 || t < at {
+			at = t
+		}
+	}
+	if d.cfg.IdleTimeout > 0 {
+		since := d.idleSince
+		if d.cur != nil {
+			since = d.w.now()
+		}
+		earlier(since + d.cfg.IdleTimeout)
+	}
+	if d.headSince != 0 {
+		earlier(d.headSince + d.cfg.RequestHeadersTimeout)
+	}
+	if d.deadline != 0 {
+		earlier(d.deadline)
+	}
+	if at == 0 {
+		d.timer.Stop()
+		return
+	}
+	d.timer.Arm(at - d.w.now())
+}
+
+// OnTimer implements eventloop.TimerHandler.
+func (d *serverConn) OnTimer(*eventloop.Timer) {
+	w := d.w
+	w.enter()
+	defer w.leave()
+	if d.closing {
+		return
+	}
+	now := w.now()
+	switch {
+	case d.headSince != 0 && now >= d.headSince+d.cfg.RequestHeadersTimeout:
+		w.stats.Inc(d.cfg.Stats.RqHeaderTimeout)
+		s := w.acquire()
+		d.cur = s
+		w.msg.Reset()
+		s.refuse(d, &w.msg, errHeaderTimeout)
+		return
+	case d.deadline != 0 && now >= d.deadline:
+		w.stats.Inc(d.cfg.Stats.CxMaxDuration)
+		d.deadline = 0
+		d.drain()
+	case d.cur == nil && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
+		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
+		d.closing = true
+		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	}
+	if !d.closing {
+		d.armTimer()
+	}
+}
+
+// clientIP returns the peer's address without the port, made once a connection.
+func (d *serverConn) clientIP() string {
+	if d.ip == "" {
+		if a := d.c.RemoteAddr(); a.Addr().IsValid() {
+			d.ip = a.Addr().Unmap().String()
+		}
+	}
+	return d.ip
+}

@@ -1,0 +1,153 @@
+package stream
+
+import (
+	"errors"
+	"strings"
+
+	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+var (
+	errAsyncFull     = errors.New("stream: too many blocking calls are waiting")
+	errHeaderTimeout = &sdk.CodecError{
+		Status: 408, Details: "request_header_timeout", Text: "request header timeout",
+	}
+)
+
+// replyOrAbort answers the request if that is still possible, else gives the stream
+// up.
+func (s *Stream) replyOrAbort(r sdk.Reply) {
+	switch {
+	case !s.phase.live():
+	case s.phase.can(reply) && !s.respHeadSent && !s.local:
+		s.reply(r)
+	default:
+		s.info.Details = r.Details
+		s.abort(r.Flag)
+	}
+}
+
+// reply answers the request ourselves. The reply passes the response filters like
+// any other; attempts that are under way are given up.
+func (s *Stream) reply(r sdk.Reply) {
+	s.up.end()
+	s.phase.move(reply)
+	s.local, s.respEnded = true, true
+	s.deadlines[dlRoute], s.deadlines[dlPerTry], s.deadlines[dlTryIdle], s.deadlines[dlBackoff] = 0, 0, 0, 0
+	s.pauseClient(false)
+	s.info.Details = r.Details
+	s.info.Flags |= r.Flag
+	s.info.ResponseCode = r.Status
+	s.resetResponse()
+
+	m := &s.resp
+	m.SetStatus(r.Status)
+	body := r.Body
+	if s.grpcRequest() {
+		body = s.grpcReply(r)
+	}
+	if body != "" {
+		m.SetInt(sdk.HeaderContentLength, int64(len(body)))
+		m.SetID(sdk.HeaderContentType, "text/plain")
+	}
+	if r.Edit != nil {
+		r.Edit(&m.Headers)
+	}
+	s.up.decorate(m)
+	if s.headRequest {
+		body = ""
+	}
+	s.responseHeadersFrom(len(s.slots)-1, body == "")
+	if body != "" && s.phase.live() {
+		b := &s.w.replyBody // chunk may hold what a filter was looking at
+		b.AppendString(body)
+		s.responseDataFrom(len(s.slots)-1, b, true)
+		b.Release()
+	}
+}
+
+// resetResponse forgets a response that filters still held.
+func (s *Stream) resetResponse() {
+	s.resp.Reset()
+	for i := range s.slots {
+		r := &s.slots[i].resp
+		r.hold.Release()
+		r.stop, r.head, r.end, r.trail = passing, false, false, false
+	}
+}
+
+func (s *Stream) grpcRequest() bool {
+	ct := s.req.ID(sdk.HeaderContentType)
+	const grpc = "application/grpc"
+	return strings.HasPrefix(ct, grpc) && (len(ct) == len(grpc) || ct[len(grpc)] == '+')
+}
+
+// grpcReply makes the reply one of gRPC: 200, with the status in headers that are
+// trailers too (PROTOCOL-HTTP2.md "Trailers-Only").
+func (s *Stream) grpcReply(r sdk.Reply) (body string) {
+	code := r.GRPCStatus
+	if code == 0 {
+		code = grpcStatus(r.Status)
+	}
+	m := &s.resp
+	m.SetStatus(200)
+	s.info.ResponseCode = 200
+	m.SetID(sdk.HeaderContentType, "application/grpc")
+	m.SetInt(sdk.HeaderGRPCStatus, int64(code))
+	if r.Body != "" {
+		m.SetID(sdk.HeaderGRPCMessage, percentEncode(r.Body))
+	}
+	return ""
+}
+
+// grpcStatus maps an HTTP status as Envoy's Grpc::Utility::httpToGrpcStatus does
+// (gRPC's http-grpc-status-mapping.md).
+func grpcStatus(code int) int {
+	switch code {
+	case 400:
+		return 13 // internal
+	case 401:
+		return 16 // unauthenticated
+	case 403:
+		return 7 // permission denied
+	case 404:
+		return 12 // unimplemented
+	case 429, 502, 503, 504:
+		return 14 // unavailable
+	}
+	return 2 // unknown
+}
+
+// percentEncode escapes what grpc-message may not hold.
+func percentEncode(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	return b.String()
+}
+
+// redirect answers with the location that the route names.
+func (s *Stream) redirect(r *route.Redirect) {
+	loc := s.route.Location(nil, &s.req.Headers, &s.w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
+	s.w.stats.Inc(s.cfg.Stats.RqRedirect)
+	s.reply(sdk.Reply{
+		Status: r.Code, Details: "direct_response",
+		Edit: func(h *sdk.Headers) { h.SetID(sdk.HeaderLocation, string(loc)) },
+	})
+}
+
+// direct answers with the body that the route holds.
+func (s *Stream) direct(d *route.Direct) {
+	s.w.stats.Inc(s.cfg.Stats.RqDirect)
+	s.route.FinalizeRequest(&s.req.Headers, &s.info, &s.w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
+	s.reply(sdk.Reply{Status: d.Status, Body: d.Body, Details: "direct_response"})
+}

@@ -1,0 +1,76 @@
+package stream
+
+import (
+	"time"
+	"unsafe"
+
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// decorateUpstream applies the router's part to the head of an upstream's response.
+func (u *upstream) decorateUpstream(m *sdk.Message, now time.Duration) {
+	s := u.s
+	if !s.cfg.SuppressEnvoyHeaders && !m.Upgrade {
+		from := s.info.RequestEnd
+		if from == 0 {
+			from = int64(now)
+		}
+		m.SetInt(sdk.HeaderEnvoyUpstreamServiceTime, (int64(now)-from)/int64(time.Millisecond))
+	}
+	if u.host.Canary() {
+		m.SetID(sdk.HeaderEnvoyUpstreamCanary, "true")
+	}
+	u.action.Hash.AddCookies(&m.Headers, u.hash, &s.w.routeScratch)
+	u.decorate(m)
+}
+
+// decorate applies the route's edits to a response, ours or the upstream's.
+func (u *upstream) decorate(m *sdk.Message) {
+	s := u.s
+	if s.route == nil || !u.begun {
+		return
+	}
+	if s.vh.IncludeAttemptCountInResponse && s.info.Attempts > 0 {
+		m.SetInt(sdk.HeaderEnvoyAttemptCount, int64(s.info.Attempts))
+	}
+	s.route.FinalizeResponse(&m.Headers, &s.req.Headers, &s.info, &s.w.routeScratch)
+}
+
+// finishResponseHeaders is the connection manager's part, as Envoy's
+// ConnectionManagerUtility::mutateResponseHeaders.
+func (s *Stream) finishResponseHeaders() {
+	m, cfg, d := &s.resp, s.cfg, s.conn
+	granted := m.Upgrade && s.upgradeWanted
+	if !granted {
+		m.RemoveID(sdk.HeaderConnection)
+		m.RemoveID(sdk.HeaderUpgrade)
+	}
+	m.RemoveID(sdk.HeaderTransferEncoding)
+	m.RemoveID(sdk.HeaderKeepAlive)
+	m.RemoveID(sdk.HeaderProxyConnection)
+	if cfg.AlwaysSetRequestID {
+		if id := s.req.ID(sdk.HeaderRequestID); id != "" {
+			m.SetID(sdk.HeaderRequestID, id)
+		}
+	}
+	if cfg.Via != "" {
+		m.AppendID(sdk.HeaderVia, ", ", cfg.Via)
+	}
+	if !m.HasID(sdk.HeaderDate) {
+		m.AddID(sdk.HeaderDate, bytesString(s.w.httpDate()))
+	}
+	switch cfg.ServerHeader {
+	case ServerOverwrite:
+		m.SetID(sdk.HeaderServer, cfg.ServerName)
+	case ServerAppendIfAbsent:
+		if !m.HasID(sdk.HeaderServer) {
+			m.AddID(sdk.HeaderServer, cfg.ServerName)
+		}
+	}
+	m.Close = !granted && (d.last() || s.req.Close || s.brokenRequest)
+	if m.Close {
+		d.lastOne = true
+	}
+}
+
+func bytesString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,317 @@
+package stream
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Envoy's back-off without a policy.
+const (
+	defaultBackoffBase = 25 * time.Millisecond
+	defaultBackoffMax  = 10 * defaultBackoffBase
+)
+
+// errPerTryTimeout is the failure of an attempt that took too long.
+var errPerTryTimeout = &sdk.Error{
+	Side: sdk.Upstream, Flag: sdk.FlagUpstreamRequestTimeout, Reset: sdk.ResetLocal,
+	Details: "upstream_per_try_timeout",
+}
+
+// retryState decides whether a failed attempt is followed by another, as Envoy's
+// RetryStateImpl does: the conditions of the route's policy and of the request's
+// headers, a count, and the cluster's breaker.
+type retryState struct {
+	policy  *route.RetryPolicy
+	on      route.RetryOn
+	left    uint32
+	count   uint32 // retries made
+	codes   [4]uint16
+	ncodes  int
+	perTry  time.Duration
+	tryIdle time.Duration
+	after   time.Duration // what the upstream asked for instead of the back-off
+	base    time.Duration
+	max     time.Duration
+	held    bool // a place of the retry breaker
+	silent  bool // the one retry of a request that met a closed idle connection was made
+	blocked bool // the body is too big to be sent again
+}
+
+// setup reads the policy and the request's headers, which go no further.
+func (r *retryState) setup(s *Stream, u *upstream) {
+	h := &s.req.Headers
+	p := u.action.Retry
+	r.policy = p
+	r.base, r.max = defaultBackoffBase, defaultBackoffMax
+	r.left = 1
+	if p != nil {
+		r.on, r.left = p.On, p.NumRetries
+		r.perTry, r.tryIdle = p.PerTryTimeout, p.PerTryIdleTimeout
+		r.base, r.max = p.BackoffBase, p.BackoffMax
+	}
+	if v := h.ID(sdk.HeaderEnvoyRetryOn); v != "" {
+		on, _ := route.ParseRetryOn(v)
+		r.on |= on
+	}
+	if v := h.ID(sdk.HeaderEnvoyRetryGRPCOn); v != "" {
+		on, _ := route.ParseRetryOn(v)
+		r.on |= on
+	}
+	if r.on != 0 {
+		if n, err := strconv.ParseUint(h.ID(sdk.HeaderEnvoyMaxRetries), 10, 32); err == nil {
+			r.left = uint32(n)
+		}
+		r.parseCodes(h.ID(sdk.HeaderEnvoyRetriableStatusCodes))
+	}
+	if p != nil && len(p.RequestHeaders) > 0 && !anyHeader(p.RequestHeaders, h) {
+		r.on = 0
+	}
+	for _, id := range [...]sdk.HeaderID{
+		sdk.HeaderEnvoyRetryOn, sdk.HeaderEnvoyRetryGRPCOn, sdk.HeaderEnvoyMaxRetries,
+		sdk.HeaderEnvoyRetriableStatusCodes, sdk.HeaderEnvoyRetriableHeaderNames,
+	} {
+		h.RemoveID(id)
+	}
+}
+
+func (r *retryState) parseCodes(v string) {
+	for v != "" && r.ncodes < len(r.codes) {
+		var one string
+		one, v, _ = strings.Cut(v, ",")
+		if n, err := strconv.ParseUint(strings.TrimSpace(one), 10, 16); err == nil {
+			r.codes[r.ncodes] = uint16(n)
+			r.ncodes++
+		}
+	}
+}
+
+func (r *retryState) enabled() bool { return r.on != 0 && !r.blocked }
+
+func (r *retryState) giveUp() { r.blocked = true }
+
+// wantsResponse decides on a response whose head has come; true means that it is
+// dropped and another attempt follows.
+func (r *retryState) wantsResponse(u *upstream, m *sdk.Message) bool {
+	if r.on == 0 || !r.matchesResponse(m) || !r.take(u) {
+		return false
+	}
+	r.after = r.askedFor(&m.Headers, u.s.w.loop.Wall())
+	return true
+}
+
+// askedFor returns how long the response asks to wait (rate_limited_retry_back_off),
+// 0 when it does not.
+func (r *retryState) askedFor(h *sdk.Headers, wall time.Time) time.Duration {
+	if r.policy == nil || r.policy.RateLimited == nil {
+		return 0
+	}
+	for _, rh := range r.policy.RateLimited.Headers {
+		n, err := strconv.ParseInt(h.Value(rh.Name), 10, 64)
+		if err != nil || n < 0 || n > 1<<33 {
+			continue
+		}
+		d := time.Duration(n) * time.Second
+		if rh.UnixTimestamp {
+			d = time.Unix(n, 0).Sub(wall)
+		}
+		if d > 0 && d <= r.policy.RateLimited.Max {
+			return d
+		}
+	}
+	return 0
+}
+
+func (r *retryState) matchesResponse(m *sdk.Message) bool {
+	code := m.Status()
+	limited := m.HasID(sdk.HeaderEnvoyRateLimited)
+	if limited {
+		return r.on&route.RetryEnvoyRatelimited != 0
+	}
+	switch {
+	case r.on&route.Retry5xx != 0 && code >= 500,
+		r.on&route.RetryGatewayError != 0 && code >= 502 && code <= 504,
+		r.on&route.RetryRetriable4xx != 0 && code == 409:
+		return true
+	}
+	if r.on&route.RetryStatusCodes != 0 {
+		if r.policy != nil && slices.Contains(r.policy.StatusCodes, uint32(code)) {
+			return true
+		}
+		for _, c := range r.codes[:r.ncodes] {
+			if int(c) == code {
+				return true
+			}
+		}
+	}
+	if r.on&route.RetryHeaders != 0 && r.policy != nil && anyHeader(r.policy.Headers, &m.Headers) {
+		return true
+	}
+	return m.HasID(sdk.HeaderGRPCStatus) && r.matchesGRPC(m)
+}
+
+func (r *retryState) matchesGRPC(m *sdk.Message) bool {
+	switch m.ID(sdk.HeaderGRPCStatus) {
+	case "1":
+		return r.on&route.RetryGRPCCancelled != 0
+	case "4":
+		return r.on&route.RetryGRPCDeadlineExceeded != 0
+	case "8":
+		return r.on&route.RetryGRPCResourceExhausted != 0
+	case "13":
+		return r.on&route.RetryGRPCInternal != 0
+	case "14":
+		return r.on&route.RetryGRPCUnavailable != 0
+	}
+	return false
+}
+
+// wantsReset decides on an attempt that ended without a response.
+func (r *retryState) wantsReset(u *upstream, e *sdk.Error, reused bool) bool {
+	s := u.s
+	if s.upgradeWanted && u.headSent {
+		return false
+	}
+	if r.idleRace(u, e, reused) {
+		r.silent = true
+		u.cluster.Inc(cluster.RqRetry)
+		u.retryNow = true
+		return true
+	}
+	if r.on == 0 || !r.matchesReset(u, e) {
+		return false
+	}
+	return r.take(u)
+}
+
+func (r *retryState) matchesReset(u *upstream, e *sdk.Error) bool {
+	if e.Reset == sdk.ResetOverflow {
+		return false
+	}
+	const anyReset = route.Retry5xx | route.RetryGatewayError | route.RetryReset
+	switch {
+	case r.on&anyReset != 0:
+		return true
+	case r.on&route.RetryRefusedStream != 0 && e.Reset == sdk.ResetRefused:
+		return true
+	case r.on&route.RetryConnectFailure != 0 && (e.Reset == sdk.ResetConnFailure || e.Reset == sdk.ResetConnTimeout):
+		return true
+	case r.on&route.RetryResetBeforeRequest != 0 && !u.headSent:
+		return true
+	}
+	return false
+}
+
+// idleRace reports whether the attempt died because it met a kept connection that
+// the upstream was just closing. Such a request is sent once more, whatever the
+// policy, when it is certain that nothing of it was processed or when doing it
+// twice does no harm (RFC 9110, 9.2.2).
+func (r *retryState) idleRace(u *upstream, e *sdk.Error, reused bool) bool {
+	s := u.s
+	if r.silent || !reused || e.Reset != sdk.ResetConnLost || r.blocked {
+		return false
+	}
+	if !s.requestEnded || s.info.BytesReceived > 0 && !u.keep {
+		return false // the body is gone
+	}
+	if e.Unsent {
+		return true
+	}
+	switch s.req.Method() {
+	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
+		return true
+	}
+	return false
+}
+
+// take asks for one more attempt: the count, then the cluster's breaker.
+func (r *retryState) take(u *upstream) bool {
+	s := u.s
+	if r.blocked {
+		return false
+	}
+	if r.left == 0 {
+		s.info.Flags |= sdk.FlagUpstreamRetryLimitExceeded
+		u.cluster.Inc(cluster.RqRetryLimitExceeded)
+		return false
+	}
+	if r.held {
+		u.cluster.EndRetry(u.priority)
+		r.held = false
+	}
+	if !u.cluster.TryRetry(u.priority) {
+		s.info.Flags |= sdk.FlagUpstreamOverflow
+		u.cluster.Inc(cluster.RqRetryOverflow)
+		return false
+	}
+	r.held = true
+	r.left--
+	r.count++
+	u.cluster.Inc(cluster.RqRetry)
+	return true
+}
+
+// schedule waits for the back-off, then makes the attempt.
+func (r *retryState) schedule(u *upstream) {
+	s := u.s
+	s.phase.move(retry)
+	s.deadlines[dlPerTry], s.deadlines[dlTryIdle] = 0, 0
+	if u.retryNow {
+		u.retryNow = false
+		u.again()
+		return
+	}
+	if r.after > 0 {
+		u.cluster.Inc(cluster.RqRetryBackoffRatelimited)
+		s.setDeadline(dlBackoff, r.after)
+		r.after = 0
+		return
+	}
+	u.cluster.Inc(cluster.RqRetryBackoffExponential)
+	s.setDeadline(dlBackoff, max(r.backoff(s.w.rand.Uint64()), time.Nanosecond))
+}
+
+// backoff is Envoy's: a random time below base * (2^n - 1), at most max.
+func (r *retryState) backoff(random uint64) time.Duration {
+	limit := r.max
+	if r.count < 32 {
+		limit = min(limit, r.base*time.Duration((uint64(1)<<r.count)-1))
+	}
+	if limit <= 0 {
+		return 0
+	}
+	return time.Duration(random % uint64(limit))
+}
+
+// settled: a response was accepted.
+func (r *retryState) settled(u *upstream) {
+	if r.count > 0 {
+		u.u.cluster.Inc(cluster.RqRetrySuccess)
+	}
+}
+
+// tryEnded gives back the place that a retry held.
+func (r *retryState) tryEnded(u *upstream) { r.cancelled(u) }
+
+func (r *retryState) cancelled(u *upstream) {
+	if r.held && u.s.phase != backingOff {
+		r.held = false
+		u.cluster.EndRetry(u.priority)
+	}
+}
+
+// anyHeader reports whether one of the matchers fits.
+func anyHeader(list match.Headers, h *sdk.Headers) bool {
+	for i := range list {
+		if list[i].Match(h) {
+			return true
+		}
+	}
+	return false
+}

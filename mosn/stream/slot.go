@@ -1,0 +1,233 @@
+package stream
+
+import (
+	"context"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// slot is the place of one filter in one stream, and the sdk.Stream that the
+// filter sees. Slots stay with the stream when it is reused, and with them the
+// state of filters of the same type.
+type slot struct {
+	s      *Stream
+	index  int
+	conf   *FilterConfig
+	filter sdk.Filter
+	req    direction
+	resp   direction
+
+	state     any
+	stateUsed bool
+	after     func()
+	afterAt   time.Duration
+	cancel    context.CancelFunc // of Asyncs that are under way
+	ctx       context.Context
+}
+
+// direction is where one direction of the stream stands at one filter.
+type direction struct {
+	stop    stop
+	head    bool // the head is held here
+	end     bool // what is held includes the end
+	trail   bool // trailers are held here
+	hold    sdk.Buffer
+	chained bool // the filter was given the head
+}
+
+type stop uint8
+
+const (
+	passing stop = iota
+	paused
+	collecting
+)
+
+var _ sdk.Stream = (*slot)(nil)
+
+// makeChain instantiates the filters that the route does not turn off.
+func (s *Stream) makeChain() {
+	n := len(s.cfg.Filters)
+	if n == 0 {
+		return
+	}
+	s.findRoute()
+	if cap(s.slots) < n {
+		s.slots = make([]slot, n)
+	}
+	s.slots = s.slots[:n]
+	used := 0
+	for i := range s.cfg.Filters {
+		conf := &s.cfg.Filters[i]
+		if off, _ := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off {
+			continue
+		}
+		sl := &s.slots[used]
+		sl.s, sl.index, sl.conf = s, used, conf
+		sl.req.hold.Init(s.w.loop.Buffers())
+		sl.resp.hold.Init(s.w.loop.Buffers())
+		sl.filter = conf.Config.New(sl)
+		used++
+	}
+	s.slots = s.slots[:used]
+}
+
+// clearChain forgets the filters but keeps their state for reuse.
+func (s *Stream) clearChain() {
+	for i := range s.slots {
+		sl := &s.slots[i]
+		*sl = slot{state: sl.state}
+	}
+}
+
+// finish tells the filter that the stream is over.
+func (sl *slot) finish() {
+	if sl.cancel != nil {
+		sl.cancel()
+		sl.cancel = nil
+	}
+	sl.after = nil
+	sl.req.hold.Release()
+	sl.resp.hold.Release()
+	sl.filter.OnEnd(sl)
+}
+
+// The rest implements sdk.Stream.
+
+func (sl *slot) Request() *sdk.Headers  { return &sl.s.req.Headers }
+func (sl *slot) Response() *sdk.Headers { return &sl.s.resp.Headers }
+func (sl *slot) Info() *sdk.StreamInfo  { return &sl.s.info }
+
+func (sl *slot) RequestTrailers() *sdk.Headers {
+	if !sl.s.hasReqTrail {
+		return nil
+	}
+	return &sl.s.reqTrail.Headers
+}
+
+func (sl *slot) ResponseTrailers() *sdk.Headers {
+	if !sl.s.hasRespTrail {
+		return nil
+	}
+	return &sl.s.respTrail.Headers
+}
+
+func (sl *slot) RouteConfig() sdk.RouteConfig {
+	s := sl.s
+	s.findRoute()
+	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
+}
+
+func (sl *slot) ClearRoute() { sl.s.routed = false }
+
+func (sl *slot) ResumeRequest() {
+	s := sl.s
+	if sl.req.stop == passing || !s.phase.live() {
+		return
+	}
+	s.w.enter()
+	defer s.w.leave()
+	s.resumeRequest(sl)
+}
+
+func (sl *slot) ResumeResponse() {
+	s := sl.s
+	if sl.resp.stop == passing || !s.phase.live() {
+		return
+	}
+	s.w.enter()
+	defer s.w.leave()
+	s.resumeResponse(sl)
+}
+
+func (sl *slot) Reply(r sdk.Reply) {
+	s := sl.s
+	if !s.phase.live() {
+		return
+	}
+	s.w.enter()
+	defer s.w.leave()
+	if r.Details == "" {
+		r.Details = "direct_response"
+	}
+	s.replyOrAbort(r)
+}
+
+func (sl *slot) Now() time.Duration                { return sl.s.w.now() }
+func (sl *slot) Inc(c sdk.Counter)                 { sl.s.w.stats.Inc(c) }
+func (sl *slot) Add(c sdk.Counter, n uint64)       { sl.s.w.stats.Add(c, n) }
+func (sl *slot) AddGauge(g sdk.Gauge, n int64)     { sl.s.w.stats.AddGauge(g, n) }
+func (sl *slot) Observe(h sdk.Histogram, v uint64) { sl.s.w.stats.Observe(h, v) }
+
+func (sl *slot) Slot() (*any, bool) {
+	first := !sl.stateUsed
+	sl.stateUsed = true
+	return &sl.state, first
+}
+
+// After implements sdk.Stream with the stream's one timer.
+func (sl *slot) After(d time.Duration, fn func()) {
+	s := sl.s
+	if !s.phase.live() {
+		return
+	}
+	d = max(d, time.Nanosecond)
+	sl.after, sl.afterAt = fn, s.w.now()+d
+	if at := s.deadlines[dlFilter]; at == 0 || sl.afterAt < at {
+		s.setDeadline(dlFilter, d)
+	}
+}
+
+// runAfters runs what is due and sets the deadline for the rest.
+func (s *Stream) runAfters(now time.Duration) {
+	for i := range s.slots {
+		sl := &s.slots[i]
+		if fn := sl.after; fn != nil && sl.afterAt <= now {
+			sl.after = nil
+			fn()
+			if !s.phase.live() {
+				return
+			}
+		}
+	}
+	for i := range s.slots {
+		if sl := &s.slots[i]; sl.after != nil {
+			if at := s.deadlines[dlFilter]; at == 0 || sl.afterAt < at {
+				s.setDeadline(dlFilter, sl.afterAt-now)
+			}
+		}
+	}
+}
+
+// Async implements sdk.Stream. The job holds the slot, so the stream is not
+// reclaimed before it has come back.
+func (sl *slot) Async(work func(context.Context) error, done func(error)) {
+	s := sl.s
+	if sl.ctx == nil || sl.cancel == nil {
+		sl.ctx, sl.cancel = context.WithCancel(context.Background())
+	}
+	ctx := sl.ctx
+	s.asyncs++
+	job := eventloop.JobFunc(
+		func(context.Context) error { return work(ctx) },
+		func(_ *eventloop.Loop, err error) { s.asyncDone(done, err) })
+	if !s.w.loop.Async(job) {
+		s.asyncs--
+		done(errAsyncFull)
+	}
+}
+
+func (s *Stream) asyncDone(done func(error), err error) {
+	s.w.enter()
+	defer s.w.leave()
+	s.asyncs--
+	if s.phase.live() {
+		done(err)
+		return
+	}
+	if s.asyncs == 0 && s.phase == ended {
+		s.link, s.w.dead = s.w.dead, s
+	}
+}

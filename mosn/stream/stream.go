@@ -1,0 +1,390 @@
+package stream
+
+import (
+	"net/http"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Stream is one request and its response, from the first byte of the head to the
+// access log. The package comment tells how it ends.
+type Stream struct {
+	w    *Worker
+	cfg  *Config
+	conn *serverConn
+	link *Stream // the next one in w.free or w.dead
+
+	id    uint64 // of the codec
+	phase phase
+
+	requestEnded  bool // the client has sent all of it
+	hasReqTrail   bool
+	hasRespTrail  bool
+	respEnded     bool // the upstream (or we) have produced all of the response
+	respHeadSent  bool
+	local         bool // the response is ours
+	headRequest   bool
+	pausedClient  bool // reading from the client is stopped
+	pausedUp      bool // reading from upstream is stopped
+	routed        bool // vh and route are what the table says
+	upgradeWanted bool
+	expect100     bool
+	brokenRequest bool // the rest of the request cannot be read
+	internal      bool
+	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
+
+	req, resp, reqTrail, respTrail sdk.Message
+	info                           sdk.StreamInfo
+	slots                          []slot
+	asyncs                         int // Async calls that have not come back
+
+	vh    *route.VirtualHost
+	route *route.Route
+
+	timer     eventloop.Timer
+	deadlines [numDeadlines]time.Duration
+	armedFor  time.Duration
+
+	out  sdk.Buffer // response body that the codec could not take yet
+	up   upstream
+	last time.Duration // of activity, for the idle timeout
+}
+
+// deadline is one of the times that a stream watches with its one timer.
+type deadline uint8
+
+const (
+	dlIdle     deadline = iota // stream_idle_timeout, checked against last
+	dlRequest                  // the whole request must have arrived
+	dlRoute                    // the response must be complete
+	dlPerTry                   // the attempt must have answered
+	dlTryIdle                  // the attempt must have made progress
+	dlBackoff                  // the next attempt is due
+	dlDuration                 // max_stream_duration
+	dlFilter                   // the earliest After of a filter
+
+	numDeadlines
+)
+
+func newStream(w *Worker) *Stream {
+	s := &Stream{w: w}
+	s.timer.Init(w.loop, s)
+	s.out.Init(w.loop.Buffers())
+	s.up.init(s)
+	return s
+}
+
+// begin starts the stream of a request whose head has been decoded. m is the
+// codec's scratch.
+func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
+	s.attach(d, id, m)
+	s.requestEnded = end
+	s.w.stats.Inc(s.cfg.Stats.RqTotal)
+	s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
+	if end {
+		s.info.RequestEnd = s.info.Start
+	} else {
+		s.setDeadline(dlRequest, s.cfg.RequestTimeout)
+	}
+	if bad := s.prepareRequest(); bad != nil {
+		s.reply(*bad)
+		return
+	}
+	s.makeChain()
+	s.requestHeadersFrom(0, end)
+}
+
+// refuse answers a request that could not be decoded: there is no head to route by.
+func (s *Stream) refuse(d *serverConn, m *sdk.Message, ce *sdk.CodecError) {
+	m.Protocol = sdk.HTTP11
+	s.attach(d, 0, m)
+	s.w.stats.Inc(s.cfg.Stats.RqTotal)
+	s.requestBroken(ce)
+}
+
+// requestBroken ends a stream whose request has turned out to be malformed.
+func (s *Stream) requestBroken(ce *sdk.CodecError) {
+	s.brokenRequest = true
+	s.conn.lastOne, s.conn.closing = true, true
+	flag := sdk.FlagDownstreamProtocolError
+	if ce == errHeaderTimeout {
+		flag = 0
+	}
+	if s.phase.can(reply) && ce.Status != 0 {
+		body := http.StatusText(ce.Status)
+		if ce == errHeaderTimeout {
+			body = ce.Text
+		}
+		s.reply(sdk.Reply{Status: ce.Status, Body: body, Details: ce.Details, Flag: flag})
+		return
+	}
+	s.info.Details = ce.Details
+	s.abort(flag)
+}
+
+func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
+	w := d.w
+	s.phase.move(begin)
+	s.conn, s.cfg, s.id = d, d.cfg, id
+	s.req.Swap(m)
+	s.headRequest = s.req.Method() == "HEAD"
+	w.streams++
+	w.stats.AddGauge(s.cfg.Stats.RqActive, 1)
+	now := w.now()
+	s.last = now
+	i := &s.info
+	i.StartTime = w.loop.Wall()
+	i.Start = int64(now)
+	i.Protocol = s.req.Protocol
+	i.ConnectionID = d.c.ID()
+	i.DownstreamDirectRemote = d.c.RemoteAddr().AddrPort
+	i.DownstreamRemote = i.DownstreamDirectRemote
+	local := d.c.LocalAddr()
+	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
+	s.setDeadline(dlIdle, s.cfg.StreamIdleTimeout)
+	s.setDeadline(dlDuration, s.cfg.MaxStreamDuration)
+}
+
+// requestData takes body bytes from the codec; they are valid during the call.
+func (s *Stream) requestData(p []byte, end bool) {
+	if end {
+		s.requestComplete()
+	}
+	s.last = s.w.now()
+	s.info.BytesReceived += uint64(len(p))
+	if !s.phase.live() || s.local {
+		return // nobody wants it any more
+	}
+	if len(s.slots) == 0 {
+		s.up.data(p, end)
+		return
+	}
+	b := &s.w.chunk
+	b.Append(p)
+	s.requestDataFrom(0, b, end)
+	b.Release()
+}
+
+// requestTrailersArrived takes the trailers of the request.
+func (s *Stream) requestTrailersArrived(m *sdk.Message) {
+	s.requestComplete()
+	if !s.phase.live() || s.local {
+		return
+	}
+	s.reqTrail.Swap(m)
+	s.hasReqTrail = true
+	s.requestTrailersFrom(0)
+}
+
+func (s *Stream) requestComplete() {
+	s.requestEnded = true
+	s.deadlines[dlRequest] = 0
+	s.info.RequestEnd = int64(s.w.now())
+}
+
+// downstreamGone: the client has left; nothing can be answered.
+func (s *Stream) downstreamGone(flag sdk.ResponseFlag) {
+	if !s.phase.live() {
+		return
+	}
+	if s.info.Details == "" || !s.local {
+		s.info.Details = "downstream_remote_disconnect"
+	}
+	s.w.stats.Inc(s.cfg.Stats.RqRxReset)
+	s.end(flag)
+}
+
+// abort gives the stream up after its response has begun, or when none can be
+// sent: the connection is closed, so that the client sees that it is cut off.
+func (s *Stream) abort(flag sdk.ResponseFlag) {
+	d := s.conn
+	s.w.stats.Inc(s.cfg.Stats.RqTxReset)
+	s.end(flag)
+	d.closing = true
+	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+}
+
+// end is the one end of a stream, good or bad. flag is what went wrong.
+func (s *Stream) end(flag sdk.ResponseFlag) {
+	if !s.phase.live() {
+		return
+	}
+	w := s.w
+	s.phase.move(finish)
+	s.timer.Stop()
+	s.info.Flags |= flag
+	s.info.End = int64(w.now())
+	s.up.end()
+	for i := range s.slots {
+		s.slots[i].finish()
+	}
+	s.account()
+	for _, l := range s.cfg.AccessLogs {
+		l.Log(w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
+	}
+	w.streams--
+	s.out.Release()
+	if s.pausedClient {
+		s.pausedClient = false
+		s.conn.c.ReadDisable(false)
+	}
+	s.link, w.dead = w.dead, s
+}
+
+// account counts the finished stream.
+func (s *Stream) account() {
+	st, w := &s.cfg.Stats, s.w
+	w.stats.AddGauge(st.RqActive, -1)
+	if code := s.info.ResponseCode; code != 0 {
+		w.stats.Inc(st.RqCompleted)
+		if class := code/100 - 1; class >= 0 && class < len(st.RqClass) {
+			w.stats.Inc(st.RqClass[class])
+		}
+	}
+	w.stats.Observe(st.RqTime, uint64(s.info.End-s.info.Start)/uint64(time.Millisecond))
+}
+
+// reclaim puts an ended stream back, unless an Async still refers to it: then the
+// last one to come back does.
+func (s *Stream) reclaim() {
+	if s.asyncs > 0 {
+		return
+	}
+	s.phase.move(reclaim)
+	s.req.Reset()
+	s.resp.Reset()
+	s.reqTrail.Reset()
+	s.respTrail.Reset()
+	s.info.Reset()
+	s.clearChain()
+	s.up.reset()
+	*s = Stream{
+		w: s.w, req: s.req, resp: s.resp, reqTrail: s.reqTrail, respTrail: s.respTrail,
+		info: s.info, slots: s.slots[:0], timer: s.timer, out: s.out, up: s.up,
+	}
+	s.link, s.w.free = s.w.free, s
+}
+
+// setDeadline sets one of the deadlines d from now; 0 clears it. The timer is
+// touched only when it has to fire earlier than it is going to.
+func (s *Stream) setDeadline(k deadline, d time.Duration) {
+	if d <= 0 {
+		s.deadlines[k] = 0
+		return
+	}
+	at := s.w.now() + d
+	s.deadlines[k] = at
+	if s.armedFor == 0 || at < s.armedFor {
+		s.armedFor = at
+		s.timer.Arm(d)
+	}
+}
+
+// OnTimer implements eventloop.TimerHandler.
+func (s *Stream) OnTimer(*eventloop.Timer) {
+	s.w.enter()
+	defer s.w.leave()
+	s.armedFor = 0
+	now := s.w.now()
+	for k, at := range s.deadlines {
+		if at != 0 && at <= now && s.phase.live() {
+			s.deadlines[k] = 0
+			s.expired(deadline(k), now)
+		}
+	}
+	if s.phase.live() {
+		s.rearm(now)
+	}
+}
+
+func (s *Stream) rearm(now time.Duration) {
+	first := time.Duration(0)
+	for _, at := range s.deadlines {
+		if at != 0 && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	if first != 0 && (s.armedFor == 0 || first < s.armedFor) {
+		s.armedFor = first
+		s.timer.Arm(first - now)
+	}
+}
+
+func (s *Stream) expired(k deadline, now time.Duration) {
+	switch k {
+	case dlIdle:
+		s.idleExpired(now)
+	case dlRequest:
+		s.w.stats.Inc(s.cfg.Stats.RqTimeout)
+		s.conn.lastOne = true
+		s.replyOrAbort(sdk.Reply{Status: 408, Body: "request timeout", Details: "request_overall_timeout"})
+	case dlRoute:
+		s.up.timedOut()
+	case dlPerTry:
+		s.up.tryTimedOut(cluster.RqPerTryTimeout, "upstream_per_try_timeout")
+	case dlTryIdle:
+		s.up.tryTimedOut(cluster.RqPerTryIdleTimeout, "upstream_per_try_idle_timeout")
+	case dlBackoff:
+		s.up.again()
+	case dlDuration:
+		s.w.stats.Inc(s.cfg.Stats.RqMaxDuration)
+		s.replyOrAbort(sdk.Reply{
+			Status: 504, Body: "downstream duration timeout", Details: "max_duration_timeout",
+			Flag: sdk.FlagDurationTimeout,
+		})
+	case dlFilter:
+		s.runAfters(now)
+	}
+}
+
+func (s *Stream) idleExpired(now time.Duration) {
+	limit := s.idleTimeout()
+	if left := s.last + limit - now; left > 0 {
+		s.deadlines[dlIdle] = now + left
+		return
+	}
+	s.w.stats.Inc(s.cfg.Stats.RqIdleTimeout)
+	status := 504
+	if !s.requestEnded {
+		status, s.conn.lastOne = 408, true
+	}
+	s.replyOrAbort(sdk.Reply{
+		Status: status, Body: "stream timeout", Details: "stream_idle_timeout", Flag: sdk.FlagStreamIdleTimeout,
+	})
+}
+
+func (s *Stream) idleTimeout() time.Duration {
+	if s.route != nil {
+		if d, ok := s.route.IdleTimeout(); ok {
+			return d
+		}
+	}
+	return s.cfg.StreamIdleTimeout
+}
+
+// bufferLimit is the most bytes of a body that the stream holds.
+func (s *Stream) bufferLimit() int {
+	if s.cfg.BufferLimit == 0 {
+		return int(^uint(0) >> 1)
+	}
+	return int(s.cfg.BufferLimit)
+}
+
+// pauseClient stops or resumes reading the request.
+func (s *Stream) pauseClient(on bool) {
+	if s.pausedClient == on {
+		return
+	}
+	s.pausedClient = on
+	if on {
+		s.w.stats.Inc(s.cfg.Stats.FlowPausedReading)
+	} else {
+		s.w.stats.Inc(s.cfg.Stats.FlowResumedReading)
+	}
+	s.conn.c.DetectEarlyClose(on)
+	s.conn.c.ReadDisable(on)
+}

@@ -1,0 +1,589 @@
+package stream
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/cluster/lb"
+	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// upstream is the router's part of a stream: the route's action, the attempts, and
+// the body on its way to them. It is embedded in the stream and reused with it.
+type upstream struct {
+	s       *Stream
+	call    cluster.Call
+	lb      cluster.LBContext
+	cluster *cluster.LoopCluster
+	action  *route.Forward
+	host    *cluster.Host
+	hash    route.HashResult
+
+	body  sdk.Buffer // not yet taken by the connection
+	saved sdk.Buffer // sent in this attempt, and kept for the next
+
+	begun     bool // the request has reached the router
+	headSent  bool
+	endSent   bool
+	keep      bool // sent body is saved for another attempt
+	answered  bool // the head of a response was accepted
+	tryActive bool
+	retryNow  bool // the next attempt needs no back-off
+	priority  cluster.Priority
+
+	timeout time.Duration
+	retry   retryState
+	mirrors []*shadow
+	reason  string // transport failure, for logs and bodies
+}
+
+func (u *upstream) init(s *Stream) {
+	u.s = s
+	u.body.Init(s.w.loop.Buffers())
+	u.saved.Init(s.w.loop.Buffers())
+}
+
+func (u *upstream) reset() {
+	*u = upstream{s: u.s, call: u.call, lb: u.lb, body: u.body, saved: u.saved, mirrors: u.mirrors[:0]}
+	u.lb = cluster.LBContext{Tried: u.lb.Tried[:0]}
+}
+
+// begin performs the action of the route: the request has passed all filters.
+func (u *upstream) begin(end bool) {
+	s := u.s
+	s.findRoute()
+	u.begun = true
+	if s.route == nil {
+		s.w.stats.Inc(s.cfg.Stats.NoRoute)
+		s.reply(sdk.Reply{Status: 404, Details: "route_not_found", Flag: sdk.FlagNoRouteFound})
+		return
+	}
+	s.info.RouteName = s.route.Name
+	switch {
+	case s.route.Redirect != nil:
+		s.redirect(s.route.Redirect)
+		return
+	case s.route.Direct != nil:
+		s.direct(s.route.Direct)
+		return
+	}
+	u.action = s.route.Forward
+	if !u.chooseCluster() {
+		return
+	}
+	u.retry.setup(s, u)
+	u.setTimeouts()
+	u.finishRequestHeaders()
+	u.startMirrors(end)
+	u.keep = u.retry.enabled() && !s.upgradeWanted
+	u.try()
+}
+
+// chooseCluster finds the cluster that the action names, or answers.
+func (u *upstream) chooseCluster() bool {
+	s := u.s
+	name := u.action.Cluster(&s.req.Headers)
+	u.cluster = s.w.clusters.Get(name)
+	s.info.ClusterName = name
+	if u.cluster == nil {
+		s.w.stats.Inc(s.cfg.Stats.NoCluster)
+		s.reply(sdk.Reply{
+			Status: u.action.NotFoundStatus, Details: "cluster_not_found",
+			Flag: sdk.FlagNoClusterFound,
+		})
+		return false
+	}
+	u.priority = cluster.Default
+	if u.action.HighPriority {
+		u.priority = cluster.High
+	}
+	if len(u.action.Hash) > 0 {
+		in := &s.w.hashIn
+		in.Headers, in.Info, in.Sum, in.Scratch = &s.req.Headers, &s.info, lb.HashSeed, &s.w.routeScratch
+		u.hash = u.action.Hash.Hash(in)
+		u.lb.Hash, u.lb.HasHash = u.hash.Hash, u.hash.OK
+	}
+	return true
+}
+
+// try starts an attempt: the first, or another after a failure.
+func (u *upstream) try() {
+	s := u.s
+	u.headSent, u.endSent = false, false
+	u.lb.Attempt = uint32(s.info.Attempts)
+	if p := u.retry.policy; p != nil && p.PreviousHosts && u.host != nil {
+		u.lb.Tried, u.lb.MaxAttempts = append(u.lb.Tried, u.host), p.HostAttempts
+	}
+	u.host = u.cluster.Choose(&u.lb)
+	if u.host == nil {
+		s.reply(sdk.Reply{
+			Status: 503, Body: "no healthy upstream", Details: "no_healthy_upstream",
+			Flag: sdk.FlagNoHealthyUpstream, Edit: nil,
+		})
+		return
+	}
+	s.phase.move(attempt)
+	s.info.Attempts++
+	s.info.UpstreamHost = u.host.AddressString()
+	u.setAttemptHeaders()
+	u.tryActive = true
+	s.setDeadline(dlPerTry, u.retry.perTry)
+	u.progress()
+	u.cluster.Start(&u.call, u.host, u, u.priority)
+}
+
+// OnCallReady implements cluster.CallEvents: the request can be written.
+func (u *upstream) OnCallReady(c *cluster.Call) {
+	s := u.s
+	s.w.enter()
+	defer s.w.leave()
+	s.info.UpstreamLocal = c.LocalAddr().AddrPort
+	s.info.UpstreamConnectionID = c.ConnID()
+	if s.info.UpstreamRequest == 0 {
+		s.info.UpstreamRequest = int64(s.w.now())
+	}
+	end := s.requestEnded && u.body.Empty() && !s.hasReqTrail && !u.upstreamPending()
+	if err := c.WriteHeaders(&s.req, end); err != nil {
+		c.Cancel(sdk.ResetLocal)
+		s.reply(sdk.Reply{Status: 503, Body: err.Error(), Details: "upstream_codec_error"})
+		return
+	}
+	u.headSent = true
+	if end {
+		u.sentAll()
+		return
+	}
+	u.flush()
+}
+
+// upstreamPending reports whether filters still hold some of the request.
+func (u *upstream) upstreamPending() bool {
+	for i := range u.s.slots {
+		if d := &u.s.slots[i].req; d.stop != passing || !d.hold.Empty() || d.trail {
+			return true
+		}
+	}
+	return false
+}
+
+// progress restarts per_try_idle_timeout.
+func (u *upstream) progress() {
+	if d := u.retry.tryIdle; d > 0 {
+		u.s.setDeadline(dlTryIdle, d)
+	}
+}
+
+// sentAll notes that the whole request is with the connection.
+func (u *upstream) sentAll() {
+	s := u.s
+	u.endSent = true
+	s.info.UpstreamRequestEnd = int64(s.w.now())
+	u.armTimeout()
+}
+
+// data takes body that came from the client and passed the filters.
+func (u *upstream) data(p []byte, end bool) {
+	u.mirrorData(p, end)
+	if end {
+		u.armTimeout()
+	}
+	if u.call.Active() && u.headSent && u.body.Empty() {
+		n := u.call.WriteData(p, end)
+		u.save(p[:n])
+		if n < len(p) {
+			u.body.Append(p[n:])
+		} else if end {
+			u.sentAll()
+		}
+	} else if !u.answeredFully() {
+		u.body.Append(p)
+		if u.headSent && end && u.call.Active() {
+			u.flush()
+		}
+	}
+	u.throttle()
+}
+
+// answeredFully reports whether the response is complete, so that what is left of
+// the request goes nowhere.
+func (u *upstream) answeredFully() bool { return u.answered && !u.call.Active() }
+
+func (u *upstream) dataBuffer(b *sdk.Buffer, end bool) {
+	for {
+		p := b.First()
+		last := len(p) == b.Len()
+		if len(p) > 0 || end && last {
+			u.data(p, end && last)
+		}
+		b.Drain(len(p))
+		if last || !u.s.wantsRequest() {
+			return
+		}
+	}
+}
+
+func (u *upstream) trailers() {
+	for _, m := range u.mirrors {
+		m.trailers(&u.s.reqTrail)
+	}
+	u.armTimeout()
+	if u.call.Active() && u.headSent {
+		u.flush()
+	}
+}
+
+// save keeps a copy of what was sent while another attempt may need it.
+func (u *upstream) save(p []byte) {
+	if !u.keep || len(p) == 0 {
+		return
+	}
+	if u.saved.Len()+u.body.Len()+len(p) > u.s.bufferLimit() {
+		u.keep = false // too big to send twice
+		u.saved.Release()
+		u.u.cluster.Inc(cluster.RetryOrShadowAbandoned)
+		u.retry.giveUp()
+		return
+	}
+	u.saved.Append(p)
+}
+
+// flush writes as much body as the connection takes, then the trailers.
+func (u *upstream) flush() {
+	s := u.s
+	for !u.body.Empty() {
+		p := u.body.First()
+		end := s.requestEnded && !s.hasReqTrail && len(p) == u.body.Len() && !u.upstreamPending()
+		n := u.call.WriteData(p, end)
+		u.save(p[:n])
+		u.body.Drain(n)
+		if n < len(p) || u.call.AboveHigh() {
+			u.throttle()
+			return
+		}
+		if end {
+			u.sentAll()
+			u.relieve()
+			return
+		}
+	}
+	u.relieve()
+	if !s.requestEnded || u.endSent || u.upstreamPending() {
+		return
+	}
+	if s.hasReqTrail {
+		u.call.WriteTrailers(&s.reqTrail)
+	} else {
+		u.call.WriteData(nil, true)
+	}
+	u.sentAll()
+}
+
+// throttle stops reading from the client while its body cannot go on.
+func (u *upstream) throttle() {
+	s := u.s
+	if !s.requestEnded && (u.body.Len() > s.bufferLimit() || u.call.AboveHigh()) {
+		s.pauseClient(true)
+	}
+}
+
+// relieve lets the client send again.
+func (u *upstream) relieve() {
+	s := u.s
+	if !s.pausedClient || u.body.Len() > s.bufferLimit()/2 || u.call.AboveHigh() {
+		return
+	}
+	for i := range s.slots {
+		if s.slots[i].req.hold.Len() > s.bufferLimit() {
+			return
+		}
+	}
+	s.pauseClient(false)
+}
+
+// OnCallWritable implements cluster.CallEvents.
+func (u *upstream) OnCallWritable(*cluster.Call) {
+	u.s.w.enter()
+	defer u.s.w.leave()
+	if u.headSent && !u.endSent {
+		u.flush()
+	}
+}
+
+// OnCallInformational implements cluster.CallEvents.
+func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
+	u.s.w.enter()
+	defer u.s.w.leave()
+	u.s.informational(m)
+}
+
+// OnCallHeaders implements cluster.CallEvents: the head of a response.
+func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
+	s := u.s
+	s.w.enter()
+	defer s.w.leave()
+	now := s.w.now()
+	s.last = now
+	code := m.Status()
+	u.cluster.CountResponse(code, s.internal)
+	if u.retry.wantsResponse(u, m) {
+		if !end {
+			c.Cancel(sdk.ResetLocal)
+		}
+		u.tryEnded()
+		u.retry.schedule(u)
+		return
+	}
+	u.retry.settled(u)
+	u.answered = true
+	u.saved.Release()
+	u.keep = false
+	s.info.UpstreamResponse = int64(now)
+	s.deadlines[dlPerTry] = 0
+	u.progress()
+	s.resp.Swap(m)
+	u.decorateUpstream(&s.resp, now)
+	if end {
+		u.finished()
+	}
+	s.info.Details = "via_upstream"
+	s.startResponse(end)
+}
+
+// OnCallData implements cluster.CallEvents.
+func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
+	u.s.w.enter()
+	defer u.s.w.leave()
+	u.progress()
+	if end {
+		u.finished()
+	}
+	u.s.responseData(p, end)
+}
+
+// OnCallTrailers implements cluster.CallEvents.
+func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
+	u.s.w.enter()
+	defer u.s.w.leave()
+	u.finished()
+	u.s.responseTrailers(m)
+}
+
+// finished accounts an attempt whose response is complete.
+func (u *upstream) finished() {
+	s := u.s
+	s.info.UpstreamEnd = int64(s.w.now())
+	if s.info.RequestEnd != 0 {
+		ms := uint64(s.info.UpstreamEnd-s.info.RequestEnd) / uint64(time.Millisecond)
+		u.cluster.ObserveTime(ms, s.internal)
+	}
+	s.deadlines[dlRoute], s.deadlines[dlPerTry], s.deadlines[dlTryIdle] = 0, 0, 0
+	u.tryEnded()
+	s.pauseClient(false)
+}
+
+// tryEnded ends the bookkeeping of one attempt.
+func (u *upstream) tryEnded() {
+	if u.tryActive {
+		u.tryActive = false
+		u.retry.tryEnded(u)
+	}
+}
+
+// OnCallFailed implements cluster.CallEvents.
+func (u *upstream) OnCallFailed(c *cluster.Call, e *sdk.Error) {
+	s := u.s
+	s.w.enter()
+	defer s.w.leave()
+	u.reason = c.TransportFailure()
+	u.failed(e, c.Reused())
+}
+
+// failed handles the end of an attempt without a complete response.
+func (u *upstream) failed(e *sdk.Error, reused bool) {
+	s := u.s
+	if !s.phase.live() {
+		return
+	}
+	if s.respHeadSent || u.answered {
+		u.tryEnded()
+		s.info.Details = "upstream_reset_after_response_started{" + resetDetails(e, u.reason) + "}"
+		s.w.stats.Inc(s.cfg.Stats.RqTxReset)
+		s.replyOrAbortUpstream(e)
+		return
+	}
+	if e.Reset == sdk.ResetLocal && !s.phase.can(retry) {
+		return
+	}
+	if u.retry.wantsReset(u, e, reused) {
+		u.tryEnded()
+		u.retry.schedule(u)
+		return
+	}
+	u.tryEnded()
+	s.info.FailureReason = u.reason
+	u.cluster.CountResponse(503, s.internal)
+	s.reply(u.failureReply(e))
+}
+
+// replyOrAbortUpstream cuts off a response that the upstream did not finish.
+func (s *Stream) replyOrAbortUpstream(e *sdk.Error) {
+	details := s.info.Details
+	if !s.respHeadSent && s.phase.can(reply) {
+		s.reply(sdk.Reply{Status: 502, Body: "Bad Gateway", Details: details, Flag: e.Flag})
+		return
+	}
+	s.abort(e.Flag)
+}
+
+// failureReply is Envoy's answer to a failed attempt.
+func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
+	var b strings.Builder
+	b.WriteString("upstream connect error or disconnect/reset before headers. ")
+	if u.retry.count > 0 {
+		b.WriteString("retried and the latest ")
+	}
+	b.WriteString("reset reason: ")
+	b.WriteString(e.Reset.String())
+	if u.reason != "" {
+		b.WriteString(", transport failure reason: ")
+		b.WriteString(u.reason)
+	}
+	r := sdk.Reply{
+		Status: 503, Body: b.String(), Flag: e.Flag,
+		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
+	}
+	if e.Reset == sdk.ResetOverflow {
+		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
+	}
+	return r
+}
+
+func resetDetails(e *sdk.Error, reason string) string {
+	d := strings.ReplaceAll(e.Reset.String(), " ", "_")
+	if reason != "" {
+		d += "|" + strings.ReplaceAll(reason, " ", "_")
+	}
+	return d
+}
+
+// timedOut: the route's timeout is over.
+func (u *upstream) timedOut() {
+	s := u.s
+	if u.cluster != nil {
+		u.cluster.Inc(cluster.RqTimeout)
+		if u.host != nil {
+			u.host.Timeout()
+		}
+	}
+	if u.answered || s.respHeadSent {
+		s.info.Details = "response_timeout"
+		s.abort(sdk.FlagUpstreamRequestTimeout)
+		return
+	}
+	u.timeoutReply("response_timeout")
+}
+
+func (u *upstream) timeoutReply(details string) {
+	s := u.s
+	u.cluster.CountResponse(504, s.internal)
+	s.reply(sdk.Reply{
+		Status: 504, Body: "upstream request timeout", Details: details, Flag: sdk.FlagUpstreamRequestTimeout,
+	})
+}
+
+// tryTimedOut: one attempt has taken too long; another may be allowed.
+func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
+	s := u.s
+	if s.phase != waiting {
+		if stat == cluster.RqPerTryIdleTimeout && u.call.Active() {
+			u.cluster.Inc(stat)
+			s.info.Details = details
+			s.abort(sdk.FlagUpstreamRequestTimeout)
+		}
+		return
+	}
+	u.cluster.Inc(stat)
+	if u.host != nil {
+		u.host.Timeout()
+	}
+	u.call.Cancel(sdk.ResetLocal)
+	if u.retry.wantsReset(u, errPerTryTimeout, false) {
+		u.tryEnded()
+		u.retry.schedule(u)
+		return
+	}
+	u.tryEnded()
+	u.timeoutReply(details)
+}
+
+// again makes the attempt that a failure has led to.
+func (u *upstream) again() {
+	s := u.s
+	if s.phase != backingOff {
+		return
+	}
+	u.saved.Move(&u.body)
+	u.body.Move(&u.saved)
+	u.reason = ""
+	u.try()
+}
+
+// setTimeouts finds the budget of the request.
+func (u *upstream) setTimeouts() {
+	s := u.s
+	h := &s.req.Headers
+	u.timeout = u.action.GlobalTimeout(h)
+	if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamTimeoutMs); ok {
+		u.timeout = d
+	}
+	h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutMs)
+	if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamPerTryTimeoutMs); ok {
+		u.retry.perTry = d
+	}
+	h.RemoveID(sdk.HeaderEnvoyUpstreamPerTryTimeoutMs)
+	if u.timeout > 0 && u.retry.perTry >= u.timeout {
+		u.retry.perTry = 0
+	}
+	if s.requestEnded {
+		u.armTimeout()
+	}
+}
+
+// armTimeout starts the route's timeout, which runs from the end of the request.
+func (u *upstream) armTimeout() {
+	s := u.s
+	if u.timeout > 0 && s.requestEnded && s.deadlines[dlRoute] == 0 && !u.answeredFully() && !s.upgradeWanted {
+		s.setDeadline(dlRoute, u.timeout)
+	}
+}
+
+func headerMs(h *sdk.Headers, id sdk.HeaderID) (time.Duration, bool) {
+	v := h.ID(id)
+	if v == "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(v, 10, 32)
+	if err != nil {
+		return 0, false
+	}
+	return time.Duration(n) * time.Millisecond, true
+}
+
+// end gives up what is under way.
+func (u *upstream) end() {
+	if u.call.Active() {
+		u.call.Cancel(sdk.ResetLocal)
+	}
+	u.tryEnded()
+	u.retry.cancelled(u)
+	u.body.Release()
+	u.saved.Release()
+	for _, m := range u.mirrors {
+		m.requestGone()
+	}
+	u.mirrors = u.mirrors[:0]
+	u.keep = false
+}
