@@ -63,6 +63,7 @@ func TestEnvoy(t *testing.T) {
 		maps.Copy(golden, want)
 		writeGolden(t, "envoy", golden)
 	}
+	nothingSmuggled(t, want)
 	t.Run("golden", func(t *testing.T) { compareAll(t, cases, golden, want, "golden file", "Envoy") })
 	t.Run("mosn", func(t *testing.T) { testMosn(t, cases, want) })
 }
@@ -100,7 +101,18 @@ func testMosn(t *testing.T, cases []*testCase, envoy map[string]string) {
 			t.Errorf("%s is listed in docs/differences.md, but no longer differs from Envoy", id)
 		}
 	}
+	nothingSmuggled(t, got)
 	compareAll(t, cases, expected, got, "Envoy", "mosn")
+}
+
+// nothingSmuggled checks that no backend saw the second request that hostile cases hide inside a first one.
+func nothingSmuggled(t *testing.T, results map[string]string) {
+	t.Helper()
+	for id, r := range results {
+		if strings.HasPrefix(id, "hostile/") && strings.Contains(r, "/smuggled") {
+			t.Errorf("%s: a smuggled request went through:\n%s", id, r)
+		}
+	}
 }
 
 func selected(t *testing.T) []*testCase {

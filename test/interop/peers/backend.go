@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,8 +54,9 @@ type record struct {
 
 type backendConn struct {
 	*stream
-	b     *Backend
-	index int
+	b       *Backend
+	index   int
+	pending *record // whose head is here and whose body is not yet; guarded by b.mu
 }
 
 // NewBackend starts a backend on a free port of 127.0.0.1; it ends with the test. Without scripts each request is answered by 200 and the
@@ -96,20 +98,35 @@ func (b *Backend) Close() {
 	}
 }
 
-// Report renders every connection with the requests that came over it.
+// Report renders every request with the connection that it came over, and how each connection stands.
 func (b *Backend) Report() string {
+	b.mu.Lock()
+	conns := slices.Clone(b.conns)
+	b.mu.Unlock()
+	rests, ends := make([][]byte, len(conns)), make([]end, len(conns))
+	for i, c := range conns { // not under b.mu: a stream's lock comes first
+		rests[i], ends[i] = c.state()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out strings.Builder
 	for _, r := range b.records {
-		fmt.Fprintf(&out, "%s conn %d got\n%s%s", b.Name, r.conn, indent(r.msg.String()), r.note)
-	}
-	for _, c := range b.conns {
-		rest, e := c.state()
-		if len(rest) > 0 {
-			fmt.Fprintf(&out, "%s conn %d then got %s\n", b.Name, c.index, Abbreviate(rest))
+		if r.conn > len(conns) {
+			continue // it came after the look at the connections
 		}
-		fmt.Fprintf(&out, "%s conn %d is %v\n", b.Name, c.index, e)
+		msg := r.msg
+		if rest := &rests[r.conn-1]; conns[r.conn-1].pending == r {
+			if m, n, _ := ParseRequest(*rest, true); m != nil {
+				msg, *rest = m, (*rest)[n:]
+			}
+		}
+		fmt.Fprintf(&out, "%s conn %d got\n%s%s", b.Name, r.conn, indent(msg.String()), r.note)
+	}
+	for i := range conns {
+		if len(rests[i]) > 0 {
+			fmt.Fprintf(&out, "%s conn %d then got %s\n", b.Name, i+1, Abbreviate(rests[i]))
+		}
+		fmt.Fprintf(&out, "%s conn %d is %v\n", b.Name, i+1, ends[i])
 	}
 	return out.String()
 }
@@ -187,6 +204,7 @@ func (c *backendConn) head() *record {
 	if r != nil {
 		c.b.mu.Lock()
 		c.b.records = append(c.b.records, r)
+		c.pending = r
 		c.b.mu.Unlock()
 		c.b.act.Touch()
 	}
@@ -195,23 +213,26 @@ func (c *backendConn) head() *record {
 
 // body waits for the whole request and puts it into its record; false when the connection is of no more use.
 func (c *backendConn) body(r *record) bool {
-	whole := false
+	var msg *Message
+	var broken error
 	c.wait(time.Hour, func(buf []byte, eof bool) bool {
-		m, n, err := ParseRequest(buf, eof)
-		if m == nil && err == nil {
-			return false
+		var n int
+		msg, n, broken = ParseRequest(buf, eof)
+		if msg != nil {
+			c.drop(n)
 		}
-		c.b.mu.Lock()
-		defer c.b.mu.Unlock()
-		if err != nil {
-			r.note = fmt.Sprintf("  not a request: %v\n", err)
-			return true
-		}
-		*r.msg = *m
-		whole = m.Whole
-		c.drop(n)
-		return true
+		return msg != nil || broken != nil
 	})
+	c.b.mu.Lock()
+	c.pending = nil
+	if msg != nil {
+		r.msg = msg
+	}
+	if broken != nil {
+		r.note = fmt.Sprintf("  not a request: %v\n", broken)
+	}
+	whole := r.msg.Whole
+	c.b.mu.Unlock()
 	if !whole {
 		c.finish()
 	}
@@ -239,7 +260,7 @@ func (c *backendConn) tunnel(r *record, s *Script) {
 	c.drop(n)
 	c.mu.Unlock()
 	c.b.mu.Lock()
-	r.msg.Tunnel = true
+	r.msg.Tunnel, c.pending = true, nil
 	c.b.mu.Unlock()
 	if s.On == OnHead || c.run(s.Ops) {
 		c.finish()
