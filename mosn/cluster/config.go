@@ -30,6 +30,13 @@ const (
 	defaultDNSRefresh       = 5 * time.Second
 )
 
+// What a connection keeps of a head that is not complete must exceed the codec's
+// limit, in bytes, or a long head would stop the reading instead of being refused.
+const (
+	defaultHeadLimit = 80 << 10
+	readMargin       = 16 << 10
+)
+
 // Config is a compiled cluster: immutable, shared by all loops.
 type Config struct {
 	name, statName string

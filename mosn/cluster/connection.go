@@ -45,7 +45,7 @@ type connection struct {
 }
 
 // dial starts a connection for the pool.
-func (p *pool) dial() *connection {
+func (p *pool) dial() {
 	lc := p.lc
 	cfg := lc.cfg
 	cn := &connection{pool: p, codec: cfg.codec.New(), started: lc.local.loop.Now()}
@@ -59,7 +59,8 @@ func (p *pool) dial() *connection {
 	p.conns++
 	p.connecting++
 	cn.conn = lc.local.loop.Dial(p.host.addr, &cfg.dial, cn)
-	return cn
+	cn.conn.SetWatermarks(cfg.high, cfg.high/2)
+	cn.conn.SetReadLimit(cfg.readLimit)
 }
 
 // OnConnect implements eventloop.Handler.
@@ -147,7 +148,7 @@ func (cn *connection) OnData(conn *eventloop.Conn, in []byte) int {
 			return len(in)
 		}
 		if cn.call == nil {
-			cn.unasked(in[used:], ev)
+			cn.unasked()
 			return len(in)
 		}
 		if conn.ReadDisabled() {
@@ -246,14 +247,10 @@ func (cn *connection) release(surplus bool) {
 	cn.pool.serve(cn)
 }
 
-// unasked closes a connection on which the host sends without having been asked.
-// That is a protocol error, unless it says that it waited for a request too long
-// (408), as Envoy has it.
-func (cn *connection) unasked(in []byte, ev *sdk.Event) {
-	_, err := cn.codec.Decode(in, ev)
-	if err != nil || ev.Kind != sdk.EventHeaders || ev.Msg.Status() != 408 {
-		cn.pool.lc.inc(CxProtocolError)
-	}
+// unasked closes a connection on which the host sends without having been asked:
+// what it sends now must never be taken for the answer to a later request.
+func (cn *connection) unasked() {
+	cn.pool.lc.inc(CxProtocolError)
 	cn.finish(false)
 }
 
