@@ -184,6 +184,9 @@ func (c *Conn) SetWatermarks(high, low int) {
 	c.high, c.low = clamp32(high), clamp32(min(low, high))
 }
 
+// HighWatermark returns the high watermark in bytes, 0 when there is none.
+func (c *Conn) HighWatermark() int { return int(c.high) }
+
 // AboveHigh reports whether the write queue is above the high watermark: the
 // owner should stop its source until OnDrained.
 func (c *Conn) AboveHigh() bool { return c.high > 0 && c.out.Len() > int(c.high) }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -27,9 +28,8 @@ type Config struct {
 	MaxStreamDuration        time.Duration
 	DelayedCloseTimeout      time.Duration
 	MaxRequestsPerConnection uint32
-	// BufferLimit is per_connection_buffer_limit_bytes: the watermark of the
-	// connection, and of the bodies that a stream holds.
-	BufferLimit uint32
+	// Runtime overrides fractions; nil does not.
+	Runtime *runtime.Snapshot
 	// HeadLimit is the largest head in bytes that the codec may have to see whole.
 	HeadLimit int
 

@@ -35,9 +35,6 @@ type serverConn struct {
 func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 	d := &serverConn{w: w, cfg: cfg, c: c, codec: cfg.Codec.New(), idleSince: w.now()}
 	d.timer.Init(w.loop, d)
-	if limit := int(cfg.BufferLimit); limit > 0 {
-		c.SetWatermarks(limit, limit/2)
-	}
 	if cfg.HeadLimit > eventloop.DefaultReadLimit {
 		c.SetReadLimit(cfg.HeadLimit)
 	}

@@ -348,7 +348,7 @@ func (s *Stream) findRoute() {
 		s.random = s.w.rand.Uint64() | 1
 	}
 	in := &s.w.routeIn
-	in.Random = s.random
+	in.Random, in.Runtime = s.random, s.cfg.Runtime
 	s.vh, s.route = s.cfg.Routes.Match(&s.req.Headers, in)
 	if s.vh != nil {
 		s.info.VirtualHostName = s.vh.Name

@@ -292,7 +292,7 @@ func (r *retryState) backoff(random uint64) time.Duration {
 // settled: a response was accepted.
 func (r *retryState) settled(u *upstream) {
 	if r.count > 0 {
-		u.u.cluster.Inc(cluster.RqRetrySuccess)
+		u.cluster.Inc(cluster.RqRetrySuccess)
 	}
 }
 

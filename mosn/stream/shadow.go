@@ -33,7 +33,7 @@ func (u *upstream) startMirrors(end bool) {
 	s := u.s
 	for i := range u.action.Mirrors {
 		p := &u.action.Mirrors[i]
-		if !p.Fraction.Enabled(nil, s.w.rand.Uint64()) {
+		if !p.Fraction.Enabled(s.cfg.Runtime, s.w.rand.Uint64()) {
 			continue
 		}
 		lc := s.w.clusters.Get(p.Target(&s.req.Headers))

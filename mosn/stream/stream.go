@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math"
 	"net/http"
 	"time"
 
@@ -366,12 +367,13 @@ func (s *Stream) idleTimeout() time.Duration {
 	return s.cfg.StreamIdleTimeout
 }
 
-// bufferLimit is the most bytes of a body that the stream holds.
+// bufferLimit is the most bytes of a body that the stream holds: the listener's
+// per_connection_buffer_limit_bytes, which the connection has as its watermark.
 func (s *Stream) bufferLimit() int {
-	if s.cfg.BufferLimit == 0 {
-		return int(^uint(0) >> 1)
+	if limit := s.conn.c.HighWatermark(); limit > 0 {
+		return limit
 	}
-	return int(s.cfg.BufferLimit)
+	return math.MaxInt
 }
 
 // pauseClient stops or resumes reading the request.

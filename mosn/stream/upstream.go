@@ -127,7 +127,7 @@ func (u *upstream) try() {
 	}
 	s.phase.move(attempt)
 	s.info.Attempts++
-	s.info.UpstreamHost = u.host.AddressString()
+	s.info.UpstreamHost = u.host.Address()
 	u.setAttemptHeaders()
 	u.tryActive = true
 	s.setDeadline(dlPerTry, u.retry.perTry)
@@ -243,7 +243,7 @@ func (u *upstream) save(p []byte) {
 	if u.saved.Len()+u.body.Len()+len(p) > u.s.bufferLimit() {
 		u.keep = false // too big to send twice
 		u.saved.Release()
-		u.u.cluster.Inc(cluster.RetryOrShadowAbandoned)
+		u.cluster.Inc(cluster.RetryOrShadowAbandoned)
 		u.retry.giveUp()
 		return
 	}
@@ -474,9 +474,6 @@ func (u *upstream) timedOut() {
 	s := u.s
 	if u.cluster != nil {
 		u.cluster.Inc(cluster.RqTimeout)
-		if u.host != nil {
-			u.host.Timeout()
-		}
 	}
 	if u.answered || s.respHeadSent {
 		s.info.Details = "response_timeout"
@@ -506,9 +503,6 @@ func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
 		return
 	}
 	u.cluster.Inc(stat)
-	if u.host != nil {
-		u.host.Timeout()
-	}
 	u.call.Cancel(sdk.ResetLocal)
 	if u.retry.wantsReset(u, errPerTryTimeout, false) {
 		u.tryEnded()

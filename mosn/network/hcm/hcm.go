@@ -11,24 +11,23 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sofamesh.io/sofamesh/mosn/accesslog"
 	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// Options are what the connection manager takes from the process and not from its
-// own message.
-type Options struct {
-	// ServiceCluster and ServiceNode are the --service-cluster and --service-node
-	// that add_user_agent writes.
-	ServiceCluster, ServiceNode string
-	// BufferLimit is the listener's per_connection_buffer_limit_bytes.
-	BufferLimit uint32
+// host is what the compiler of a network filter can tell beside sdk.Compiler.
+type host interface {
+	Node() *corev3.Node
+	Listener() *listenerv3.Listener
+	Runtime() *runtime.Snapshot
 }
 
 // Envoy's defaults (http_connection_manager.proto, protocol.proto).
@@ -38,18 +37,17 @@ const (
 	defaultDelayedClose = time.Second
 	defaultHeadersKB    = 60
 	defaultHeadersCount = 100
-	defaultBufferLimit  = 1 << 20
 )
 
 // Filter returns the extension.
-func Filter(o Options) stream.NetworkFilter {
+func Filter() stream.NetworkFilter {
 	names := stream.NewNames()
 	return stream.NetworkFilter{
 		Name:   "envoy.filters.network.http_connection_manager",
 		Config: &hcmv3.HttpConnectionManager{},
 		Fields: Fields(),
 		Compile: func(c sdk.Compiler, m proto.Message) (stream.ConnFactory, error) {
-			cfg, err := compile(c, m.(*hcmv3.HttpConnectionManager), o)
+			cfg, err := compile(c, m.(*hcmv3.HttpConnectionManager))
 			if err != nil {
 				return nil, err
 			}
@@ -59,11 +57,8 @@ func Filter(o Options) stream.NetworkFilter {
 	}
 }
 
-func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, o Options) (*stream.Config, error) {
-	cfg := &stream.Config{BufferLimit: o.BufferLimit, LocalAddress: localAddress()}
-	if cfg.BufferLimit == 0 {
-		cfg.BufferLimit = defaultBufferLimit
-	}
+func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
+	cfg := &stream.Config{LocalAddress: localAddress()}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
 		compileCodec, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
 	} {
@@ -71,17 +66,19 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, o Options) (*strea
 			return nil, err
 		}
 	}
-	if pb.GetAddUserAgent().GetValue() {
-		cfg.UserAgent, cfg.NodeID = o.ServiceCluster, o.ServiceNode
+	var logs accesslog.CompileOptions
+	if h, ok := c.(host); ok {
+		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
+		if pb.GetAddUserAgent().GetValue() {
+			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
+		}
+		if pb.GetStripMatchingHostPort() {
+			cfg.StripMatchingPort = uint16(h.Listener().GetAddress().GetSocketAddress().GetPortValue())
+		}
 	}
-	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), accesslog.CompileOptions{})
-	if err != nil {
-		return nil, err
-	}
-	if log != nil {
-		cfg.AccessLogs = []sdk.AccessLogger{log}
-	}
-	return cfg, nil
+	var err error
+	cfg.AccessLogs, err = accesslog.CompileAll(c, "access_log", pb.GetAccessLog(), logs)
+	return cfg, err
 }
 
 func compileCodec(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
@@ -194,7 +191,6 @@ func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 		cfg.EscapedSlashes = stream.EscapedUnescape
 	}
 	cfg.StripAnyPort = pb.GetStripAnyHostPort()
-	cfg.StripMatchingPort = pb.GetStripMatchingHostPort()
 	cfg.StripTrailingHostDot = pb.GetStripTrailingHostDot()
 	return nil
 }
