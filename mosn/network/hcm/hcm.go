@@ -76,8 +76,10 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 			cfg.StripMatchingPort = uint16(h.Listener().GetAddress().GetSocketAddress().GetPortValue())
 		}
 	}
-	var err error
-	cfg.AccessLogs, err = accesslog.CompileAll(c, "access_log", pb.GetAccessLog(), logs)
+	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
+	if log != nil {
+		cfg.AccessLogs = []sdk.AccessLogger{log}
+	}
 	return cfg, err
 }
 
