@@ -239,6 +239,16 @@ func TestOutbox(t *testing.T) {
 	if len(got) != 4 || len(order) != outboxSize || !slices.IsSorted(order) || len(a.out.items) != 0 {
 		t.Fatalf("%d ran at once and %d from the outbox, in order %v", len(got), len(order), slices.IsSorted(order))
 	}
+	for i := range 6 { // two of them do not fit
+		a.PostFromLoop(b, TaskFunc(func(*Loop) { order = append(order, 1000+i) }))
+	}
+	b.RunTurn() // makes room, but the two are older
+	a.PostFromLoop(b, TaskFunc(func(*Loop) { order = append(order, 2000) }))
+	a.RunTurn()
+	b.RunTurn()
+	if len(order) != outboxSize+7 || !slices.IsSorted(order) {
+		t.Fatalf("a later task overtook those in the outbox: %v", order[outboxSize:])
+	}
 	if !a.PostFromLoop(a, TaskFunc(func(*Loop) { got = nil })) {
 		t.Fatal("a loop cannot post to itself")
 	}

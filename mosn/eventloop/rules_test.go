@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Rule R4: what a loop does on Linux for every event are raw system calls; the
@@ -122,4 +124,36 @@ func (p *timedPinger) OnData(c *Conn, in []byte) int {
 	p.times = append(p.times, now-p.sent)
 	p.sent = now
 	return p.pinger.OnData(c, in)
+}
+
+// TestIdleConnectionMemory: an idle connection costs its Conn, a slot and its
+// owner; no buffer, no goroutine.
+func TestIdleConnectionMemory(t *testing.T) {
+	r := newRig(t, Config{})
+	ln := r.serve(ListenConfig{}, func(*Conn) Handler { return new(echo) })
+	const n = 2000
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for range n { // bare descriptors: the client's side costs no memory here
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		if err := unix.Connect(fd, ln.Addr().sockaddr()); err != nil {
+			t.Fatal(err)
+		}
+		mustSys(t, unix.Send(fd, []byte("x"), 0)) // it was active once
+	}
+	r.eventually("all are served", func(l *Loop) bool { return l.Connections() == n && l.Buffers().InUse() == 0 })
+	each := (int64(heap()) - int64(before)) / n
+	if each > 600 {
+		t.Errorf("an idle connection costs %d bytes", each)
+	}
+	t.Logf("an idle connection costs %d bytes", each)
 }

@@ -18,16 +18,17 @@ var addr = TCPAddr(netip.MustParseAddrPort("10.0.0.9:80"))
 // sink consumes everything and counts.
 type sink struct {
 	NopHandler
-	got    int
-	calls  int
-	closed bool
-	err    error
-	onData func(c *Conn, in []byte)
+	got       int
+	connected bool
+	closed    bool
+	err       error
+	onData    func(c *Conn, in []byte)
 }
+
+func (s *sink) OnConnect(*Conn) { s.connected = true }
 
 func (s *sink) OnData(c *Conn, in []byte) int {
 	s.got += len(in)
-	s.calls++
 	if s.onData != nil {
 		s.onData(c, in)
 	}
@@ -246,11 +247,13 @@ func TestStaleEvents(t *testing.T) {
 	}
 	a.Send("close the other")
 	b.Send("too late")
+	b.Window(-1)
+	b.Reset() // an event with every flag, meant for what is closed by then
 	e.Settle()
 	if sinks[1].got != 0 || !sinks[1].closed {
 		t.Error("a closed connection was presented data")
 	}
-	if fresh.closed || fresh.got != 0 {
+	if fresh.connected || fresh.closed {
 		t.Error("the event of the closed connection reached the new one")
 	}
 }
@@ -342,6 +345,87 @@ func TestDelayedCloseEndsWithThePeer(t *testing.T) {
 	}
 }
 
+// OnDrained comes at the low watermark, once, and a full socket is not tried
+// again before it has room.
+func TestWatermarks(t *testing.T) {
+	e := looptest.New(t)
+	h := &drainCounter{}
+	var conn *Conn
+	listen(t, e, func(c *Conn) Handler {
+		conn = c
+		c.SetWatermarks(100, 50)
+		c.Out().AppendString(strings.Repeat("w", 100))
+		if c.AboveHigh() {
+			t.Error("above high at the watermark")
+		}
+		c.Out().AppendString("w")
+		if !c.AboveHigh() {
+			t.Error("not above high beyond the watermark")
+		}
+		return h
+	})
+	p := e.Client(addr)
+	p.Window(0)
+	e.Settle()
+	before := e.Calls().Writes
+	for _, step := range []struct{ window, queued, drains int }{{30, 71, 0}, {20, 51, 0}, {1, 50, 1}, {10, 40, 1}, {-1, 0, 1}} {
+		p.Window(step.window)
+		e.Settle()
+		if conn.Queued() != step.queued || h.drains != step.drains {
+			t.Errorf("after a window of %d: %d queued, %d OnDrained", step.window, conn.Queued(), h.drains)
+		}
+	}
+	if n := e.Calls().Writes - before; n != 5 {
+		t.Errorf("%d write calls for 5 windows", n)
+	}
+	conn.SetWatermarks(0, 0)
+	conn.Out().AppendString(strings.Repeat("w", 1<<20))
+	if conn.AboveHigh() {
+		t.Error("above a watermark that is not set")
+	}
+}
+
+type drainCounter struct {
+	NopHandler
+	drains int
+}
+
+func (d *drainCounter) OnDrained(*Conn) { d.drains++ }
+
+// What came while reading was disabled is dropped by a delayed close, too.
+func TestDelayedCloseDropsWhatCameBefore(t *testing.T) {
+	e := looptest.New(t)
+	var conn *Conn
+	listen(t, e, func(c *Conn) Handler {
+		conn = c
+		c.ReadDisable(true)
+		return &sink{}
+	})
+	p := e.Client(addr)
+	p.Send(strings.Repeat("z", 1000))
+	e.Settle()
+	if p.Unread() != 1000 {
+		t.Fatal("read while disabled")
+	}
+	conn.CloseDelayed(time.Second)
+	e.Settle()
+	if p.Unread() != 0 || !p.Ended() {
+		t.Fatalf("%d bytes are left unread", p.Unread())
+	}
+}
+
+func TestReadDisableIsBalanced(t *testing.T) {
+	e := looptest.New(t)
+	e.OnDial(addr, looptest.Accept)
+	c := e.Loop.Dial(addr, nil, &sink{})
+	defer func() {
+		if recover() == nil {
+			t.Error("ReadDisable(false) without ReadDisable(true) is not noticed")
+		}
+	}()
+	c.ReadDisable(false)
+}
+
 // Progress in writing starts the timeout of a close anew.
 func TestCloseFlushIsPatientWithASlowReader(t *testing.T) {
 	e := looptest.New(t)
@@ -375,12 +459,12 @@ func TestAnswerBeforeReset(t *testing.T) {
 	c := e.Loop.Dial(addr, nil, s)
 	e.Settle()
 	p := e.Dialled(addr)
-	p.Window(10)
-	c.Out().AppendString(strings.Repeat("r", 1000))
-	e.Loop.TryPost(TaskFunc(func(*Loop) {}))
-	e.Settle()
-	p.Send("early answer")
-	p.Reset()
+	e.Loop.TryPost(TaskFunc(func(*Loop) {
+		// Behind the events of this turn, before its writes.
+		p.Send("early answer")
+		p.Reset()
+		c.Out().AppendString("the rest of the request")
+	}))
 	e.Settle()
 	if s.got != 12 || !s.closed || KindOf(s.err) != KindReset {
 		t.Fatalf("%d bytes, closed %v, %v", s.got, s.closed, s.err)
