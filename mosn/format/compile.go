@@ -27,6 +27,7 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 		f, err = ParseJSON(kind.JsonFormat, omit)
 	case *corev3.SubstitutionFormatString_TextFormat:
 		at = c.At("text_format")
+		//lint:ignore SA1019 deprecated, and in many configurations
 		f, err = parseText(kind.TextFormat, omit)
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		at = c.At("text_format_source")

@@ -38,7 +38,7 @@ type part struct {
 	text    string // a literal, or an operator's string argument
 	header  header // REQ, RESP, TRAILER
 	other   header // after the question mark
-	max     int    // longest value, 0 when unlimited
+	limit   int    // 1 + the most bytes of a value, 0 when unlimited
 	time    []timePart
 	between [2]point // COMMON_DURATION
 	unit    int64    // COMMON_DURATION: nanoseconds

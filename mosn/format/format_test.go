@@ -1,23 +1,18 @@
 package format
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/sdk"
-	"sofamesh.io/sofamesh/sdk/sdktest"
 )
 
 // proxied is a request that went through: what Envoy 1.40 was given when the
@@ -98,6 +93,8 @@ func TestOperators(t *testing.T) {
 		{"%REQ(x-a?x-b):3%", "abc", "-"},
 		{"%REQ(X-B?X-A)%", "abcdef", "-"},
 		{"%REQ(x-b):100%", "abcdef", "-"},
+		{"<%REQ(x-b):0%>", "<>", "<->"},
+		{"%REQ(?x-b)% %REQ(x-b?)% %PROTOCOL()%", "abcdef abcdef HTTP/1.1", "- - -"},
 		{"<%REQ(empty?x-b)%>", "<>", "<->"},
 		{"%REQ(two)%", "1", "-"},
 		{"%REQ(Host)%", "host:80", "-"},
@@ -214,11 +211,12 @@ func TestErrors(t *testing.T) {
 		"%REQ(a)x%":                         "%REQ does not end in a percent sign",
 		"%REQ(a):%":                         `%REQ%: "" is not a length`,
 		"%REQ(a):x%":                        `%REQ%: "x" is not a length`,
-		"%REQ(a):0%":                        `%REQ%: "0" is not a length`,
+		"%REQ(a):-1%":                       `%REQ%: "-1" is not a length`,
+		"%REQ(a b)%":                        `%REQ%: "a b" is not a header name`,
 		"%REQ(a):99999999999999999999%":     "is not a length",
 		"%REQ(a?b?c)%":                      "%REQ%: more than one alternative",
 		"%REQ(a\nb)%":                       "is not a header name",
-		"%PROTOCOL()%":                      "%PROTOCOL%: takes no parameters",
+		"%PROTOCOL(x)%":                     "%PROTOCOL%: takes no parameters",
 		"%PROTOCOL:3%":                      "%PROTOCOL%: takes no length",
 		"%START_TIME(%Q)%":                  `%START_TIME%: the conversion "%Q" is not supported`,
 		"%START_TIME(%n)%":                  "is not supported",
@@ -266,72 +264,6 @@ func TestForgedLines(t *testing.T) {
 	}
 }
 
-func jsonFormat(t *testing.T, text string, omit bool) *Format {
-	t.Helper()
-	s := &structpb.Struct{}
-	if err := protojson.Unmarshal([]byte(text), s); err != nil {
-		t.Fatal(err)
-	}
-	f, err := ParseJSON(s, omit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-// TestJSON holds what Envoy 1.40 printed.
-func TestJSON(t *testing.T) {
-	const format = `{"z": "%REQ(x-a)%", "a": "%RESPONSE_CODE%", "m": {"dur": "%DURATION%", "none": "%REQ(none)%", "mixed": "x-%PROTOCOL%-%REQ(none)%"},
-		"list": ["%REQ(x-a)%", "lit", "%BYTES_SENT%"], "st": "%START_TIME%", "fl": "%RESPONSE_FLAGS%", "lit": "a\"b", "num": 5, "b": true,
-		"up": "%UPSTREAM_HOST%", "port": "%DOWNSTREAM_LOCAL_PORT%", "emp": "", "q": "%REQ(x-q)%", "half": 1.5, "nil": null}`
-	want := `{"a":200,"b":true,"emp":"","fl":"-","half":1.5,"list":[null,"lit",5],"lit":"a\"b","m":{"dur":2,"mixed":"x-HTTP/1.1--","none":null},` +
-		`"nil":null,"num":5,"port":19000,"q":"q\"\\x","st":"2026-11-21T13:00:52.985Z","up":"127.0.0.1:19002","z":null}` + "\n"
-	if got := string(jsonFormat(t, format, false).Append(nil, proxied())); got != want {
-		t.Errorf("got  %swant %s", got, want)
-	}
-}
-
-func TestJSONOmitsWhatIsMissing(t *testing.T) {
-	const format = `{"z": "%REQ(x-b)%", "none": "%REQ(none)%", "m": {"none": "%REQ(none)%"}, "mixed": "x-%PROTOCOL%-%REQ(none)%",
-		"list": ["%REQ(none)%","a"], "elist": ["%REQ(none)%"], "lit": "x", "e": {}}`
-	want := `{"e":{},"elist":[],"list":["a"],"lit":"x","mixed":"x-HTTP/1.1-","z":"abcdef"}` + "\n"
-	if got := string(jsonFormat(t, format, true).Append(nil, proxied())); got != want {
-		t.Errorf("got  %swant %s", got, want)
-	}
-	if got := string(jsonFormat(t, `{"a":"%PROTOCOL%"}`, true).Append(nil, &Context{})); got != "{}\n" {
-		t.Errorf("got %s", got)
-	}
-}
-
-func TestJSONEscapes(t *testing.T) {
-	ctx := &Context{Info: &sdk.StreamInfo{RouteName: "\x00\x1f\t\n\r\"\\é\xff" + strings.Repeat("\x01", 40)}}
-	f := jsonFormat(t, `{"k\n\"": "%ROUTE_NAME%", "two": "%ROUTE_NAME%%ROUTE_NAME%"}`, false)
-	got := f.Append(nil, ctx)
-	s := &structpb.Struct{}
-	if err := protojson.Unmarshal(got, s); err != nil {
-		t.Fatalf("%v: %s", err, got)
-	}
-	want := "\x00\x1f\t\n\r\"\\é\ufffd" + strings.Repeat("\x01", 40)
-	if v := s.Fields["k\n\""].GetStringValue(); v != want {
-		t.Errorf("got %q", v)
-	}
-}
-
-func TestJSONErrors(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"a": {"b": ["x", "%NO%"]}}`: "a: b: [1]: %NO%: is not an operator",
-		`{"a": "%"}`:                  "a: no operator",
-	} {
-		s := &structpb.Struct{}
-		if err := protojson.Unmarshal([]byte(text), s); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ParseJSON(s, false); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-}
-
 func TestLiteral(t *testing.T) {
 	for format, want := range map[string]string{"": "", "plain": "plain", "100%%": "100%"} {
 		f, err := Parse(format)
@@ -353,67 +285,6 @@ func TestLiteral(t *testing.T) {
 	}
 	if _, ok := jsonFormat(t, `{}`, false).Literal(); ok {
 		t.Error("JSON is no literal")
-	}
-}
-
-func TestCompile(t *testing.T) {
-	t.Setenv("FORMAT_TEST", "env %PROTOCOL%")
-	file := filepath.Join(t.TempDir(), "format")
-	if err := os.WriteFile(file, []byte("file %PROTOCOL%"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]string{
-		`text_format: "t %PROTOCOL% %REQ(none)%"`:                               "t HTTP/1.1 -",
-		`text_format: "%REQ(none)%" omit_empty_values: true`:                    "",
-		`text_format_source { inline_string: "s %PROTOCOL%" }`:                  "s HTTP/1.1",
-		`text_format_source { inline_bytes: "b %PROTOCOL%" }`:                   "b HTTP/1.1",
-		`text_format_source { environment_variable: "FORMAT_TEST" }`:            "env HTTP/1.1",
-		fmt.Sprintf(`text_format_source { filename: %q }`, file):                "file HTTP/1.1",
-		`json_format { fields { key: "p" value { string_value: "%PROTOCOL%"}}}`: `{"p":"HTTP/1.1"}` + "\n",
-	} {
-		f, err := Compile(sdktest.NewCompiler(t), sdktest.Text[corev3.SubstitutionFormatString](t, text))
-		if err != nil {
-			t.Errorf("%s: %v", text, err)
-		} else if got := string(f.Append(nil, proxied())); got != want {
-			t.Errorf("%s: %q", text, got)
-		}
-	}
-}
-
-func TestCompileErrors(t *testing.T) {
-	big := filepath.Join(t.TempDir(), "big")
-	if err := os.WriteFile(big, make([]byte, maxFile+1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]string{
-		``:                       "log_format: no format is given",
-		`text_format: "%NO%"`:    "log_format.text_format: %NO%: is not an operator",
-		`text_format_source { }`: "log_format.text_format_source: no source is given",
-		`text_format_source { inline_string: "%" }`:                       "log_format.text_format_source: no operator",
-		`text_format_source { environment_variable: "FORMAT_NONE" }`:      "log_format.text_format_source.environment_variable: FORMAT_NONE is not set",
-		`text_format_source { filename: "/does/not/exist" }`:              "log_format.text_format_source.filename: stat",
-		fmt.Sprintf(`text_format_source { filename: %q }`, big):           "has more than",
-		`json_format { fields { key: "p" value { string_value: "%NO%"}}}`: "log_format.json_format: p: %NO%",
-		`text_format: "x" formatters { name: "f" }`:                       "log_format.formatters: ",
-	} {
-		_, err := Compile(sdktest.NewCompiler(t).At("log_format"), sdktest.Text[corev3.SubstitutionFormatString](t, text))
-		if err == nil || !strings.HasPrefix(err.Error(), want) && !strings.Contains(err.Error(), "has more than") {
-			t.Errorf("%s: %v, want %s", text, err, want)
-		}
-	}
-}
-
-func TestFieldsAreDeclared(t *testing.T) {
-	table, err := fields.Merge(Fields())
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := (&corev3.SubstitutionFormatString{}).ProtoReflect().Descriptor()
-	if missing := table.Undeclared(root); missing != nil {
-		t.Errorf("undeclared: %q", missing)
-	}
-	if extra := table.Unknown(root); extra != nil {
-		t.Errorf("no such fields: %q", extra)
 	}
 }
 

@@ -63,11 +63,10 @@ func parse(s string) ([]part, error) {
 	return parts, nil
 }
 
-// token is an operator as it is written: %name(args):max%.
+// token is an operator as it is written: %name(args):limit%.
 type token struct {
 	name, args string
-	hasArgs    bool
-	max        int // 0 when not given
+	limit      int // 1 + the number, 0 when not given
 }
 
 // tokenize reads the operator at the start of s, after its percent sign.
@@ -82,14 +81,15 @@ func tokenize(s string) (t token, rest string, err error) {
 		if i < 0 {
 			return t, "", fmt.Errorf("%%%s( is not closed", t.name)
 		}
-		t.args, t.hasArgs, s = s[1:i], true, s[i+1:]
+		t.args, s = s[1:i], s[i+1:]
 	}
 	if after, ok := strings.CutPrefix(s, ":"); ok {
 		number, _, _ := strings.Cut(after, "%")
-		t.max, err = strconv.Atoi(number)
-		if err != nil || t.max <= 0 {
+		n, err := strconv.ParseUint(number, 10, 31)
+		if err != nil {
 			return t, "", fmt.Errorf("%%%s%%: %q is not a length", t.name, number)
 		}
+		t.limit = int(n) + 1
 		s = after[len(number):]
 	}
 	rest, ok := strings.CutPrefix(s, "%")
@@ -112,14 +112,14 @@ func (t token) compile() (part, error) {
 		return fail("is an operator of Envoy that is not supported yet")
 	case !ok:
 		return fail("is not an operator")
-	case spec.params == noParams && t.hasArgs:
+	case spec.params == noParams && t.args != "":
 		return fail("takes no parameters")
 	case spec.params == someParams && t.args == "":
 		return fail("needs parameters")
-	case !spec.length && t.max > 0:
+	case !spec.length && t.limit > 0:
 		return fail("takes no length")
 	}
-	p := part{op: spec.op, max: t.max}
+	p := part{op: spec.op, limit: t.limit}
 	if err := t.arguments(&p); err != nil {
 		return part{}, fmt.Errorf("%%%s%%: %w", t.name, err)
 	}
@@ -151,7 +151,7 @@ func (t token) arguments(p *part) (err error) {
 		if !ok || value == "" {
 			p.op = opAbsent
 		}
-		p.text = truncate(value, t.max)
+		p.text = truncate(value, t.limit)
 	}
 	return err
 }
@@ -164,8 +164,8 @@ func (t token) headers(p *part) error {
 	}
 	for i, to := range []*header{&p.header, &p.other}[:len(names)] {
 		name := strings.ToLower(names[i])
-		if strings.ContainsAny(name, "\r\n\x00") {
-			return fmt.Errorf("%q is not a header name", name)
+		if strings.ContainsFunc(strings.TrimPrefix(name, ":"), notInName) {
+			return fmt.Errorf("%q is not a header name", names[i])
 		}
 		if name == "host" {
 			name = ":authority"
@@ -173,6 +173,11 @@ func (t token) headers(p *part) error {
 		*to = header{sdk.LookupHeader(name), name}
 	}
 	return nil
+}
+
+// notInName reports what is no character of a token (RFC 9110, 5.6.2).
+func notInName(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
 func (p *part) parseFilterState(args string) error {
@@ -191,9 +196,10 @@ func (p *part) parseFilterState(args string) error {
 	return nil
 }
 
+// truncate cuts s to limit-1 bytes; 0 is no limit.
 func truncate(s string, limit int) string {
-	if limit > 0 && len(s) > limit {
-		return s[:limit]
+	if limit > 0 && len(s) >= limit {
+		return s[:limit-1]
 	}
 	return s
 }

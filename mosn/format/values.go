@@ -148,7 +148,7 @@ func (p *part) appendHeader(dst []byte, h *sdk.Headers) ([]byte, kind) {
 	if !ok {
 		return dst, missing
 	}
-	return append(dst, truncate(value, p.max)...), text
+	return append(dst, truncate(value, p.limit)...), text
 }
 
 func (n *header) get(h *sdk.Headers) (string, bool) {
@@ -229,8 +229,8 @@ func (p *part) appendState(dst []byte, v any) ([]byte, kind) {
 	default:
 		return dst, missing
 	}
-	if p.max > 0 && len(dst)-start > p.max {
-		return dst[:start+p.max], text // cut JSON is JSON no more
+	if p.limit > 0 && len(dst)-start >= p.limit {
+		return dst[:start+p.limit-1], text // cut JSON is JSON no more
 	}
 	if what == text && p.op == opFilterStateTyped {
 		dst = escapeJSON(append(dst[:start+1], dst[start:]...), start+1)

@@ -85,7 +85,7 @@ func TestSameNameSameHandle(t *testing.T) {
 	if scope.Counter("c") != a.Counter(0) || scope.Gauge("g") != a.Gauge(0) || scope.Counter("l") != a.Lazy(0) || scope.Histogram("h") != a.Histogram(0) {
 		t.Error("a name of a block asked for alone differs")
 	}
-	if scope.Counter("other") != scope.Counter("other") || scope.Counter("other").ID == 0 {
+	if first, second := scope.Counter("other"), scope.Counter("other"); first != second || first.ID == 0 {
 		t.Error("a single name asked for twice differs")
 	}
 	if scope.Gauge("c").ID != 0 || scope.Gauge("other").ID != 0 || scope.Histogram("other").ID != 0 {

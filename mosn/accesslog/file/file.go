@@ -3,6 +3,8 @@
 // accesslog.Text, which the loops call.
 package file
 
+//lint:file-ignore SA1019 the deprecated forms of the format are in many configurations
+
 import (
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	"google.golang.org/protobuf/proto"
@@ -37,6 +39,7 @@ func compile(c sdk.Compiler, m proto.Message) (sdk.AccessLogger, error) {
 	return accesslog.NewText(c.At("path"), pb.GetPath(), f)
 }
 
+// compileFormat compiles the format in one of its forms; nil means the default.
 func compileFormat(c sdk.Compiler, pb *filev3.FileAccessLog) (f *format.Format, err error) {
 	switch kind := pb.GetAccessLogFormat().(type) {
 	case *filev3.FileAccessLog_LogFormat:
