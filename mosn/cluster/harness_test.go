@@ -8,6 +8,10 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -93,7 +97,13 @@ func (w *world) set(texts ...string) {
 // one makes a world of one loop with the static cluster c, and returns it on the loop.
 func one(t testing.TB, fields string) (*world, *LoopCluster) {
 	t.Helper()
+	return oneWith(t, http1.Codec(), fields)
+}
+
+func oneWith(t testing.TB, codec *sdk.Codec, fields string) (*world, *LoopCluster) {
+	t.Helper()
 	w := newWorld(t, 1, nil)
+	w.codec = codec
 	w.OnDial(addr(1), looptest.Accept)
 	w.set(static(fields))
 	lc := w.m.Local(0).Get("c")
@@ -236,4 +246,12 @@ func (p *probe) expect(t testing.TB, want string) {
 	if got := p.events(); got != want {
 		t.Errorf("saw %q, want %q", got, want)
 	}
+}
+
+func protoText(text string, m proto.Message) error { return prototext.Unmarshal([]byte(text), m) }
+
+// anyMap packs protocol options under the name of their type.
+func anyMap(t testing.TB, m proto.Message) map[string]*anypb.Any {
+	t.Helper()
+	return map[string]*anypb.Any{string(proto.MessageName(m)): sdktest.Any(t, m)}
 }

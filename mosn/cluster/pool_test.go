@@ -703,3 +703,43 @@ func TestTwoStartsPanic(t *testing.T) {
 	}()
 	p.start()
 }
+
+// TestStreamEvents: what codecs of other protocols tell.
+func TestStreamEvents(t *testing.T) {
+	for _, c := range []struct {
+		answer, want string
+		err          *sdk.Error
+		closed       bool
+	}{
+		{"ok\n", `head 200; "ok" end`, nil, false},
+		{"!\n", "failed UR remote reset", ErrRemoteReset, true},
+		{"!!\n", "failed UR remote refused stream reset", ErrRefused, true},
+		{"-\nok\n", `head 200; "ok" end`, nil, true},
+		{"+\nok\n", `writable; head 200; "ok" end`, nil, false},
+	} {
+		w, lc := oneWith(t, lineCodec(), "")
+		p := start(lc)
+		w.Settle()
+		peer := w.dialled(1)
+		peer.Send(c.answer)
+		w.Settle()
+		p.expect(t, c.want)
+		if p.err != c.err || peer.Closed() != c.closed {
+			t.Errorf("%q: err %v, closed %v", c.answer, p.err, peer.Closed())
+		}
+	}
+}
+
+// TestPartialWrite: end counts only when everything was taken.
+func TestPartialWrite(t *testing.T) {
+	w, lc := oneWith(t, lineCodec(), "")
+	p := &probe{lc: lc, ready: func(p *probe) { p.send("POST", "", false) }}
+	p.start()
+	w.Settle()
+	if n := p.WriteData([]byte("abcde"), true); n != 3 || p.requestDone {
+		t.Fatalf("%d taken, request done %v", n, p.requestDone)
+	}
+	if n := p.WriteData([]byte("de"), true); n != 2 || !p.requestDone {
+		t.Fatalf("%d taken, request done %v", n, p.requestDone)
+	}
+}
