@@ -31,8 +31,9 @@ type Table struct {
 	ignoreParams bool // ignore_path_parameters_in_path_matching
 	ascend       bool // most_specific_header_mutations_wins
 
-	exact, suffixes, prefixes domains
-	any                       *VirtualHost // domain "*"
+	exact              names
+	suffixes, prefixes domains
+	any                *VirtualHost // domain "*"
 
 	request, response *edits
 	filters           filterMap
@@ -148,19 +149,19 @@ func (t *Table) VirtualHost(host string) *VirtualHost {
 	if t.ignorePort {
 		host = host[:portStart(host)]
 	}
-	if vh := t.exact.whole(host); vh != nil {
+	if vh := t.exact.find(host); vh != nil {
 		return vh
 	}
-	if vh := t.suffixes.longest(host, len(host)-1); vh != nil {
+	if vh := t.suffixes.longest(host); vh != nil {
 		return vh
 	}
-	if vh := t.prefixes.longest(host, len(host)-1); vh != nil {
+	if vh := t.prefixes.longest(host); vh != nil {
 		return vh
 	}
 	return t.any
 }
 
-func (t *Table) onlyAny() bool { return t.exact.count+t.suffixes.count+t.prefixes.count == 0 }
+func (t *Table) onlyAny() bool { return len(t.exact.byName)+t.suffixes.count+t.prefixes.count == 0 }
 
 // portStart returns where ":port" begins in an authority, its length when there is
 // no port. An IPv6 address stands in brackets (RFC 3986, section 3.2.2).
@@ -174,7 +175,7 @@ func portStart(host string) int {
 
 // Domains returns how many domains the table knows, for /config_dump and tests.
 func (t *Table) Domains() int {
-	n := t.exact.count + t.suffixes.count + t.prefixes.count
+	n := len(t.exact.byName) + t.suffixes.count + t.prefixes.count
 	if t.any != nil {
 		n++
 	}
