@@ -116,10 +116,12 @@ func (w *world) expectAddresses(want string) {
 func TestStrictDNS(t *testing.T) {
 	dnsTest(t, func(t *testing.T, w *world, z *zone) {
 		z.set("a.test", "10.0.0.2 10.0.0.1")
+		z.block = make(chan struct{})
 		w.set(dnsCluster("", "a.test"))
 		if w.m.Local(0).Get("c").Choose(&LBContext{}) != nil {
 			t.Error("a host before the first answer")
 		}
+		close(z.block)
 		w.later(0)
 		w.expectAddresses("10.0.0.1:80 10.0.0.2:80")
 		h := w.m.Local(0).Get("c").Choose(&LBContext{})
@@ -235,8 +237,10 @@ func TestDNSFixedAndMoreNames(t *testing.T) {
 	dnsTest(t, func(t *testing.T, w *world, z *zone) {
 		z.set("a.test", "10.0.0.1")
 		z.set("b.test", "10.0.0.1 10.0.0.5")
+		z.block = make(chan struct{})
 		w.set(dnsCluster("", "a.test", "10.0.0.7", "b.test"))
 		w.expectAddresses("10.0.0.7:80")
+		close(z.block)
 		w.later(0)
 		w.expectAddresses("10.0.0.1:80 10.0.0.5:80 10.0.0.7:80") // an address of two names is one host
 	})

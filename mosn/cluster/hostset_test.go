@@ -45,8 +45,8 @@ func shares(s *HostSet) string {
 	return strings.Join(out, ", ")
 }
 
-// TestPriorityLoad: the rules of Envoy's documentation on
-// priority levels, degraded hosts and the panic threshold.
+// TestPriorityLoad: the rules of Envoy's documentation on priority levels, degraded
+// hosts and the panic threshold.
 func TestPriorityLoad(t *testing.T) {
 	for _, c := range []struct {
 		hosts     string

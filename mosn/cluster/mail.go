@@ -22,17 +22,16 @@ type letter struct {
 
 // send hands over a batch. Senders take turns (Manager.mu).
 func (m *mail) send(batch []update) error {
-	next := &letter{updates: batch}
 	for {
-		next.older = m.waiting.Load()
-		if m.waiting.CompareAndSwap(next.older, next) {
-			break
+		older := m.waiting.Load()
+		if !m.waiting.CompareAndSwap(older, &letter{updates: batch, older: older}) {
+			continue // the loop has just taken what was there
 		}
+		if older != nil {
+			return nil // the loop has not come by since the last one was posted
+		}
+		return m.local.loop.Post(m)
 	}
-	if next.older != nil {
-		return nil // the loop has not come by since the last one was posted
-	}
-	return m.local.loop.Post(m)
 }
 
 // Run implements eventloop.Task.
