@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/mosn/runtime"
+	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// unit is one resource while it is compiled: what all compilers of it share.
+type unit struct {
+	store    *Store
+	name     string                   // `listener "http"`
+	where    func(path string) string // nil: not known
+	scope    sdk.Scope
+	listener *listenerv3.Listener // nil for other resources
+	edges    map[string]bool      // clusters that it names
+	warnings []string
+}
+
+// compiler implements sdk.Compiler for one place in a unit. Beside that interface it
+// has a few methods that only network filters need; they ask for them by an
+// interface of their own.
+type compiler struct {
+	*unit
+	path string
+}
+
+var _ sdk.Compiler = compiler{}
+
+// Compiler returns a compiler for what is not a resource: name stands for it in
+// errors, where may be nil.
+func (s *Store) Compiler(name string, where func(path string) string) sdk.Compiler {
+	return compiler{unit: &unit{store: s, name: name, where: where, scope: s.o.Stats.Root(), edges: map[string]bool{}}}
+}
+
+// At implements sdk.Compiler.
+func (c compiler) At(path string) sdk.Compiler { return c.at(path) }
+
+func (c compiler) at(path string) compiler { return compiler{c.unit, joinPath(c.path, path)} }
+
+func joinPath(base, path string) string {
+	if base == "" || path == "" {
+		return base + path
+	}
+	return base + "." + path
+}
+
+// Errorf implements sdk.Compiler.
+func (c compiler) Errorf(format string, args ...any) error {
+	return c.fault(fmt.Errorf(format, args...))
+}
+
+// fault places err here, unless it has its place already.
+func (c compiler) fault(err error) error {
+	if placed, ok := errors.AsType[*FieldError](err); ok && placed.Resource == c.name {
+		return err
+	}
+	e := &FieldError{Resource: c.name, Path: c.path, Err: err}
+	if c.where != nil {
+		e.Where = c.where(c.path)
+	}
+	return e
+}
+
+// Warnf implements sdk.Compiler.
+func (c compiler) Warnf(format string, args ...any) {
+	c.warnings = append(c.warnings, c.Errorf(format, args...).Error())
+}
+
+// Stats implements sdk.Compiler.
+func (c compiler) Stats() sdk.Scope { return c.scope }
+
+// check holds m against the declared fields and the rules of its proto.
+func (c compiler) check(m proto.Message) error {
+	var errs []error
+	c.store.ext.table.Check(m.ProtoReflect(), "", func(r fields.Refusal) {
+		what := "is not built yet"
+		if !r.Declared {
+			what = "is not known to this version"
+		}
+		errs = append(errs, c.at(r.Path).Errorf("%s %s", r.Field.FullName(), what))
+	})
+	validate(m, func(path, reason string) { errs = append(errs, c.at(path).Errorf("%s", reason)) })
+	return errors.Join(errs...)
+}
+
+// Unpack implements sdk.Compiler.
+func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
+	name := typeName(a.GetTypeUrl())
+	if name == "" {
+		return nil, c.Errorf("the configuration is missing")
+	}
+	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
+	if err != nil {
+		if known := c.store.ext.types[name]; known != "" {
+			return nil, c.Errorf("%s is known but not built yet", known)
+		}
+		return nil, c.Errorf("the type %s is not known", name)
+	}
+	m := t.New().Interface()
+	if err := proto.Unmarshal(a.GetValue(), m); err != nil {
+		return nil, c.Errorf("%s: %w", name, err)
+	}
+	return m, c.check(m)
+}
+
+// HTTPFilter implements sdk.Compiler.
+func (c compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
+	if f, ok := c.store.ext.http.find(name, typeName(typ)); ok {
+		return f, nil
+	}
+	return nil, c.Errorf("%w", c.store.ext.missing(categoryHTTP, name, typeName(typ)))
+}
+
+// Codec implements sdk.Compiler.
+func (c compiler) Codec(name string) (*sdk.Codec, error) {
+	if k := c.store.ext.codecs[name]; k != nil {
+		return k, nil
+	}
+	return nil, c.Errorf("this proxy is built without the codec %q", name)
+}
+
+// AccessLog implements sdk.Compiler.
+func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error) {
+	typ := typeName(a.GetTypeUrl())
+	l, ok := c.store.ext.logs.find(name, typ)
+	if !ok {
+		return nil, c.Errorf("%w", c.store.ext.missing(categoryLog, name, typ))
+	}
+	at := c.at("typed_config")
+	m, err := at.extensionConfig(a, l.Config)
+	if err != nil {
+		return nil, err
+	}
+	return l.Compile(at, m)
+}
+
+// extensionConfig unpacks the configuration of an extension; without one it is
+// empty.
+func (c compiler) extensionConfig(a *anypb.Any, def proto.Message) (proto.Message, error) {
+	if a != nil {
+		return c.Unpack(a)
+	}
+	m := def.ProtoReflect().New().Interface()
+	return m, c.check(m)
+}
+
+// LogOutput implements sdk.Compiler.
+func (c compiler) LogOutput(path string) (sdk.LogOutput, error) {
+	if c.store.o.LogOutput == nil { // nothing is opened while validating
+		return noOutput{}, nil
+	}
+	out, err := c.store.o.LogOutput(path)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return out, nil
+}
+
+type noOutput struct{}
+
+func (noOutput) Scratch(int) []byte { return nil }
+func (noOutput) Write(int, []byte)  {}
+
+// Cluster implements sdk.Compiler.
+func (c compiler) Cluster(name string) bool {
+	c.edges[name] = true
+	return c.store.hasCluster(name)
+}
+
+// ClusterSlot returns the number of a cluster's name, which need not be known yet.
+func (c compiler) ClusterSlot(name string) cluster.Slot {
+	if c.store.o.Clusters == nil {
+		return 0
+	}
+	return c.store.o.Clusters.Slot(name)
+}
+
+// Node returns the identity of this proxy. It must not be changed.
+func (c compiler) Node() *corev3.Node { return c.store.o.Node }
+
+// Runtime returns the runtime values in force.
+func (c compiler) Runtime() *runtime.Snapshot { return c.store.o.Runtime }
+
+// Listener returns the listener that is compiled, nil when it is something else.
+func (c compiler) Listener() *listenerv3.Listener { return c.listener }
+
+// networkFilter compiles a filter of a listener's chain; c stands at it.
+func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, error) {
+	typ := typeName(pb.GetTypedConfig().GetTypeUrl())
+	f, ok := c.store.ext.network.find(pb.GetName(), typ)
+	if !ok {
+		return nil, c.Errorf("%w", c.store.ext.missing(categoryNetwork, pb.GetName(), typ))
+	}
+	at := c.at("typed_config")
+	m, err := at.extensionConfig(pb.GetTypedConfig(), f.Config)
+	if err != nil {
+		return nil, err
+	}
+	return f.Compile(at, m)
+}

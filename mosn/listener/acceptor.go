@@ -1,0 +1,139 @@
+package listener
+
+import (
+	"context"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// acceptor is one listener's share of one loop. It and everything in it belong to
+// the loop's goroutine.
+type acceptor struct {
+	worker  *stream.Worker
+	current *generation // what connections accepted from now on get
+	sockets []*eventloop.Listener
+}
+
+// generation is a Config in use on one loop. It lives until it was replaced and
+// its last connection has ended.
+type generation struct {
+	cfg      *Config
+	conns    int
+	replaced bool
+}
+
+// OnAccept implements eventloop.Acceptor.
+func (a *acceptor) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.Handler {
+	g := a.current
+	b, st, loop := g.cfg.block, a.worker.Stats(), a.worker.Loop()
+	if !g.cfg.limit.TryAcquire() {
+		st.Inc(b.Counter(counterOverflow))
+		return nil
+	}
+	st.Inc(b.Counter(counterTotal))
+	st.Inc(b.Counter(counterWorkers + loop.Index()))
+	st.AddGauge(b.Gauge(gaugeActive), 1)
+	st.AddGauge(b.Gauge(gaugeWorkers+loop.Index()), 1)
+	g.conns++
+	t := &tracked{a: a, g: g, start: loop.Now()}
+	if g.cfg.buffer > 0 {
+		c.SetWatermarks(g.cfg.buffer, g.cfg.buffer/2)
+	}
+	t.Handler = g.cfg.chain.NewConn(a.worker, c)
+	if t.Handler == nil {
+		t.Handler = eventloop.NopHandler{}
+		c.Close()
+	}
+	return t
+}
+
+// replace makes cfg (nil: none) what new connections get.
+func (a *acceptor) replace(cfg *Config) {
+	if old := a.current; old != nil {
+		old.replaced = true
+		old.maybeEnd(a.worker.Loop())
+	}
+	a.current = nil
+	if cfg != nil {
+		a.current = &generation{cfg: cfg}
+	}
+}
+
+// serve accepts on sockets; what was served before is closed.
+func (a *acceptor) serve(sockets []*eventloop.Socket) error {
+	a.closeSockets()
+	for _, s := range sockets {
+		ln, err := a.worker.Loop().Serve(s, a)
+		if err != nil {
+			return err
+		}
+		a.sockets = append(a.sockets, ln)
+	}
+	return nil
+}
+
+func (a *acceptor) closeSockets() {
+	for _, ln := range a.sockets {
+		ln.Close()
+	}
+	a.sockets = nil
+}
+
+// maybeEnd closes the chain when this was the last use on the last loop.
+func (g *generation) maybeEnd(l *eventloop.Loop) {
+	if !g.replaced || g.conns > 0 || g.cfg.live.Add(-1) > 0 {
+		return
+	}
+	chain := g.cfg.chain
+	closing := eventloop.JobFunc(
+		func(context.Context) error { chain.Close(); return nil },
+		func(*eventloop.Loop, error) {},
+	)
+	if !l.Async(closing) {
+		chain.Close() // the queue is full: better here than never
+	}
+}
+
+// tracked is the handler of an accepted connection: the chain's own, and what the
+// listener has to do when the connection ends.
+type tracked struct {
+	eventloop.Handler
+	a     *acceptor
+	g     *generation
+	start time.Duration
+}
+
+// OnClose implements eventloop.Handler.
+func (t *tracked) OnClose(c *eventloop.Conn, err error) {
+	t.Handler.OnClose(c, err)
+	b, st, loop := t.g.cfg.block, t.a.worker.Stats(), t.a.worker.Loop()
+	st.Inc(b.Counter(counterDestroy))
+	st.AddGauge(b.Gauge(gaugeActive), -1)
+	st.AddGauge(b.Gauge(gaugeWorkers+loop.Index()), -1)
+	st.Observe(b.Histogram(histogramLength), uint64((loop.Now()-t.start)/time.Millisecond))
+	t.g.cfg.limit.Release()
+	if t.g.cfg.logs != nil {
+		t.log(c)
+	}
+	t.g.conns--
+	t.g.maybeEnd(loop)
+}
+
+// log writes the connection to the listener's own access log.
+func (t *tracked) log(c *eventloop.Conn) {
+	loop := t.a.worker.Loop()
+	lived := loop.Now() - t.start
+	remote := c.RemoteAddr().AddrPort
+	local := c.LocalAddr()
+	info := &sdk.StreamInfo{
+		StartTime: loop.Wall().Add(-lived), Start: int64(t.start), End: int64(loop.Now()),
+		ConnectionID: c.ID(), BytesReceived: c.BytesIn(), BytesSent: c.BytesOut(),
+		DownstreamRemote: remote, DownstreamDirectRemote: remote,
+		DownstreamLocal: local.AddrPort, DownstreamLocalPath: local.Path,
+	}
+	var none sdk.Headers
+	t.g.cfg.logs.Log(loop.Index(), info, &none, &none, &none)
+}

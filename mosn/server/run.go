@@ -1,0 +1,86 @@
+package server
+
+import (
+	"os"
+	"syscall"
+	"time"
+)
+
+// defaultFlush is stats_flush_interval when it is not set.
+const defaultFlush = 5 * time.Second
+
+// run opens the listeners and waits for the end. SIGTERM and SIGINT drain; a second
+// one, or admin's quitquitquit, ends at once. SIGUSR1 reopens the logs, SIGHUP is
+// ignored.
+func (p *Proxy) run(signals <-chan os.Signal) error {
+	stop, hurry := make(chan struct{}), make(chan struct{})
+	go p.listen(signals, stop, hurry)
+	stopped, err := p.open(stop)
+	if err != nil || stopped || p.o.Mode == InitOnly {
+		return err
+	}
+	p.main.Info("ready", "after", time.Since(p.started).Round(100*time.Microsecond))
+	flush := p.flusher()
+	defer flush.Stop()
+	for {
+		select {
+		case <-flush.C:
+			if err := p.collector.Flush(); err != nil {
+				p.main.Warn("flushing stats", "error", err)
+			}
+		case <-stop:
+			select {
+			case <-hurry:
+			default:
+				p.main.Info("draining", "at most", p.o.DrainTime)
+				p.drain(p.o.DrainTime, hurry)
+			}
+			p.main.Info("exiting")
+			return nil
+		}
+	}
+}
+
+func (p *Proxy) flusher() *time.Ticker {
+	interval := defaultFlush
+	if d := p.boot.Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
+		interval = d.AsDuration()
+	}
+	return time.NewTicker(interval)
+}
+
+// listen turns signals and quitquitquit into closed channels: stop to drain, hurry
+// to end now. It ends with hurry.
+func (p *Proxy) listen(signals <-chan os.Signal, stop, hurry chan struct{}) {
+	asked := false
+	for {
+		select {
+		case <-p.quit:
+			close(hurry)
+			if !asked {
+				close(stop)
+			}
+			return
+		case s := <-signals:
+			switch s {
+			case syscall.SIGUSR1:
+				p.reopenLogs()
+			case syscall.SIGTERM, syscall.SIGINT:
+				p.main.Warn("caught " + s.String())
+				if asked {
+					close(hurry)
+					return
+				}
+				asked = true
+				close(stop)
+			}
+		}
+	}
+}
+
+func (p *Proxy) reopenLogs() {
+	if err := p.log.Reopen(); err != nil {
+		p.main.Error("reopening the log", "error", err)
+	}
+	p.outputs.Reopen()
+}

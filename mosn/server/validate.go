@@ -1,0 +1,31 @@
+package server
+
+import (
+	"fmt"
+	"io"
+
+	"sofamesh.io/sofamesh/mosn/config"
+	"sofamesh.io/sofamesh/mosn/stats"
+)
+
+// validate compiles everything and opens nothing.
+func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, stdout, stderr io.Writer, log *Log) int {
+	store := config.NewStore(config.Options{
+		Registry: registry, Stats: stats.NewStore(stats.Options{}), Loops: 1,
+		Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
+		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
+	})
+	result := store.Apply(boot.Resources())
+	err := result.Err()
+	if err == nil {
+		_, err = compileAdmin(store.Compiler("bootstrap", boot.Where), boot.Proto.GetAdmin())
+	}
+	if err != nil {
+		return fail(stderr, "error initializing configuration '%s': %v", o.ConfigPath, err)
+	}
+	for _, w := range append(boot.Warnings, result.Warnings...) {
+		log.For(compConfig).Warn(w)
+	}
+	fmt.Fprintf(stdout, "configuration '%s' OK\n", o.ConfigPath)
+	return 0
+}
