@@ -128,7 +128,7 @@ func TestPanicInCallback(t *testing.T) {
 		r.eventually("the loop goes on", func(*Loop) bool { return string(bystander.data) == "still there" })
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if len(r.logs) != len(order) || !strings.Contains(r.logs[1], "boom in OnData") || !strings.Contains(r.logs[1], "loop_test.go") {
+		if len(r.logs) != len(order) || !strings.Contains(r.logs[1], "boom in OnData") || !strings.Contains(r.logs[1], "TestPanicInCallback") {
 			t.Errorf("logs: %d, the second %q", len(r.logs), r.logs[1])
 		}
 	})
