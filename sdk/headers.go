@@ -20,6 +20,7 @@ type Headers struct {
 	buf    []byte
 	fields []field
 	index  [numHeaderIDs]uint16 // 1 + the position of the first live field of that id
+	base   uint32               // where the text of the last Load begins
 	live   int                  // fields that are not removed
 	size   int                  // bytes of names and values of live fields
 }
@@ -31,6 +32,8 @@ type field struct {
 	orig        uint32 // offset of the name as the peer wrote it (same length), or noOrig
 	id          HeaderID
 	removed     bool
+	clean       bool // see CleanAt
+	line        bool // buf holds "name: value\r\n" from name.off on
 }
 
 type span struct{ off, len uint32 }
@@ -39,7 +42,7 @@ const noOrig = ^uint32(0)
 
 // Reset empties h and keeps its storage.
 func (h *Headers) Reset() {
-	if len(h.fields) == 0 {
+	if len(h.buf) == 0 && len(h.fields) == 0 {
 		return
 	}
 	poisonHeaders(h.buf)
@@ -258,6 +261,7 @@ func (h *Headers) AppendID(id HeaderID, sep, value string) {
 	h.buf = append(h.buf, value...)
 	h.size += len(sep) + len(value)
 	f.value = span{off, uint32(len(h.buf)) - off}
+	f.clean, f.line = false, false
 }
 
 // SetValueAt replaces the value at position i.
@@ -297,7 +301,7 @@ func (h *Headers) RemoveID(id HeaderID) bool {
 func (h *Headers) CopyFrom(src *Headers) {
 	h.buf = append(h.buf[:0], src.buf...)
 	h.fields = append(h.fields[:0], src.fields...)
-	h.index, h.live, h.size = src.index, src.live, src.size
+	h.index, h.base, h.live, h.size = src.index, src.base, src.live, src.size
 }
 
 // Swap exchanges the contents of two Headers, storage included: how headers that
@@ -346,13 +350,14 @@ func (h *Headers) replace(i int, value string) {
 	f := &h.fields[i]
 	h.size += len(value) - int(f.value.len)
 	f.value = h.store(value)
+	f.clean, f.line = false, false
 }
 
 func (h *Headers) removeAt(i int) {
 	f := &h.fields[i]
 	h.size -= len(h.nameOf(f)) + int(f.value.len)
 	h.live--
-	f.removed = true
+	f.removed, f.line = true, false
 	if f.id == HeaderOther || int(h.index[f.id]) != i+1 {
 		return
 	}

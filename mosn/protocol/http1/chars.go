@@ -14,9 +14,9 @@ const (
 // controls has the top bit set of every byte of x that is a control character
 // (below 0x20, or 0x7f). Bytes above the first one found may be marked wrongly.
 func controls(x uint64) uint64 {
-	low := (x - 0x20*lows) &^ x
-	del := x ^ 0x7f*lows
-	return (low | (del-lows)&^del) & highs
+	low := x - 0x20*lows
+	del := x ^ 0x7f*lows - lows
+	return (low | del) &^ x & highs
 }
 
 // plain returns the length of the longest prefix of p that holds no control
@@ -58,26 +58,21 @@ func invalid(p []byte) bool {
 	}
 }
 
-// graphic reports whether p consists of visible ASCII (0x21 to 0x7e) only, which
-// is what a request line consists of between its blanks.
-func graphic(p []byte) bool {
+// printable reports whether s consists of ASCII from the blank to the tilde.
+func printable(s string) bool {
+	p := raw(s)
+	var odd uint64
+	for len(p) >= 8 {
+		x := binary.LittleEndian.Uint64(p)
+		odd |= controls(x) | x&highs
+		p = p[8:]
+	}
 	for _, c := range p {
-		if c <= ' ' || c >= 0x7f {
+		if c < ' ' || c >= 0x7f {
 			return false
 		}
 	}
-	return true
-}
-
-// trim removes blanks and tabs at both ends.
-func trim(p []byte) []byte {
-	for len(p) > 0 && blank(p[0]) {
-		p = p[1:]
-	}
-	for len(p) > 0 && blank(p[len(p)-1]) {
-		p = p[:len(p)-1]
-	}
-	return p
+	return odd == 0
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }

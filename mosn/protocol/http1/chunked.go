@@ -157,15 +157,14 @@ func (d *decoder) trailers(in []byte, ev *sdk.Event) (int, error) {
 	if !d.ready(in) {
 		return 0, d.wait(in)
 	}
-	var m *sdk.Message
+	l := lines{c: d.cfg, p: d.limit(in)}
 	if d.cfg.trailers {
-		m = ev.Msg
-		m.Reset()
+		l = d.load(in, d.cfg.maxBytes, ev.Msg)
 	}
-	p := d.limit(in)
-	n, err := d.cfg.fields(p, m, nil)
+	l.trailers = true
+	n, err := l.read(0)
 	if err != nil {
-		err = fieldError(p, 1, err)
+		err = fieldError(l.p, 1, err)
 	}
 	if err != nil {
 		return 0, err
@@ -174,7 +173,7 @@ func (d *decoder) trailers(in []byte, ev *sdk.Event) (int, error) {
 		return 0, d.wait(in)
 	}
 	d.ended(ev)
-	if m != nil && m.Len() > 0 {
+	if l.m != nil && l.m.Len() > 0 {
 		ev.Kind, ev.Msg.Codec = sdk.EventTrailers, d.cfg.codec
 	}
 	return n, nil

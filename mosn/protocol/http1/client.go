@@ -53,34 +53,40 @@ func (c *client) decode(in []byte, ev *sdk.Event) (int, error) {
 
 // readHead reads a whole head from p; it returns 0 when it is not all there.
 func (c *client) readHead(p []byte, ev *sdk.Event) (int, error) {
-	var l statusLine
-	line, err := l.parse(p)
-	if line == 0 {
+	n, err := c.parseHead(c.load(p, headGuess, ev.Msg), ev)
+	if n == 0 && err == nil && len(p) > headGuess {
+		n, err = c.parseHead(c.load(p, c.cfg.maxBytes, ev.Msg), ev)
+	}
+	return n, err
+}
+
+func (c *client) parseHead(l lines, ev *sdk.Event) (int, error) {
+	var line statusLine
+	at, err := line.parse(l.p)
+	if at == 0 {
 		return 0, err
 	}
-	var f framing
-	m := ev.Msg
-	m.Reset()
-	n, err := c.cfg.fields(p[line:], m, &f)
+	end, err := l.read(at)
 	if err != nil {
-		return 0, fieldError(p, line, err)
+		return 0, fieldError(l.p, at, err)
 	}
-	if n == 0 {
+	if end == 0 {
 		return 0, nil
 	}
-	if err := c.cfg.response(&l, &f, m); err != nil {
+	m := l.m
+	if err := c.cfg.response(&line, &l.f, m); err != nil {
 		return 0, err
 	}
 	m.Codec = c.cfg.codec
 	ev.Kind, ev.Stream = sdk.EventHeaders, c.stream
 	c.seen, c.lined = 0, false
-	if l.code < 200 && l.code != 101 {
+	if line.code < 200 && line.code != 101 {
 		ev.Kind = sdk.EventInformational
 		m.Close = false
-		return line + n, nil
+		return end, nil
 	}
-	c.accept(&l, &f, ev)
-	return line + n, nil
+	c.accept(&line, &l.f, ev)
+	return end, nil
 }
 
 // accept settles what follows the final head of a response (RFC 9112, 6.3).
@@ -119,10 +125,6 @@ func (c *client) WriteHeaders(out *sdk.Buffer, _ uint64, m *sdk.Message, end boo
 	if c.state != done || !c.sent || c.close {
 		return errWriteOrder
 	}
-	size, err := check(&m.Headers)
-	if err != nil {
-		return err
-	}
 	method := m.Method()
 	connect := method == "CONNECT"
 	if err := checkRequest(m, connect); err != nil {
@@ -135,11 +137,10 @@ func (c *client) WriteHeaders(out *sdk.Buffer, _ uint64, m *sdk.Message, end boo
 	c.head, c.connect = method == "HEAD", connect
 	c.upgrade = connect || m.Upgrade
 	md := requestMode(method, c.upgrade, has, end)
-	connection := ""
-	if m.Close {
-		c.close, connection = true, "close"
+	if err := c.writeHead(out, m, md); err != nil {
+		return err
 	}
-	c.writeHead(out, m, size, md, connection)
+	c.close = m.Close
 	c.start(md, length)
 	c.state, c.sent = inHead, end && !c.upgrade
 	return nil
@@ -163,9 +164,16 @@ func requestMode(method string, upgrade, hasLength, end bool) mode {
 	return emptyBody
 }
 
-func (c *client) writeHead(out *sdk.Buffer, m *sdk.Message, size int, md mode, connection string) {
+func (c *client) writeHead(out *sdk.Buffer, m *sdk.Message, md mode) error {
+	w, err := newHeadWriter(out, &m.Headers)
+	if err != nil {
+		return err
+	}
+	connection := ""
+	if m.Close {
+		connection = "close"
+	}
 	authority := m.Authority()
-	w := newHeadWriter(out, size)
 	w.text(m.Method())
 	w.text(" ")
 	switch {
@@ -187,8 +195,12 @@ func (c *client) writeHead(out *sdk.Buffer, m *sdk.Message, size int, md mode, c
 			w.field("host", authority, c.cfg.proper())
 		}
 	}
-	w.fields(c.cfg, &m.Headers, false, connection != "")
+	if err := w.fields(c.cfg, &m.Headers, false, connection != ""); err != nil {
+		w.abort()
+		return err
+	}
 	w.finish(c.cfg, md, connection)
+	return nil
 }
 
 // WriteData implements sdk.CodecConn.

@@ -109,15 +109,12 @@ func dropNominated(h *sdk.Headers) bool {
 		if item == "" {
 			continue
 		}
-		var scratch [nameSize]byte
-		n := lower(raw(item), &scratch)
-		if n != len(item) {
-			if item[0] == ':' {
-				return false
-			}
-			continue // no header has such a name
+		if item[0] == ':' {
+			return false
 		}
-		switch id := sdk.LookupHeader(str(scratch[:n])); id {
+		var scratch [64]byte
+		name := str(appendLower(scratch[:0], item))
+		switch id := sdk.LookupHeader(name); id {
 		case sdk.HeaderForwardedFor, sdk.HeaderForwardedHost, sdk.HeaderForwardedProto:
 			return false
 		case sdk.HeaderConnection:
@@ -128,12 +125,21 @@ func dropNominated(h *sdk.Headers) bool {
 				return false
 			}
 		case sdk.HeaderOther:
-			h.Remove(str(scratch[:n]))
+			h.Remove(name)
 		default:
 			h.RemoveID(id)
 		}
 	}
 	return true
+}
+
+// appendLower appends s in lower case; what is in no token becomes 0, which is in
+// no name either.
+func appendLower(dst []byte, s string) []byte {
+	for i := range len(s) {
+		dst = append(dst, tokenLower[s[i]])
+	}
+	return dst
 }
 
 // reduceTE leaves of te the one thing that may cross a hop.

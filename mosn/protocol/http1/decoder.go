@@ -67,6 +67,24 @@ func (d *decoder) wait(p []byte) error {
 // limit returns as much of p as a head may have.
 func (d *decoder) limit(p []byte) []byte { return p[:min(len(p), d.cfg.maxBytes)] }
 
+// headGuess is how much of the input is taken for a head at first. Most heads are
+// shorter, and what follows one may be a large body.
+const headGuess = 2 << 10
+
+// load copies the beginning of p, at most n bytes, to the storage of m, where its
+// lines are read.
+func (d *decoder) load(p []byte, n int, m *sdk.Message) lines {
+	p = p[:min(len(p), n)]
+	m.Reset()
+	l := lines{c: d.cfg, m: m}
+	if d.cfg.keepCase {
+		m.Load(p)
+		l.kept = -len(p)
+	}
+	l.p = m.Load(p)
+	return l
+}
+
 // fieldError settles an error in the header lines of p, which begin at offset
 // line: it counts only when the head is complete, and an invalid character
 // anywhere in it comes first, as with Envoy.

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"strconv"
+	"strings"
 
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -82,16 +83,18 @@ func (e *encoder) writeTrailers(c *config, out *sdk.Buffer, m *sdk.Message) {
 	if e.mode != inChunked {
 		return
 	}
-	size, err := check(&m.Headers)
-	if !c.trailers || err != nil {
-		out.AppendString("0\r\n\r\n")
-		return
+	if c.trailers {
+		if w, err := newHeadWriter(out, &m.Headers); err == nil {
+			w.text("0\r\n")
+			if err := w.fields(c, &m.Headers, true, true); err == nil {
+				w.text("\r\n")
+				w.flush()
+				return
+			}
+			w.abort()
+		}
 	}
-	w := newHeadWriter(out, size)
-	w.text("0\r\n")
-	w.fields(c, &m.Headers, true, true)
-	w.text("\r\n")
-	w.flush()
+	out.AppendString("0\r\n\r\n")
 }
 
 // contentLength returns the content-length of a message that is to be written.
@@ -100,31 +103,16 @@ func contentLength(h *sdk.Headers) (n uint64, has bool, err error) {
 		return 0, false, nil
 	}
 	n, ok := parseLength(h.ID(sdk.HeaderContentLength))
-	first := h.Find("content-length", 0)
-	if !ok || h.Find("content-length", first+1) >= 0 {
+	count := 0
+	for i := range h.Slots() {
+		if h.IDAt(i) == sdk.HeaderContentLength {
+			count++
+		}
+	}
+	if !ok || count > 1 {
 		return 0, false, errWriteLength
 	}
 	return n, true, nil
-}
-
-// check judges the fields of a message that is to be written and returns an upper
-// bound of their size on the wire: nothing that could begin another line, or
-// another message, is ever written.
-func check(h *sdk.Headers) (size int, err error) {
-	for i := range h.Slots() {
-		name, value, ok := h.At(i)
-		if !ok {
-			continue
-		}
-		if plain(raw(value)) != len(value) {
-			return 0, errWriteValue
-		}
-		if h.IDAt(i) == sdk.HeaderOther && !validName(name) {
-			return 0, errWriteName
-		}
-		size += len(name) + len(value) + len(": \r\n")
-	}
-	return size, nil
 }
 
 // validName reports whether a name can stand on a line of its own. Names in the
@@ -146,16 +134,13 @@ func checkRequest(m *sdk.Message, connect bool) error {
 		return errWriteLine
 	case connect && authority == "", !connect && path == "":
 		return errWriteLine
-	}
-	for i := range len(path) {
-		if c := path[i]; c <= ' ' || c == 0x7f {
-			return errWriteLine
-		}
-	}
-	for i := range len(authority) {
-		if authority[i] <= ' ' {
-			return errWriteLine
-		}
+	case !unbroken(path), !unbroken(authority), !unbroken(m.Scheme()):
+		return errWriteLine
 	}
 	return nil
+}
+
+// unbroken reports whether s holds neither blanks nor control characters.
+func unbroken(s string) bool {
+	return plain(raw(s)) == len(s) && strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '\t') < 0
 }

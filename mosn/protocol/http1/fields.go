@@ -6,9 +6,6 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// nameSize is the longest header name that is lower-cased without allocating.
-const nameSize = 96
-
 // coding is what the transfer-encoding fields of a message say.
 type coding uint8
 
@@ -27,177 +24,175 @@ type framing struct {
 	coding    coding
 }
 
-// fields reads header lines up to and with the empty line that ends them and
-// returns their length, 0 when p ends before. It fills m and f. For trailers f
-// is nil: what would frame or route a message is dropped there (stricter than
-// Envoy, which forwards it; RFC 9110, 6.5.1). With m nil the lines are only
-// checked.
-func (c *config) fields(p []byte, m *sdk.Message, f *framing) (int, error) {
-	var name [nameSize]byte
-	for i := 0; i < len(p); {
-		switch p[i] {
+// lines is a run of header lines that is being read.
+type lines struct {
+	c *config
+	// p is the text: what m.Load returned, which is worked on in place, or, with m
+	// nil, the input, which is only looked at.
+	p []byte
+	m *sdk.Message
+	// trailers drops what would frame or route a message (stricter than Envoy, which
+	// forwards it; RFC 9110, 6.5.1).
+	trailers bool
+	f        framing
+	// kept is the distance from the text to the copy before it, whose names keep
+	// their case, 0 when there is none.
+	kept int
+}
+
+// read reads header lines from offset at up to and with the empty line that ends
+// them and returns the offset after it, 0 when the text ends before.
+func (l *lines) read(at int) (int, error) {
+	for p := l.p; at < len(p); {
+		switch p[at] {
 		case '\n':
-			return i + 1, nil
+			return at + 1, nil
 		case '\r':
-			if i+1 < len(p) && p[i+1] != '\n' {
+			if at+1 < len(p) && p[at+1] != '\n' {
 				return 0, errName
 			}
-			if i+1 == len(p) {
+			if at+1 == len(p) {
 				return 0, nil
 			}
-			return i + 2, nil
+			return at + 2, nil
 		}
-		n, err := c.line(p[i:], &name, m, f)
-		if n == 0 {
+		next, err := l.line(at)
+		if next == 0 || err != nil {
 			return 0, err
 		}
-		i += n
+		at = next
 	}
 	return 0, nil
 }
 
-// line reads one header line, its continuations included. It returns 0 and nil
-// when p ends before the byte that follows the line.
-func (c *config) line(p []byte, scratch *[nameSize]byte, m *sdk.Message, f *framing) (int, error) {
-	n := lower(p, scratch)
-	name := scratch[:n]
-	if n == nameSize {
-		name = longName(p)
-		n = len(name)
+// line reads the header line at offset at, its continuations included, and returns
+// the offset after it. It returns 0 and nil when the text ends before the byte
+// that follows the line.
+func (l *lines) line(at int) (int, error) {
+	p := l.p
+	colon := at
+	for colon < len(p) {
+		c := tokenLower[p[colon]]
+		if c == 0 {
+			break
+		}
+		if l.m != nil {
+			p[colon] = c
+		}
+		colon++
 	}
-	if n == len(p) {
+	if colon == len(p) {
 		return 0, nil
 	}
-	if n == 0 || p[n] != ':' {
+	if colon == at || p[colon] != ':' {
 		return 0, errName
 	}
-	v := p[n+1:]
-	start := 0
-	for start < len(v) && blank(v[start]) {
+	start := colon + 1
+	for start < len(p) && blank(p[start]) {
 		start++
 	}
-	end := start + plain(v[start:])
+	end := start + plain(p[start:])
 	next := end + 1
-	if end+1 < len(v) && v[end] == '\r' && v[end+1] == '\n' {
+	if next < len(p) && p[end] == '\r' && p[next] == '\n' {
 		next++
 	}
-	var value []byte
-	if next < len(v) && v[next-1] == '\n' && !blank(v[next]) {
-		for end > start && blank(v[end-1]) {
-			end--
-		}
-		value = v[start:end]
-	} else {
-		var err error
-		if value, next, err = unusual(v); next == 0 {
-			return 0, err
-		}
+	if next >= len(p) || p[next-1] != '\n' || blank(p[next]) {
+		return l.unusual(at, colon, start)
 	}
-	if m != nil {
-		if err := c.add(m, f, name, p[:n], value); err != nil {
-			return 0, err
-		}
+	exact := start == colon+2 && next == end+2
+	for end > start && blank(p[end-1]) {
+		end--
+		exact = false
 	}
-	return n + 1 + next, nil
+	if l.m == nil {
+		return next, nil
+	}
+	return next, l.add(at, colon, start, end, exact)
 }
 
-// unusual reads a value that is folded over lines or holds a bare CR. As with
-// Envoy the line ends and bare CRs are dropped, and the blanks between the parts
-// stay. next is 0 when v ends too early.
-func unusual(v []byte) (value []byte, next int, err error) {
+// unusual ends the reading of a line whose value is folded over lines, holds a bare
+// CR, or is not all there. As with Envoy line ends and bare CRs are dropped and
+// the blanks between the parts stay.
+func (l *lines) unusual(name, colon, start int) (int, error) {
+	p, next := l.p, start
 	for {
-		nl := bytes.IndexByte(v[next:], '\n')
-		if nl < 0 || next+nl+1 == len(v) {
-			return nil, 0, nil
+		nl := bytes.IndexByte(p[next:], '\n')
+		if nl < 0 || next+nl+1 == len(p) {
+			return 0, nil
 		}
 		next += nl + 1
-		if !blank(v[next]) {
+		if !blank(p[next]) {
 			break
 		}
 	}
-	v = v[:next]
-	if invalid(v) {
-		return nil, 0, errCharacters
+	if invalid(p[start:next]) {
+		return 0, errCharacters
 	}
-	value = make([]byte, 0, len(v))
-	for _, c := range v {
+	if l.m == nil {
+		return next, nil
+	}
+	end := start
+	for _, c := range p[start:next] {
 		if c != '\r' && c != '\n' {
-			value = append(value, c)
+			p[end] = c
+			end++
 		}
 	}
-	return trim(value), next, nil
-}
-
-// lower copies the token at the start of p to dst in lower case and returns its
-// length, at most len(dst).
-func lower(p []byte, dst *[nameSize]byte) int {
-	n := min(len(p), len(dst))
-	for i := range n {
-		c := tokenLower[p[i]]
-		if c == 0 {
-			return i
-		}
-		dst[i] = c
+	for start < end && blank(p[start]) {
+		start++
 	}
-	return n
-}
-
-// longName is lower for a name that fits no scratch.
-func longName(p []byte) []byte {
-	var name []byte
-	for _, b := range p {
-		c := tokenLower[b]
-		if c == 0 {
-			break
-		}
-		name = append(name, c)
+	for end > start && blank(p[end-1]) {
+		end--
 	}
-	return name
+	return next, l.add(name, colon, start, end, false)
 }
 
 // add puts one field into the view, or takes note of it when it is framing.
-func (c *config) add(m *sdk.Message, f *framing, name, orig, value []byte) error {
-	if c.underscore != underscoreAllow && bytes.IndexByte(name, '_') >= 0 {
-		if c.underscore == underscoreDrop {
+func (l *lines) add(name, nameEnd, value, valueEnd int, exact bool) error {
+	key := l.p[name:nameEnd]
+	if l.c.underscore != underscoreAllow && bytes.IndexByte(key, '_') >= 0 {
+		if l.c.underscore == underscoreDrop {
 			return nil
 		}
 		return errUnderscore
 	}
-	id := sdk.LookupHeader(str(name))
+	id := sdk.LookupHeader(str(key))
 	switch id {
-	case sdk.HeaderTransferEncoding:
-		f.code(value)
-		return nil
-	case sdk.HeaderContentLength:
-		if f == nil {
+	case sdk.HeaderOther:
+	case sdk.HeaderTransferEncoding, sdk.HeaderContentLength, sdk.HeaderHost:
+		if l.trailers {
 			return nil
 		}
-		if !f.setLength(value) {
+		if id == sdk.HeaderTransferEncoding {
+			l.f.code(l.p[value:valueEnd])
+			return nil
+		}
+		if id == sdk.HeaderContentLength && !l.f.setLength(l.p[value:valueEnd]) {
 			return errLength
 		}
-	case sdk.HeaderHost:
-		if f == nil {
-			return nil
+		if id == sdk.HeaderHost && l.c.side == sdk.Downstream {
+			id, exact = sdk.HeaderAuthority, false
 		}
-		if c.side == sdk.Downstream {
-			id = sdk.HeaderAuthority
+		fallthrough
+	default:
+		if l.m.HasID(id) {
+			l.f.repeated = true
 		}
 	}
-	if m.Len() >= c.maxCount {
-		if f == nil {
+	if l.m.Len() >= l.c.maxCount {
+		if l.trailers {
 			return errTooMany
 		}
-		f.tooMany = true // what is malformed in the lines that follow comes first
+		l.f.tooMany = true // what is malformed in the lines that follow comes first
 		return nil
 	}
-	if f != nil && id != sdk.HeaderOther && m.HasID(id) {
-		f.repeated = true
+	orig := 0
+	if l.kept != 0 {
+		orig = l.kept + name
 	}
-	if c.keepCase {
-		m.AddOriginal(id, name, orig, value)
-		return nil
-	}
-	m.AddBytes(id, name, value)
+	l.m.AddLoaded(sdk.LoadedField{
+		ID: id, Name: name, NameEnd: nameEnd, Value: value, ValueEnd: valueEnd, Exact: exact, Original: orig,
+	})
 	return nil
 }
 
@@ -205,7 +200,6 @@ func (c *config) add(m *sdk.Message, f *framing, name, orig, value []byte) error
 // understood, as with Envoy.
 func (f *framing) code(value []byte) {
 	switch {
-	case f == nil:
 	case f.coding == notCoded && equalFold(str(value), "chunked"):
 		f.coding = chunked
 	default:

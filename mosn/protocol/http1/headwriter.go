@@ -14,11 +14,40 @@ type headWriter struct {
 	n   int
 }
 
-// newHeadWriter begins a head whose fields take at most size bytes. Of them :path
-// and :authority may be written twice.
-func newHeadWriter(out *sdk.Buffer, size int) headWriter {
-	return headWriter{out: out, p: out.Reserve(min(size+headRoom, sdk.ChunkSize))}
+// newHeadWriter begins a head with the fields of h. One that will not fit a chunk
+// is judged here, for it cannot be taken back once it is begun; for others fields
+// does that as it writes.
+func newHeadWriter(out *sdk.Buffer, h *sdk.Headers) (headWriter, error) {
+	size := h.ByteSize() + h.Len()*len(": \r\n") + headRoom
+	if size > sdk.ChunkSize {
+		size = headRoom
+		for i := range h.Slots() {
+			if err := checkField(h, i); err != nil {
+				return headWriter{}, err
+			}
+		}
+	}
+	return headWriter{out: out, p: out.Reserve(size)}, nil
 }
+
+// checkField judges the field at position i of a message that is to be written:
+// nothing that could begin another line, or another message, is ever written.
+// What came from the wire unchanged is known to be fine.
+func checkField(h *sdk.Headers, i int) error {
+	name, value, ok := h.At(i)
+	switch {
+	case !ok || h.CleanAt(i):
+		return nil
+	case plain(raw(value)) != len(value):
+		return errWriteValue
+	case h.IDAt(i) == sdk.HeaderOther && !validName(name):
+		return errWriteName
+	}
+	return nil
+}
+
+// abort takes back what was written.
+func (w *headWriter) abort() { w.out.Commit(0) }
 
 // text writes s.
 func (w *headWriter) text(s string) {
@@ -75,16 +104,10 @@ func (w *headWriter) name(name string, proper bool) {
 
 // fields writes those fields of the view that belong on the wire. A name that the
 // peer's codec kept is written as it came, whatever this side's own format is.
-func (w *headWriter) fields(c *config, h *sdk.Headers, dropLength, dropConnection bool) {
+func (w *headWriter) fields(c *config, h *sdk.Headers, dropLength, dropConnection bool) error {
+	proper := c.proper()
 	for i := range h.Slots() {
-		name, value, ok := h.At(i)
-		if !ok {
-			continue
-		}
-		switch h.IDAt(i) {
-		case sdk.HeaderMethod, sdk.HeaderPath, sdk.HeaderAuthority, sdk.HeaderScheme, sdk.HeaderStatus, sdk.HeaderProtocol,
-			sdk.HeaderTransferEncoding, sdk.HeaderHost:
-			continue
+		switch id := h.IDAt(i); id {
 		case sdk.HeaderContentLength:
 			if dropLength {
 				continue
@@ -93,13 +116,41 @@ func (w *headWriter) fields(c *config, h *sdk.Headers, dropLength, dropConnectio
 			if dropConnection {
 				continue
 			}
+		case sdk.HeaderTransferEncoding, sdk.HeaderHost:
+			continue
+		default:
+			if id != sdk.HeaderOther && id <= sdk.HeaderProtocol {
+				if err := checkField(h, i); err != nil {
+					return err
+				}
+				continue
+			}
 		}
-		if h.HasOriginalAt(i) {
-			w.field(h.OriginalNameAt(i), value, false)
-		} else {
-			w.field(name, value, c.proper())
+		if line := h.LineAt(i); line != nil && !proper && !h.HasOriginalAt(i) {
+			w.text(str(line))
+			continue
+		}
+		if err := w.edited(h, i, proper); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// edited writes the field at position i when it cannot be taken as it came.
+func (w *headWriter) edited(h *sdk.Headers, i int, proper bool) error {
+	name, value, ok := h.At(i)
+	if !ok {
+		return nil
+	}
+	if err := checkField(h, i); err != nil {
+		return err
+	}
+	if h.HasOriginalAt(i) {
+		name, proper = h.OriginalNameAt(i), false
+	}
+	w.field(name, value, proper)
+	return nil
 }
 
 // finish writes the fields that are the codec's own and ends the head.

@@ -65,31 +65,25 @@ type requestLine struct {
 }
 
 // parse reads the first line of p and returns its length, 0 when p holds no
-// whole line. As with Envoy the parts may be divided by any number of blanks,
-// tabs and bare CRs.
+// whole line.
 func (l *requestLine) parse(c *config, p []byte) (int, error) {
 	nl := bytes.IndexByte(p, '\n')
 	if nl < 0 {
 		return 0, nil
 	}
 	line := p[:nl]
-	if invalid(line) {
-		return 0, errCharacters
+	if nl > 0 && line[nl-1] == '\r' {
+		line = line[:nl-1]
 	}
-	var rest []byte
-	l.method, rest = island(line)
-	l.target, rest = island(rest)
+	rest, err := l.split(line)
+	if err != nil {
+		return 0, err
+	}
 	if !c.validMethod(l.method) {
 		return 0, errMethod
 	}
 	if len(l.target) == 0 {
 		return 0, errRequestLine
-	}
-	for len(rest) > 0 && rest[len(rest)-1] <= ' ' {
-		rest = rest[:len(rest)-1]
-	}
-	for len(rest) > 0 && rest[0] <= ' ' {
-		rest = rest[1:]
 	}
 	var ok bool
 	if l.version, ok = parseVersion(rest); !ok {
@@ -100,6 +94,31 @@ func (l *requestLine) parse(c *config, p []byte) (int, error) {
 		return 0, errTarget
 	}
 	return nl + 1, nil
+}
+
+// split divides a line into method, target and the rest. As with Envoy the parts
+// may be divided by any number of blanks, tabs and bare CRs.
+func (l *requestLine) split(line []byte) (rest []byte, err error) {
+	if printable(str(line)) {
+		if i := bytes.IndexByte(line, ' '); i >= 0 {
+			l.method, rest = line[:i], line[i+1:]
+			if i = bytes.IndexByte(rest, ' '); i > 0 && len(rest)-i == len(" HTTP/1.1") {
+				l.target = rest[:i]
+				return rest[i+1:], nil
+			}
+		}
+	} else if invalid(line) {
+		return nil, errCharacters
+	}
+	l.method, rest = island(line)
+	l.target, rest = island(rest)
+	for len(rest) > 0 && rest[len(rest)-1] <= ' ' {
+		rest = rest[:len(rest)-1]
+	}
+	for len(rest) > 0 && rest[0] <= ' ' {
+		rest = rest[1:]
+	}
+	return rest, nil
 }
 
 // island splits p after its first word.

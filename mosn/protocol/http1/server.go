@@ -19,39 +19,43 @@ type server struct {
 // Decode implements sdk.CodecConn.
 func (s *server) Decode(in []byte, ev *sdk.Event) (int, error) {
 	begin(ev)
-	if s.state != inHead {
-		n, err := s.body(in, ev)
+	if s.state == inHead {
+		n, err := s.decodeHead(in, ev)
 		if err != nil {
+			ev.Kind = sdk.EventNone
 			s.fail()
-		} else if ev.End && s.written {
-			s.next()
 		}
 		return n, err
 	}
+	n, err := s.body(in, ev)
+	if err != nil {
+		s.fail()
+	} else if ev.End && s.written {
+		s.next()
+	}
+	return n, err
+}
+
+// decodeHead skips empty lines and reads the head that follows.
+func (s *server) decodeHead(in []byte, ev *sdk.Event) (int, error) {
 	skip := 0
 	for skip < len(in) && (in[skip] == '\r' || in[skip] == '\n') {
 		skip++
 	}
 	p := in[skip:]
-	if len(p) == 0 || s.seen > 0 && !s.ready(p) {
-		return skip, s.waitHead(p)
+	switch {
+	case len(p) == 0:
+		return skip, nil
+	case p[0] <= ' ': // no method begins so, but a TLS handshake does
+		return skip, errMethod
+	case s.seen > 0 && !s.ready(p):
+		return skip, s.wait(p)
 	}
 	n, err := s.readHead(s.limit(p), ev)
-	if err == nil && n == 0 {
-		err = s.waitHead(p)
-	}
-	if err != nil {
-		ev.Kind = sdk.EventNone
-		s.fail()
+	if n == 0 && err == nil {
+		err = s.wait(p)
 	}
 	return skip + n, err
-}
-
-func (s *server) waitHead(p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	return s.wait(p)
 }
 
 // fail stops reading for good; what is left to do is to answer.
@@ -59,30 +63,32 @@ func (s *server) fail() { s.state, s.close = closed, true }
 
 // readHead reads a whole head from p; it returns 0 when it is not all there.
 func (s *server) readHead(p []byte, ev *sdk.Event) (int, error) {
-	if p[0] <= ' ' { // no method begins so, but a TLS handshake does
-		return 0, errMethod
+	n, err := s.parseHead(s.load(p, headGuess, ev.Msg), ev)
+	if n == 0 && err == nil && len(p) > headGuess {
+		n, err = s.parseHead(s.load(p, s.cfg.maxBytes, ev.Msg), ev)
 	}
-	var l requestLine
-	line, err := l.parse(s.cfg, p)
-	if line == 0 {
+	return n, err
+}
+
+func (s *server) parseHead(l lines, ev *sdk.Event) (int, error) {
+	var line requestLine
+	at, err := line.parse(s.cfg, l.p)
+	if at == 0 {
 		return 0, err
 	}
-	var f framing
-	m := ev.Msg
-	m.Reset()
-	n, err := s.cfg.fields(p[line:], m, &f)
+	end, err := l.read(at)
 	if err != nil {
-		return 0, fieldError(p, line, err)
+		return 0, fieldError(l.p, at, err)
 	}
-	if n == 0 {
+	if end == 0 {
 		return 0, nil
 	}
-	s.http10 = s.cfg.http10 && l.version != v11
-	if err := s.cfg.request(&l, &f, m); err != nil {
+	s.http10 = s.cfg.http10 && line.version != v11
+	if err := s.cfg.request(&line, &l.f, l.m); err != nil {
 		return 0, err
 	}
-	s.accept(&l, &f, ev)
-	return line + n, nil
+	s.accept(&line, &l.f, ev)
+	return end, nil
 }
 
 // accept begins the exchange of a request that is fine.
@@ -120,12 +126,8 @@ func (s *server) WriteHeaders(out *sdk.Buffer, _ uint64, m *sdk.Message, end boo
 	if s.replied || status < 100 {
 		return errWriteOrder
 	}
-	size, err := check(&m.Headers)
-	if err != nil {
-		return err
-	}
 	if status < 200 && status != 101 {
-		return s.writeHead(out, m, size, informational, "")
+		return s.writeHead(out, m, informational, "")
 	}
 	granted := s.upgrade && !s.connect && status == 101 || s.connect && status >= 200 && status < 300
 	mode, length, err := s.responseMode(m, status, end, granted)
@@ -143,7 +145,7 @@ func (s *server) WriteHeaders(out *sdk.Buffer, _ uint64, m *sdk.Message, end boo
 	case s.http10:
 		connection = "keep-alive"
 	}
-	if err := s.writeHead(out, m, size, mode, connection); err != nil {
+	if err := s.writeHead(out, m, mode, connection); err != nil {
 		return err
 	}
 	s.replied = true
@@ -178,18 +180,30 @@ func (s *server) responseMode(m *sdk.Message, status int, end, granted bool) (mo
 	return inChunked, 0, nil
 }
 
-func (s *server) writeHead(out *sdk.Buffer, m *sdk.Message, size int, md mode, connection string) error {
-	w := newHeadWriter(out, size)
-	if s.http10 {
-		w.text("HTTP/1.0 ")
-	} else {
-		w.text("HTTP/1.1 ")
+func (s *server) writeHead(out *sdk.Buffer, m *sdk.Message, md mode, connection string) error {
+	w, err := newHeadWriter(out, &m.Headers)
+	if err != nil {
+		return err
 	}
-	w.text(m.ID(sdk.HeaderStatus))
-	w.text(" ")
-	w.text(reason(m.Status()))
-	w.text("\r\n")
-	w.fields(s.cfg, &m.Headers, md.dropsLength(), connection != "")
+	status := m.Status()
+	if status == 200 && !s.http10 {
+		w.text("HTTP/1.1 200 OK\r\n")
+	} else {
+		w.text("HTTP/1.")
+		if s.http10 {
+			w.text("0 ")
+		} else {
+			w.text("1 ")
+		}
+		w.text(m.ID(sdk.HeaderStatus))
+		w.text(" ")
+		w.text(reason(status))
+		w.text("\r\n")
+	}
+	if err := w.fields(s.cfg, &m.Headers, md.dropsLength(), connection != ""); err != nil {
+		w.abort()
+		return err
+	}
 	w.finish(s.cfg, md, connection)
 	return nil
 }

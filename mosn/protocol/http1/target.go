@@ -10,7 +10,7 @@ import (
 // whether it is one that means something.
 func validTarget(p []byte, connect bool) bool {
 	if p[0] == '/' || p[0] == '*' {
-		return graphic(p)
+		return printable(str(p)) // it holds no blank: it ends at the first
 	}
 	if !connect {
 		if c := p[0] | 0x20; c < 'a' || c > 'z' {
@@ -23,7 +23,7 @@ func validTarget(p []byte, connect bool) bool {
 		p = p[colon+3:]
 	}
 	host, path := splitAuthority(p)
-	return all(host, inTarget) && !bytes.Contains(host, []byte("@@")) && graphic(path)
+	return all(host, inTarget) && !bytes.Contains(host, []byte("@@")) && printable(str(path))
 }
 
 // splitAuthority splits what follows a scheme before its path or query.
