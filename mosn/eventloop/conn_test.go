@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestEcho(t *testing.T) {
@@ -103,12 +105,7 @@ func TestDial(t *testing.T) {
 
 func TestDialErrors(t *testing.T) {
 	overKernels(t, func(t *testing.T, r *rig) {
-		free, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		refused := TCPAddr(free.Addr().(*net.TCPAddr).AddrPort())
-		_ = free.Close()
+		refused := boundPort(t)
 		tests := []struct {
 			name string
 			to   Addr
@@ -136,4 +133,23 @@ func TestDialErrors(t *testing.T) {
 			}
 		}
 	})
+}
+
+// boundPort returns a TCP address that is taken for the length of the test but
+// not listened on, so that nobody else can answer there.
+func boundPort(t *testing.T) Addr {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, loopback(0).sockaddr()); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrOf(sa)
 }

@@ -47,12 +47,18 @@ func TestListenAddresses(t *testing.T) {
 }
 
 func TestListenV6Only(t *testing.T) {
-	r := newRig(t, Config{})
-	ln := r.serve(ListenConfig{Addr: TCPAddr(mustAddrPort("[::]:0")), V6Only: true}, func(*Conn) Handler { return echo{} })
-	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), ln.Addr().Port())
-	if c, err := net.Dial("tcp", to.String()); err == nil {
-		_ = c.Close()
-		t.Fatal("an IPv4 client was taken")
+	for _, only := range []bool{true, false} {
+		socks, err := Bind(ListenConfig{Addr: TCPAddr(mustAddrPort("[::]:0")), V6Only: only}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := unix.GetsockoptInt(socks[0].FD(), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		if err != nil || (v != 0) != only {
+			t.Errorf("V6Only %v: the option is %d, %v", only, v, err)
+		}
+		if err := socks[0].Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
