@@ -121,7 +121,8 @@ type Entry struct {
 type Store struct {
 	o     Options
 	ext   *Registry
-	names *stats.Names
+	names *stats.Names // of listeners
+	kind  *cluster.Kind
 
 	mu      sync.Mutex
 	entries map[Key]*Entry
@@ -133,7 +134,7 @@ func NewStore(o Options) *Store {
 	if o.Node == nil {
 		o.Node = &corev3.Node{}
 	}
-	return &Store{o: o, ext: o.Registry, names: listener.StatNames(o.Loops), entries: map[Key]*Entry{}}
+	return &Store{o: o, ext: o.Registry, names: listener.StatNames(o.Loops), kind: cluster.NewKind(), entries: map[Key]*Entry{}}
 }
 
 // Apply compiles what has changed and puts it into force.
@@ -214,7 +215,7 @@ func (c compiler) resource(m proto.Message) (any, error) {
 	switch m := m.(type) {
 	case *clusterv3.Cluster:
 		c.scope = root.Scope(cluster.StatPrefix(m))
-		return cluster.Compile(c, m, cluster.CompileOptions{BindConfig: c.store.o.BindConfig})
+		return cluster.Compile(c, m, cluster.CompileOptions{Kind: c.store.kind, BindConfig: c.store.o.BindConfig})
 	case *listenerv3.Listener:
 		c.scope, c.listener = root, m
 		return listener.Compile(c, m, listener.Options{
