@@ -96,3 +96,12 @@ func mustFail(t *testing.T, text, want string) {
 		t.Errorf("error %v\nwant one with %q for\n%s", err, want, text)
 	}
 }
+
+func mustValue(t testing.TB, text string) headerValue {
+	t.Helper()
+	v, err := compileValue(sdktest.NewCompiler(t), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

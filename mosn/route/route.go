@@ -313,8 +313,13 @@ func (f *Forward) GlobalTimeout(h *sdk.Headers) time.Duration {
 	return d
 }
 
+// maxGRPCTimeout keeps sums with a time from overflowing: grpc-timeout can name
+// 11,000 years, which a time.Duration cannot.
+const maxGRPCTimeout = 100 * 365 * 24 * time.Hour
+
 // GRPCTimeout returns the value of grpc-timeout (at most eight digits and a unit),
-// rounded up to milliseconds, or false when there is none or it is malformed.
+// rounded up to milliseconds and at most a hundred years, or false when there is
+// none or it is malformed.
 func GRPCTimeout(h *sdk.Headers) (time.Duration, bool) {
 	s := h.ID(sdk.HeaderGRPCTimeout)
 	if len(s) < 2 || len(s) > 9 {
@@ -330,9 +335,9 @@ func GRPCTimeout(h *sdk.Headers) (time.Duration, bool) {
 	}
 	switch s[len(s)-1] {
 	case 'H':
-		return n * time.Hour, true
+		return min(n, maxGRPCTimeout/time.Hour) * time.Hour, true
 	case 'M':
-		return n * time.Minute, true
+		return min(n, maxGRPCTimeout/time.Minute) * time.Minute, true
 	case 'S':
 		return n * time.Second, true
 	case 'm':

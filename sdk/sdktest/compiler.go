@@ -127,7 +127,8 @@ func (c *Compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
 	if f := c.filters[name]; f != nil {
 		return f, nil
 	}
-	for _, f := range c.filters {
+	for _, known := range slices.Sorted(maps.Keys(c.filters)) {
+		f := c.filters[known]
 		if hasType(f.Config, typ) || hasType(f.Route, typ) {
 			return f, nil
 		}
