@@ -54,7 +54,7 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	if cfg.Via != "" {
 		m.AppendID(sdk.HeaderVia, ", ", cfg.Via)
 	}
-	return nil
+	return s.checkUpgrade()
 }
 
 // checkRequest refuses what no route may see.
@@ -68,24 +68,24 @@ func (s *Stream) checkRequest() *sdk.Reply {
 		return s.bad(404, "missing_path_rejected", "")
 	}
 	if p := m.Path(); !connect && p != "" && p[0] != '/' {
-		r := s.bad(404, "absolute_path_rejected", "")
-		s.conn.lastOne = false
-		return r
-	}
-	if m.Upgrade || connect {
-		kind := "CONNECT"
-		if !connect {
-			kind = m.ID(sdk.HeaderUpgrade)
-		}
-		if !s.upgradeGranted(kind) {
-			r := s.bad(403, "upgrade_failed", "")
-			if connect {
-				*r = sdk.Reply{Status: 403, Details: "upgrade_failed"}
-			}
-			return r
-		}
+		return &sdk.Reply{Status: 404, Details: "absolute_path_rejected"}
 	}
 	return nil
+}
+
+// checkUpgrade refuses an upgrade that nothing allows.
+func (s *Stream) checkUpgrade() *sdk.Reply {
+	if !s.req.Upgrade {
+		return nil
+	}
+	kind := s.req.ID(sdk.HeaderUpgrade)
+	if s.req.Method() == "CONNECT" {
+		kind = "CONNECT"
+	}
+	if s.upgradeGranted(kind) {
+		return nil
+	}
+	return s.bad(403, "upgrade_failed", "")
 }
 
 // upgradeGranted reports whether this type of upgrade may go on: the route's
@@ -131,13 +131,14 @@ func sanitizeTE(h *sdk.Headers) {
 // answerExpect answers "expect: 100-continue" ourselves, unless that is left to the
 // upstream.
 func (s *Stream) answerExpect() {
-	if s.cfg.Proxy100Continue || s.requestEnded || !strings.EqualFold(s.req.ID(sdk.HeaderExpect), "100-continue") {
+	if s.cfg.Proxy100Continue || !strings.EqualFold(s.req.ID(sdk.HeaderExpect), "100-continue") {
 		return
 	}
 	s.req.RemoveID(sdk.HeaderExpect)
 	m := &s.w.msg
 	m.Reset()
 	m.SetStatus(100)
+	s.info.ResponseCode = 100
 	_ = s.conn.codec.WriteHeaders(s.conn.c.Out(), s.id, m, false)
 }
 
@@ -296,6 +297,7 @@ func cleanEnvoyHeaders(h *sdk.Headers, edge bool) {
 		h.RemoveID(sdk.HeaderEnvoyDownstreamServiceCluster)
 		h.RemoveID(sdk.HeaderEnvoyDownstreamServiceNode)
 		h.RemoveID(sdk.HeaderEnvoyOriginalPath)
+		h.RemoveID(sdk.HeaderEnvoyOriginalHost)
 	}
 	for _, id := range [...]sdk.HeaderID{
 		sdk.HeaderEnvoyInternal,

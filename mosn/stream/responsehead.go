@@ -10,11 +10,7 @@ import (
 // decorateUpstream applies the router's part to the head of an upstream's response.
 func (u *upstream) decorateUpstream(m *sdk.Message, now time.Duration) {
 	s := u.s
-	if !s.cfg.SuppressEnvoyHeaders && !m.Upgrade {
-		from := s.info.RequestEnd
-		if from == 0 {
-			from = int64(now)
-		}
+	if from := s.info.RequestEnd; from != 0 && !s.cfg.SuppressEnvoyHeaders && !m.Upgrade {
 		m.SetInt(sdk.HeaderEnvoyUpstreamServiceTime, (int64(now)-from)/int64(time.Millisecond))
 	}
 	if u.host.Canary() {
@@ -67,7 +63,7 @@ func (s *Stream) finishResponseHeaders() {
 			m.AddID(sdk.HeaderServer, cfg.ServerName)
 		}
 	}
-	m.Close = !granted && (d.last() || s.req.Close || s.brokenRequest)
+	m.Close = !granted && (d.last() || s.brokenRequest)
 	if m.Close {
 		d.lastOne = true
 	}

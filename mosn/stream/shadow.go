@@ -44,11 +44,15 @@ func (u *upstream) startMirrors(end bool) {
 		m.limit = s.bufferLimit()
 		m.req.CopyFrom(&s.req)
 		s.mirrorHeaders(&m.req, p)
-		if h := lc.Choose(&m.lb); h == nil || !m.start(lc, h, u, end) {
+		h := lc.Choose(&m.lb)
+		if h == nil {
 			m.release()
 			continue
 		}
-		u.mirrors = append(u.mirrors, m)
+		if !end {
+			u.mirrors = append(u.mirrors, m)
+		}
+		m.start(lc, h, u, end) // with end it may be over and released when this returns
 	}
 }
 
@@ -83,15 +87,15 @@ func (w *Worker) newShadow() *shadow {
 	return m
 }
 
-// start sends the copy to h; end says that the request has no body.
-func (m *shadow) start(lc *cluster.LoopCluster, h *cluster.Host, u *upstream, end bool) bool {
+// start sends the copy to h; end says that the request has no body, so that nobody
+// will feed it.
+func (m *shadow) start(lc *cluster.LoopCluster, h *cluster.Host, u *upstream, end bool) {
 	m.ended = end
 	m.owned = !end
 	if u.timeout > 0 {
 		m.timer.Arm(u.timeout)
 	}
 	lc.Start(&m.call, h, m, u.priority)
-	return m.call.Active() || m.owned
 }
 
 // mirrorData feeds the copies.

@@ -33,7 +33,7 @@ type Stream struct {
 	pausedUp      bool // reading from upstream is stopped
 	routed        bool // vh and route are what the table says
 	upgradeWanted bool
-	expect100     bool
+	clientClose   bool // the client closes after this exchange
 	brokenRequest bool // the rest of the request cannot be read
 	internal      bool
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
@@ -133,6 +133,10 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	s.conn, s.cfg, s.id = d, d.cfg, id
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
+	s.clientClose, s.req.Close = s.req.Close, false // hop by hop
+	if s.req.Close {                                // of the client's connection, not of the host's
+		s.req.Close, d.lastOne = false, true
+	}
 	w.streams++
 	w.stats.AddGauge(s.cfg.Stats.RqActive, 1)
 	now := w.now()
@@ -229,6 +233,9 @@ func (s *Stream) end(flag sdk.ResponseFlag) {
 	}
 	w.streams--
 	s.out.Release()
+	if s.conn.cur == s { // what comes on the connection from now on is not for s, nor for who uses s next
+		s.conn.cur = nil
+	}
 	if s.pausedClient {
 		s.pausedClient = false
 		s.conn.c.ReadDisable(false)
@@ -291,8 +298,8 @@ func (s *Stream) OnTimer(*eventloop.Timer) {
 	defer s.w.leave()
 	s.armedFor = 0
 	now := s.w.now()
-	for k, at := range s.deadlines {
-		if at != 0 && at <= now && s.phase.live() {
+	for k := range s.deadlines { // by index: one that expires may clear others
+		if at := s.deadlines[k]; at != 0 && at <= now && s.phase.live() {
 			s.deadlines[k] = 0
 			s.expired(deadline(k), now)
 		}
