@@ -290,6 +290,13 @@ func FuzzCompile(f *testing.F) {
 		if pb.GetRingHashLbConfig().GetMinimumRingSize().GetValue() > 1<<12 || pb.GetMaglevLbConfig().GetTableSize().GetValue() > 1<<12 {
 			return // slow, not wrong
 		}
+		for _, l := range pb.GetLoadAssignment().GetEndpoints() {
+			for _, e := range l.GetLbEndpoints() {
+				if e.GetLoadBalancingWeight().GetValue() > 100 {
+					return // makes a ring of millions of points
+				}
+			}
+		}
 		comp := sdktest.NewCompiler(t)
 		comp.AddCodec(codec)
 		cfg, err := Compile(comp, pb, CompileOptions{Kind: kind})

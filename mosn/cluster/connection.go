@@ -98,8 +98,8 @@ func (cn *connection) attach(c *Call) {
 	}
 	p.host.Requests.Add(1)
 	p.host.ActiveRequests.Add(1)
-	lc.inc(RqTotal)
-	lc.local.stats.AddGauge(lc.block.Gauge(gRqActive), 1)
+	lc.local.stats.Inc(lc.hot.rqTotal)
+	lc.local.stats.AddGauge(lc.hot.rqActive, 1)
 	c.ev.OnCallReady(c)
 }
 
@@ -115,7 +115,7 @@ func (cn *connection) detach(c *Call) {
 	cn.call = nil
 	p.breakers.Requests.Release()
 	p.host.ActiveRequests.Add(-1)
-	lc.local.stats.AddGauge(lc.block.Gauge(gRqActive), -1)
+	lc.local.stats.AddGauge(lc.hot.rqActive, -1)
 }
 
 // wrote notes that the write queue has passed the high watermark.
@@ -392,7 +392,7 @@ func (cn *connection) countEnd(remote bool) {
 func (cn *connection) countBytes() {
 	lc := cn.pool.lc
 	in, out := cn.conn.BytesIn(), cn.conn.BytesOut()
-	lc.local.stats.Add(lc.block.Counter(int(CxRxBytesTotal)), in-cn.countedIn)
-	lc.local.stats.Add(lc.block.Counter(int(CxTxBytesTotal)), out-cn.countedOut)
+	lc.local.stats.Add(lc.hot.rxBytes, in-cn.countedIn)
+	lc.local.stats.Add(lc.hot.txBytes, out-cn.countedOut)
 	cn.countedIn, cn.countedOut = in, out
 }

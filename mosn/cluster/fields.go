@@ -116,7 +116,8 @@ func connectionFields(set fieldsOf) {
 	set("config.core.v3.BindConfig", sdk.Supported, "source_address", "socket_options")
 	set("config.core.v3.BindConfig", sdk.Refused, "freebind", "extra_source_addresses", "additional_source_addresses",
 		"local_address_selector", "validate_network_namespaces")
-	set("config.core.v3.SocketOption", sdk.Supported, "description", "level", "name", "int_value", "buf_value", "state")
+	set("config.core.v3.SocketOption", sdk.Supported, "level", "name", "int_value", "buf_value", "state")
+	set("config.core.v3.SocketOption", sdk.NoEffect, "description")
 	set("config.core.v3.SocketOption", sdk.Refused, "type", "ip_version")
 	set("config.core.v3.Address", sdk.Supported, "socket_address", "pipe")
 	set("config.core.v3.Address", sdk.Refused, "envoy_internal_address")

@@ -62,7 +62,7 @@ func newHostSet(hosts []*Host, o *lbOptions) *HostSet {
 	switch {
 	case total == 0 && o.panicThreshold == 0:
 		return s // nobody is available, and panic is disabled
-	case allPanic:
+	case allPanic, total == 0 && len(hosts) > 0: // the latter with a tiny overprovisioning factor
 		s.addByNumber(levels, o)
 	default:
 		s.addByHealth(levels, healthy, degraded, total, panics, o)

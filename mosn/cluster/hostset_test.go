@@ -87,6 +87,14 @@ func TestPriorityLoad(t *testing.T) {
 	}
 }
 
+// TestTinyOverprovisioning: shares that round to nothing still choose somebody.
+func TestTinyOverprovisioning(t *testing.T) {
+	s := newHostSet(hostsOf("huu"), &lbOptions{policy: lb.RoundRobin(), panicThreshold: 10, overprovisioning: 1})
+	if got := shares(s); got != "0 all 100%" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestChooseFollowsShares counts what is chosen among priorities.
 func TestChooseFollowsShares(t *testing.T) {
 	w, lc := one(t, "")

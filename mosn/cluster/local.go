@@ -111,14 +111,25 @@ type LoopCluster struct {
 	cluster *cluster
 	cfg     *Config
 	block   stats.Block
+	hot     hotStats
 	hosts   *HostSet
 	pickers []sdk.LBPicker // of the host set's groups; nil until used
 	pools   []*pool        // by host slot and priority
 	drained bool           // replaced or removed
 }
 
+// hotStats are the handles that every request uses, looked up once.
+type hotStats struct {
+	rqTotal, rxBytes, txBytes sdk.Counter
+	rqActive                  sdk.Gauge
+}
+
 func newLoopCluster(l *Local, c *cluster, hosts *HostSet) *LoopCluster {
-	lc := &LoopCluster{local: l, cluster: c, cfg: c.cfg, block: c.cfg.block}
+	b := c.cfg.block
+	lc := &LoopCluster{local: l, cluster: c, cfg: c.cfg, block: b, hot: hotStats{
+		rqTotal: b.Counter(int(RqTotal)), rxBytes: b.Counter(int(CxRxBytesTotal)), txBytes: b.Counter(int(CxTxBytesTotal)),
+		rqActive: b.Gauge(gRqActive),
+	}}
 	lc.setHosts(hosts)
 	return lc
 }

@@ -159,6 +159,20 @@ func TestLeastRequestPicksTheIdle(t *testing.T) {
 	}
 }
 
+// TestLeastRequestOfVeryManyChoices: a choice_count of billions takes no longer than
+// looking at all hosts, and begins anywhere.
+func TestLeastRequestOfVeryManyChoices(t *testing.T) {
+	hs := equal(5)
+	hs[2].Active.Store(3)
+	got := count(LeastRequest(1<<32-1, 1).Build(hs).Picker(1), 5, 4000)
+	for i, n := range got {
+		if i == 2 && n != 0 || i != 2 && (n < 700 || n > 1800) {
+			t.Errorf("%v", got)
+			break
+		}
+	}
+}
+
 func TestLeastRequestWeighted(t *testing.T) {
 	for _, c := range []struct {
 		bias   float64

@@ -44,6 +44,9 @@ func (t *lrTable) Picker(seed uint64) sdk.LBPicker {
 	return p
 }
 
+// scanFactor is how many choices a host there must be for looking at all of them.
+const scanFactor = 4
+
 type lrPicker struct {
 	source
 	hosts   []sdk.LBHost
@@ -54,11 +57,30 @@ func (p *lrPicker) Pick(*sdk.LBContext) int {
 	if len(p.hosts) <= 1 {
 		return len(p.hosts) - 1
 	}
+	if p.choices > scanFactor*len(p.hosts) {
+		return p.scan()
+	}
 	best, least := -1, int64(math.MaxInt64)
 	for range p.choices {
 		i := p.below(len(p.hosts))
 		if n := p.hosts[i].Active.Load(); n < least {
 			best, least = i, n
+		}
+	}
+	return best
+}
+
+// scan looks at every host once, which so many choices by chance would come to, in
+// bounded time.
+func (p *lrPicker) scan() int {
+	i := p.below(len(p.hosts))
+	best, least := -1, int64(math.MaxInt64)
+	for range p.hosts {
+		if n := p.hosts[i].Active.Load(); n < least {
+			best, least = i, n
+		}
+		if i++; i == len(p.hosts) {
+			i = 0
 		}
 	}
 	return best
