@@ -186,7 +186,7 @@ func TestRetryPolicy(t *testing.T) {
 	}
 	p = action(t, `retry_policy: {retry_on: "reset,retriable-headers", num_retries: 0, per_try_timeout: 2s, per_try_idle_timeout: 1s,
   retry_back_off: {base_interval: 0.0001s}, retriable_status_codes: [418, 503], host_selection_retry_max_attempts: 5,
-  retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts}],
+  retry_host_predicate: [{name: any, typed_config: {"@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}],
   rate_limited_retry_back_off: {reset_headers: [{name: Retry-After}, {name: X-Reset, format: UNIX_TIMESTAMP}], max_interval: 9s},
   retriable_headers: [{name: x-a}, {name: x-b}], retriable_request_headers: [{name: ":method", string_match: {exact: GET}}, {name: x-ok}]}`).Retry
 	if p.NumRetries != 0 || p.PerTryTimeout != 2*time.Second || p.PerTryIdleTimeout != time.Second ||
@@ -210,12 +210,12 @@ func TestRetryPolicy(t *testing.T) {
 func TestRetryErrors(t *testing.T) {
 	const ext = `typed_config: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig}`
 	for policy, want := range map[string]string{
-		"retry_back_off: {base_interval: 1s, max_interval: 0.5s}":                          "retry_policy.retry_back_off.max_interval: ",
-		"retry_host_predicate: [{name: envoy.retry_host_predicates.omit_canary_hosts}]":    "retry_host_predicate[0]: extension",
-		"retry_priority: {name: x.y, " + ext + "}":                                         `retry_priority: extension "x.y"`,
-		"retry_options_predicates: [{name: x.y, " + ext + "}]":                             `retry_options_predicates[0]: extension "x.y"`,
-		`retriable_headers: [{name: x, string_match: {safe_regex: {regex: "("}}}]`:         "retriable_headers[0].string_match",
-		`retriable_request_headers: [{name: x, string_match: {safe_regex: {regex: "("}}}]`: "retriable_request_headers[0].string_match",
+		"retry_back_off: {base_interval: 1s, max_interval: 0.5s}":                                 "retry_policy.retry_back_off.max_interval: ",
+		"retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts, " + ext + "}]": "retry_host_predicate[0]: extension",
+		"retry_priority: {name: x.y, " + ext + "}":                                                `retry_priority: extension "x.y"`,
+		"retry_options_predicates: [{name: x.y, " + ext + "}]":                                    `retry_options_predicates[0]: extension "x.y"`,
+		`retriable_headers: [{name: x, string_match: {safe_regex: {regex: "("}}}]`:                "retriable_headers[0].string_match",
+		`retriable_request_headers: [{name: x, string_match: {safe_regex: {regex: "("}}}]`:        "retriable_request_headers[0].string_match",
 	} {
 		refused(t, "retry_policy: {retry_on: 5xx, "+policy+"}", want)
 		mustFail(t, "virtual_hosts: [{name: v, domains: ['*'], retry_policy: {retry_on: 5xx, "+policy+"}}]", want)

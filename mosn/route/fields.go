@@ -100,8 +100,7 @@ func policyFields() sdk.FieldStatus {
 				"retriable_headers", "retriable_request_headers"),
 			fields.Refused("retry_priority", "retry_options_predicates", "refresh_cluster_on_retry")),
 		fields.Message("envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
-			fields.Supported("name"), // previous_hosts alone
-			fields.NoEffect("typed_config")),
+			fields.Supported("name", "typed_config")), // previous_hosts alone
 		fields.Message("envoy.config.route.v3.RetryPolicy.RetryBackOff",
 			fields.Supported("base_interval", "max_interval")),
 		fields.Message("envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff",

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sofamesh.io/sofamesh/mosn/match"
@@ -100,7 +101,6 @@ const (
 	defaultBackoffBase    = 25 * time.Millisecond // upstream.base_retry_backoff_ms
 	backoffMaxFactor      = 10
 	defaultRateLimitedMax = 300 * time.Second
-	previousHosts         = "envoy.retry_host_predicates.previous_hosts"
 )
 
 // RetryPolicy is a compiled envoy.config.route.v3.RetryPolicy.
@@ -204,10 +204,11 @@ func atLeastMilli(d *durationpb.Duration, def time.Duration) time.Duration {
 	return max(millis(d), time.Millisecond)
 }
 
-// extensions knows the one host predicate that needs no knowledge of hosts.
+// extensions knows the one host predicate that needs no knowledge of hosts. As in
+// Envoy the type of its configuration says which it is, not its name.
 func (p *RetryPolicy) extensions(c sdk.Compiler, pb *routev3.RetryPolicy) error {
 	for i, h := range pb.GetRetryHostPredicate() {
-		if h.GetName() != previousHosts {
+		if !h.GetTypedConfig().MessageIs(&previoushostsv3.PreviousHostsPredicate{}) {
 			return c.At(element("retry_host_predicate", i)).Errorf("extension %q is not supported", h.GetName())
 		}
 		p.PreviousHosts = true
