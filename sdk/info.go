@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"math/bits"
 	"net/netip"
 	"time"
 )
@@ -45,6 +46,18 @@ const (
 	numFlags = iota
 )
 
+// Next takes one flag off f, in the order in which Envoy prints them: that in which
+// they come up. The two of a refused retry come up before the failure that was not
+// retried; else it is the order of declaration. first is 0 when f is.
+func (f ResponseFlag) Next() (first, rest ResponseFlag) {
+	for _, early := range [...]ResponseFlag{FlagUpstreamRetryLimitExceeded, FlagUpstreamOverflow} {
+		if f&early != 0 {
+			return early, f &^ early
+		}
+	}
+	return f & -f, f & (f - 1)
+}
+
 // Names returns the short names, comma separated, "-" when there is none. It
 // allocates only for more than one.
 func (f ResponseFlag) Names() string {
@@ -52,20 +65,16 @@ func (f ResponseFlag) Names() string {
 		"LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC",
 		"URX", "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
 	}
-	s := ""
-	for i, name := range names {
-		if f&(1<<i) == 0 {
-			continue
-		}
-		if s != "" {
-			s += ","
-		}
-		s += name
-	}
-	if s == "" {
+	if f == 0 {
 		return "-"
 	}
-	return s
+	first, rest := f.Next()
+	list := names[bits.TrailingZeros64(uint64(first))]
+	for rest != 0 {
+		first, rest = rest.Next()
+		list += "," + names[bits.TrailingZeros64(uint64(first))]
+	}
+	return list
 }
 
 // StreamInfo is what is known of one stream: filters read and write it, access

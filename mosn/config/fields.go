@@ -6,6 +6,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/match"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -16,7 +17,8 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 // of extensions.
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
-		route.Fields(), accesslog.Fields(), format.Fields()}
+		route.Fields(), match.Fields(), accesslog.Fields(), format.Fields(),
+		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
 func bootstrapFields() sdk.FieldStatus {

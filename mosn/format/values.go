@@ -175,17 +175,17 @@ func appendFlags(dst []byte, flags sdk.ResponseFlag, long bool) []byte {
 	if flags == 0 {
 		return append(dst, '-')
 	}
-	for first := true; flags != 0; first = false {
-		if !first {
+	for more := false; flags != 0; more = true {
+		if more {
 			dst = append(dst, ',')
 		}
-		i := bits.TrailingZeros64(uint64(flags))
-		if long && i < len(longFlags) {
+		var flag sdk.ResponseFlag
+		flag, flags = flags.Next()
+		if i := bits.TrailingZeros64(uint64(flag)); long && i < len(longFlags) {
 			dst = append(dst, longFlags[i]...)
 		} else {
-			dst = append(dst, sdk.ResponseFlag(1<<i).Names()...)
+			dst = append(dst, flag.Names()...)
 		}
-		flags &= flags - 1
 	}
 	return dst
 }

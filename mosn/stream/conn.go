@@ -22,11 +22,12 @@ type serverConn struct {
 	headSince time.Duration // a head has begun to arrive, 0 when none has
 	deadline  time.Duration // of max_connection_duration, 0 for none
 
-	requests uint32
-	stalled  bool // input was left because cur is not finished
-	closing  bool // no further request is read
-	lastOne  bool // the response under way is the connection's last
-	ip       string
+	requests  uint32
+	stalled   bool // input was left because cur is not finished
+	closing   bool // no further request is read
+	lastOne   bool // the response under way is the connection's last
+	remoteEnd bool // the peer ended it
+	ip        string
 
 	prev, next *serverConn
 }
@@ -114,11 +115,13 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 // partial notes whether the head of a request has begun to arrive, for
 // request_headers_timeout.
 func (d *serverConn) partial(some bool) {
-	if !some || d.cur != nil || d.headSince != 0 || d.cfg.RequestHeadersTimeout == 0 {
+	if !some || d.cur != nil || d.headSince != 0 {
 		return
 	}
 	d.headSince = max(d.w.now(), 1)
-	d.armTimer()
+	if d.cfg.RequestHeadersTimeout > 0 {
+		d.armTimer()
+	}
 }
 
 // malformed answers bytes that are not a valid request.
@@ -143,12 +146,30 @@ func (d *serverConn) malformed(err error) {
 func (d *serverConn) OnEOF(*eventloop.Conn) {
 	d.w.enter()
 	defer d.w.leave()
+	d.remoteGone()
+	d.c.Close()
+}
+
+// remoteGone ends what the client that has left was asking for.
+func (d *serverConn) remoteGone() {
+	d.remoteEnd = true
 	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemote)
 	if s := d.cur; s != nil {
 		d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
 		s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
+	} else if d.headSince != 0 && !d.closing {
+		d.abandonedHead()
 	}
-	d.c.Close()
+}
+
+// abandonedHead logs a request whose head did not arrive.
+func (d *serverConn) abandonedHead() {
+	s := d.w.acquire()
+	d.w.msg.Reset()
+	d.w.msg.Protocol = sdk.HTTP11
+	s.attach(d, 0, &d.w.msg)
+	d.w.stats.Inc(d.cfg.Stats.RqTotal)
+	s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
 }
 
 // OnDrained lets the response flow again.
@@ -166,16 +187,20 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 	w.enter()
 	defer w.leave()
 	d.timer.Stop()
-	d.closing = true
-	if s := d.cur; s != nil {
-		s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
-	}
-	w.conns.remove(d)
 	st := &d.cfg.Stats
-	w.stats.Inc(st.CxDestroy)
-	if err == nil {
+	switch {
+	case d.remoteEnd:
+	case err != nil:
+		d.remoteGone()
+	default:
 		w.stats.Inc(st.CxDestroyLocal)
+		if s := d.cur; s != nil {
+			s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
+		}
 	}
+	d.closing = true
+	w.conns.remove(d)
+	w.stats.Inc(st.CxDestroy)
 	w.stats.AddGauge(st.CxActive, -1)
 	w.stats.AddGauge(st.CxHTTP1Active, -1)
 	w.stats.Add(st.CxRxBytes, d.c.BytesIn())
@@ -235,7 +260,7 @@ func (d *serverConn) armTimer() {
 		}
 		earlier(since + d.cfg.IdleTimeout)
 	}
-	if d.headSince != 0 {
+	if d.headSince != 0 && d.cfg.RequestHeadersTimeout > 0 {
 		earlier(d.headSince + d.cfg.RequestHeadersTimeout)
 	}
 	if d.deadline != 0 {
@@ -258,7 +283,7 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 	}
 	now := w.now()
 	switch {
-	case d.headSince != 0 && now >= d.headSince+d.cfg.RequestHeadersTimeout:
+	case d.headSince != 0 && d.cfg.RequestHeadersTimeout > 0 && now >= d.headSince+d.cfg.RequestHeadersTimeout:
 		w.stats.Inc(d.cfg.Stats.RqHeaderTimeout)
 		s := w.acquire()
 		d.cur = s

@@ -73,6 +73,7 @@ func newWorld(t testing.TB, o setup) *world {
 	local := stats.NewLocal()
 	w.collect = stats.NewCollector(w.store, []*stats.Local{local}, func(_ int, fn func()) error { fn(); return nil })
 	w.m = cluster.NewManager(cluster.Options{Group: w.Group, Stats: []*stats.Local{local}, Shared: w.store.Shared(), Seed: 1})
+	w.Advance(time.Millisecond) // a time of 0 would mean "not yet"
 	w.addClusters(o)
 	w.cfg = w.config(o)
 	w.w = NewWorker(w.Loop, w.m.Local(0), local)
@@ -381,7 +382,8 @@ const (
 	getUp     = "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-proto: http\r\nx-envoy-expected-rq-timeout-ms: 15000\r\n\r\n"
 	ok2       = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 	date      = "date: Fri, 02 Jan 2026 03:04:05 GMT\r\n"
-	served    = "x-envoy-upstream-service-time: 0\r\n" + date + "server: envoy\r\n"
+	ours      = date + "server: envoy\r\n"
+	served    = "x-envoy-upstream-service-time: 0\r\n" + ours
 	ok2Down   = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + served + "\r\nok"
 	ok2Close  = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + served + "connection: close\r\n\r\nok"
 	okLog     = "GET / 200 - via_upstream"

@@ -23,10 +23,11 @@ func (s *Stream) normalizePath() *sdk.Reply {
 		p, query = path[:i], path[i:]
 	}
 	if cfg.EscapedSlashes != EscapedKeep && hasEscapedSlash(p) {
+		p = unescapeSlashes(p)
 		if cfg.EscapedSlashes == EscapedReject {
+			s.req.SetID(sdk.HeaderPath, p+query) // what Envoy logs
 			return s.bad(400, "path_normalization_failed", "")
 		}
-		p = unescapeSlashes(p)
 		if cfg.EscapedSlashes == EscapedRedirect {
 			return s.redirectToNormal(p + query)
 		}
@@ -107,8 +108,7 @@ func unescapeSlashes(p string) string {
 	return b.String()
 }
 
-// canonicalPath decodes escapes of unreserved characters, writes the hex digits of
-// others in upper case, turns "\" into "/", and resolves "." and ".." segments. ok
+// canonicalPath decodes escapes of unreserved characters, turns "\" into "/", and resolves "." and ".." segments. ok
 // is false for a broken escape or one of NUL.
 func canonicalPath(p string) (string, bool) {
 	if plainPath(p) {
@@ -133,7 +133,7 @@ func canonicalPath(p string) (string, bool) {
 			if unreserved(v) {
 				b = append(b, v)
 			} else {
-				b = append(b, '%', upper(p[i+1]), upper(p[i+2]))
+				b = append(b, p[i:i+3]...)
 			}
 			i += 2
 		}
@@ -202,13 +202,6 @@ func unhex(c byte) byte {
 		return c - '0'
 	}
 	return lower(c) - 'a' + 10
-}
-
-func upper(c byte) byte {
-	if 'a' <= c && c <= 'z' {
-		return c - ('a' - 'A')
-	}
-	return c
 }
 
 func unreserved(c byte) bool {

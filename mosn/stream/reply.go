@@ -38,7 +38,6 @@ func (s *Stream) reply(r sdk.Reply) {
 	s.pauseClient(false)
 	s.info.Details = r.Details
 	s.info.Flags |= r.Flag
-	s.info.ResponseCode = r.Status
 	s.resetResponse()
 
 	m := &s.resp
@@ -54,7 +53,8 @@ func (s *Stream) reply(r sdk.Reply) {
 	if r.Edit != nil {
 		r.Edit(&m.Headers)
 	}
-	s.up.decorate(m)
+	s.up.decorate(m) // %RESPONSE_CODE% is still 0 there, as in Envoy
+	s.info.ResponseCode = m.Status()
 	if s.headRequest {
 		body = ""
 	}
@@ -92,7 +92,6 @@ func (s *Stream) grpcReply(r sdk.Reply) (body string) {
 	}
 	m := &s.resp
 	m.SetStatus(200)
-	s.info.ResponseCode = 200
 	m.SetID(sdk.HeaderContentType, "application/grpc")
 	m.SetInt(sdk.HeaderGRPCStatus, int64(code))
 	if r.Body != "" {

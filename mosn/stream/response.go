@@ -37,11 +37,8 @@ func (s *Stream) informational(m *sdk.Message) {
 	if s.respHeadSent || s.conn.c.Closed() {
 		return
 	}
-	if m.Status() == 100 {
-		if !s.cfg.Proxy100Continue {
-			return // we have answered it ourselves
-		}
-		s.expect100 = false
+	if m.Status() != 100 || !s.cfg.Proxy100Continue {
+		return // 100 we have answered ourselves; others are not passed on, as in Envoy
 	}
 	m.RemoveID(sdk.HeaderConnection)
 	m.Close = false
@@ -54,7 +51,7 @@ func (s *Stream) sendHead(end bool) {
 	if s.phase != responding || d.c.Closed() {
 		return
 	}
-	if s.respEnded && !s.requestEnded {
+	if !s.requestEnded && !(s.resp.Upgrade && s.upgradeWanted) {
 		// Waiting for the rest of a request that is answered would be for nothing.
 		d.lastOne = true
 		s.w.stats.Inc(s.cfg.Stats.RqRespBeforeComplete)
@@ -63,10 +60,6 @@ func (s *Stream) sendHead(end bool) {
 	s.respHeadSent = true
 	s.info.ResponseStart = int64(s.w.now())
 	s.info.ResponseCode = s.resp.Status()
-	if s.resp.Upgrade && s.upgradeWanted {
-		s.phase.move(switchToRaw)
-		s.deadlines[dlRoute], s.deadlines[dlPerTry] = 0, 0
-	}
 	if err := d.codec.WriteHeaders(d.c.Out(), s.id, &s.resp, end); err != nil {
 		s.info.Details = "http1.invalid_response_header"
 		s.abort(sdk.FlagUpstreamProtocolError)
@@ -75,6 +68,11 @@ func (s *Stream) sendHead(end bool) {
 	if end {
 		s.complete()
 		return
+	}
+	if s.resp.Upgrade && s.upgradeWanted {
+		s.phase.move(switchToRaw)
+		s.deadlines[dlRoute], s.deadlines[dlPerTry] = 0, 0
+		s.up.flush()
 	}
 	s.throttle()
 }
@@ -187,7 +185,7 @@ func (s *Stream) complete() {
 	if s.local && s.info.Details == "" {
 		s.info.Details = "direct_response"
 	}
-	reuse := s.requestEnded && s.phase != upgraded && !s.brokenRequest
+	reuse := s.requestEnded && !s.upgradeWanted && !s.brokenRequest
 	s.end(0)
 	d.released(reuse)
 }

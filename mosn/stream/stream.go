@@ -33,7 +33,6 @@ type Stream struct {
 	pausedUp      bool // reading from upstream is stopped
 	routed        bool // vh and route are what the table says
 	upgradeWanted bool
-	clientClose   bool // the client closes after this exchange
 	brokenRequest bool // the rest of the request cannot be read
 	internal      bool
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
@@ -133,7 +132,6 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	s.conn, s.cfg, s.id = d, d.cfg, id
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
-	s.clientClose, s.req.Close = s.req.Close, false // hop by hop
 	if s.req.Close {                                // of the client's connection, not of the host's
 		s.req.Close, d.lastOne = false, true
 	}

@@ -154,9 +154,9 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	u.headSent = true
 	if end {
 		u.sentAll()
-		return
+	} else if u.open() {
+		u.flush()
 	}
-	u.flush()
 }
 
 // upstreamPending reports whether filters still hold some of the request.
@@ -190,7 +190,7 @@ func (u *upstream) data(p []byte, end bool) {
 	if end {
 		u.armTimeout()
 	}
-	if u.call.Active() && u.headSent && u.body.Empty() {
+	if u.open() && u.body.Empty() {
 		n := u.call.WriteData(p, end)
 		u.save(p[:n])
 		if n < len(p) {
@@ -200,11 +200,18 @@ func (u *upstream) data(p []byte, end bool) {
 		}
 	} else if !u.answeredFully() {
 		u.body.Append(p)
-		if u.headSent && end && u.call.Active() {
+		if end && u.open() {
 			u.flush()
 		}
 	}
 	u.throttle()
+}
+
+// open reports whether body may be written: the head is sent, and a request to
+// upgrade was granted. Bytes after one that is not granted would reach the server
+// as requests of their own.
+func (u *upstream) open() bool {
+	return u.headSent && u.call.Active() && (!u.s.upgradeWanted || u.s.phase == upgraded)
 }
 
 // answeredFully reports whether the response is complete, so that what is left of
@@ -230,7 +237,7 @@ func (u *upstream) trailers() {
 		m.trailers(&u.s.reqTrail)
 	}
 	u.armTimeout()
-	if u.call.Active() && u.headSent {
+	if u.open() {
 		u.flush()
 	}
 }
@@ -307,7 +314,7 @@ func (u *upstream) relieve() {
 func (u *upstream) OnCallWritable(*cluster.Call) {
 	u.s.w.enter()
 	defer u.s.w.leave()
-	if u.headSent && !u.endSent {
+	if u.open() && !u.endSent {
 		u.flush()
 	}
 }
@@ -344,6 +351,13 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.deadlines[dlPerTry] = 0
 	u.progress()
 	s.resp.Swap(m)
+	s.info.ResponseCode = code
+	if s.upgradeWanted && !s.resp.Upgrade && code >= 200 && code < 300 {
+		// An upgrade that is answered as if it were an ordinary request.
+		s.conn.lastOne = true
+		s.reply(sdk.Reply{Status: code, Details: "websocket_handshake_unsuccessful"})
+		return
+	}
 	u.decorateUpstream(&s.resp, now)
 	if end {
 		u.finished()
@@ -424,8 +438,9 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	}
 	u.tryEnded()
 	s.info.FailureReason = u.reason
-	u.cluster.CountResponse(503, s.internal)
-	s.reply(u.failureReply(e))
+	r := u.failureReply(e)
+	u.cluster.CountResponse(r.Status, s.internal)
+	s.reply(r)
 }
 
 // replyOrAbortUpstream cuts off a response that the upstream did not finish.
@@ -447,15 +462,16 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 	}
 	b.WriteString("reset reason: ")
 	b.WriteString(e.Reset.String())
-	if u.reason != "" {
-		b.WriteString(", transport failure reason: ")
-		b.WriteString(u.reason)
+	status := 503
+	if e.Reset == sdk.ResetProtocol {
+		status = 502
 	}
 	r := sdk.Reply{
-		Status: 503, Body: b.String(), Flag: e.Flag,
+		Status: status, Body: b.String(), Flag: e.Flag,
 		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
 	}
 	if e.Reset == sdk.ResetOverflow {
+		u.s.info.UpstreamHost = "" // it has not seen the request
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
 	}
 	return r

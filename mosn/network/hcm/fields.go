@@ -38,6 +38,7 @@ func Fields() sdk.FieldStatus {
 			fields.Supported("cidr_ranges"), fields.Refused("unix_sockets")),
 		fields.Message(pkg+"HttpFilter",
 			fields.Supported("name", "typed_config"), fields.Refused("config_discovery", "is_optional", "disabled")),
+		fields.Message("envoy.config.core.v3.CidrRange", fields.Supported("address_prefix", "prefix_len")),
 		fields.Message("envoy.config.core.v3.SchemeHeaderTransformation",
 			fields.Supported("scheme_to_overwrite"), fields.Refused("match_upstream")),
 	} {
