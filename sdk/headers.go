@@ -297,6 +297,9 @@ func (h *Headers) RemoveID(id HeaderID) bool {
 	return true
 }
 
+// Footprint is the number of bytes of storage that h holds.
+func (h *Headers) Footprint() int { return cap(h.buf) + cap(h.fields)*int(unsafe.Sizeof(field{})) }
+
 // CopyFrom makes h a copy of src; strings got from h before are invalid.
 func (h *Headers) CopyFrom(src *Headers) {
 	h.buf = append(h.buf[:0], src.buf...)

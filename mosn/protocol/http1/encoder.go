@@ -98,18 +98,13 @@ func (e *encoder) writeTrailers(c *config, out *sdk.Buffer, m *sdk.Message) {
 }
 
 // contentLength returns the content-length of a message that is to be written.
+// That there is only one is seen to when the fields are written.
 func contentLength(h *sdk.Headers) (n uint64, has bool, err error) {
 	if !h.HasID(sdk.HeaderContentLength) {
 		return 0, false, nil
 	}
 	n, ok := parseLength(h.ID(sdk.HeaderContentLength))
-	count := 0
-	for i := range h.Slots() {
-		if h.IDAt(i) == sdk.HeaderContentLength {
-			count++
-		}
-	}
-	if !ok || count > 1 {
+	if !ok {
 		return 0, false, errWriteLength
 	}
 	return n, true, nil

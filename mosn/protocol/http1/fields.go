@@ -71,15 +71,10 @@ func (l *lines) read(at int) (int, error) {
 func (l *lines) line(at int) (int, error) {
 	p := l.p
 	colon := at
-	for colon < len(p) {
-		c := tokenLower[p[colon]]
-		if c == 0 {
-			break
-		}
-		if l.m != nil {
-			p[colon] = c
-		}
-		colon++
+	if l.m != nil {
+		colon += lower(p[at:])
+	} else {
+		colon += token(p[at:])
 	}
 	if colon == len(p) {
 		return 0, nil
@@ -108,6 +103,28 @@ func (l *lines) line(at int) (int, error) {
 		return next, nil
 	}
 	return next, l.add(at, colon, start, end, exact)
+}
+
+// token returns the length of the token at the start of p.
+func token(p []byte) int {
+	for i, b := range p {
+		if tokenLower[b] == 0 {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// lower is token, and makes the token lower case where it stands.
+func lower(p []byte) int {
+	for i, b := range p {
+		c := tokenLower[b]
+		if c == 0 {
+			return i
+		}
+		p[i] = c
+	}
+	return len(p)
 }
 
 // unusual ends the reading of a line whose value is folded over lines, holds a bare

@@ -26,6 +26,9 @@ func newHeadWriter(out *sdk.Buffer, h *sdk.Headers) (headWriter, error) {
 				return headWriter{}, err
 			}
 		}
+		if n := h.Find("content-length", 0); n >= 0 && h.Find("content-length", n+1) >= 0 {
+			return headWriter{}, errWriteLength
+		}
 	}
 	return headWriter{out: out, p: out.Reserve(size)}, nil
 }
@@ -105,12 +108,15 @@ func (w *headWriter) name(name string, proper bool) {
 // fields writes those fields of the view that belong on the wire. A name that the
 // peer's codec kept is written as it came, whatever this side's own format is.
 func (w *headWriter) fields(c *config, h *sdk.Headers, dropLength, dropConnection bool) error {
-	proper := c.proper()
+	proper, lengths := c.proper(), 0
 	for i := range h.Slots() {
 		switch id := h.IDAt(i); id {
 		case sdk.HeaderContentLength:
 			if dropLength {
 				continue
+			}
+			if lengths++; lengths > 1 {
+				return errWriteLength
 			}
 		case sdk.HeaderConnection:
 			if dropConnection {

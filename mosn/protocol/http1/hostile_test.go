@@ -29,7 +29,12 @@ type hostile struct {
 // readHostile reads the cases.
 func readHostile(tb testing.TB) []hostile {
 	tb.Helper()
-	text, err := os.ReadFile("testdata/hostile.txt")
+	return readCases(tb, "testdata/hostile.txt")
+}
+
+func readCases(tb testing.TB, file string) []hostile {
+	tb.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -118,6 +123,7 @@ type relay struct {
 	sent    [][]byte // what each request became
 	partial bool     // the last one is not complete
 	upgrade bool
+	refused bool // a path that the connection manager refuses
 	err     error
 }
 
@@ -160,6 +166,7 @@ func (r *relay) run(in []byte) {
 func (r *relay) head(m *sdk.Message, end bool) {
 	m.Close = false
 	r.partial = !end
+	r.refused = r.refused || !m.Upgrade && m.Path()[0] != '/' && m.Path() != "*" || !m.Has(":authority")
 	r.upgrade = m.Upgrade
 	if !m.Upgrade {
 		m.Remove("connection")
