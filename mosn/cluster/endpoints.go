@@ -1,5 +1,7 @@
 package cluster
 
+//lint:file-ignore SA1019 Envoy honours these fields though they are deprecated, and most configurations in use have them
+
 import (
 	"fmt"
 	"math"

@@ -10,8 +10,10 @@ import (
 func TestResourceLimit(t *testing.T) {
 	var r Resource
 	r.SetMax(2)
-	if !r.TryAcquire() || !r.TryAcquire() {
-		t.Fatal("refused below the limit")
+	for range 2 {
+		if !r.TryAcquire() {
+			t.Fatal("refused below the limit")
+		}
 	}
 	if r.TryAcquire() {
 		t.Fatal("granted at the limit")
