@@ -132,7 +132,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	s.conn, s.cfg, s.id = d, d.cfg, id
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
-	if s.req.Close {                                // of the client's connection, not of the host's
+	if s.req.Close { // of the client's connection, not of the host's
 		s.req.Close, d.lastOne = false, true
 	}
 	w.streams++
@@ -340,7 +340,6 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.w.stats.Inc(s.cfg.Stats.RqMaxDuration)
 		s.replyOrAbort(sdk.Reply{
 			Status: 504, Body: "downstream duration timeout", Details: "max_duration_timeout",
-			Flag: sdk.FlagDurationTimeout,
 		})
 	case dlFilter:
 		s.runAfters(now)
