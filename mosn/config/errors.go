@@ -72,6 +72,8 @@ func explain(err error, md protoreflect.MessageDescriptor, path string, report f
 	fd := goField(md, name)
 	if fd != nil {
 		name = string(fd.Name())
+	} else {
+		name = oneofName(md, name)
 	}
 	if path != "" {
 		name = path + "." + name
@@ -97,12 +99,17 @@ func goField(md protoreflect.MessageDescriptor, name string) protoreflect.FieldD
 			return fd
 		}
 	}
-	for i := range md.Oneofs().Len() { // "a value is required"
+	return nil
+}
+
+// oneofName finds the name of a oneof, of which "value is required" is said.
+func oneofName(md protoreflect.MessageDescriptor, name string) string {
+	for i := range md.Oneofs().Len() {
 		if o := md.Oneofs().Get(i); goName(string(o.Name())) == name {
-			return nil
+			return string(o.Name())
 		}
 	}
-	return nil
+	return name
 }
 
 // goName is protoc-gen-go's name of a field: "port_value" becomes "PortValue",

@@ -144,8 +144,13 @@ func (s *Store) Apply(b Batch) *Result {
 	r := &Result{}
 	s.batch = map[string]bool{}
 	for _, res := range b.Set {
-		if res.Type == ClusterType {
+		switch res.Type {
+		case ClusterType:
 			s.batch[resourceName(res.Proto)] = true
+		case ListenerType:
+		default:
+			key := Key{Type: res.Type}
+			r.Failed = append(r.Failed, Failure{key, fmt.Errorf("%s: resources of this type are not built yet", label(key))})
 		}
 	}
 	seen := map[Key]bool{}
@@ -225,7 +230,7 @@ func (c compiler) resource(m proto.Message) (any, error) {
 			},
 		})
 	}
-	return nil, c.Errorf("resources of type %s are not built yet", m.ProtoReflect().Descriptor().FullName())
+	return nil, c.Errorf("a message of type %s is no resource", m.ProtoReflect().Descriptor().FullName())
 }
 
 // enforce hands compiled resources of one type to their manager and keeps them.
