@@ -11,7 +11,12 @@ import (
 // Why a Call failed. Details is Envoy's text for a failure before the response's
 // head; what the transport had to say is Call.TransportFailure.
 var (
-	// ErrOverflow: a circuit breaker refused the request, or its waiting.
+	// ErrPendingOverflow: max_pending_requests, so that no connection was chosen.
+	ErrPendingOverflow = &sdk.Error{
+		Side: sdk.Local, Flag: sdk.FlagUpstreamOverflow, Reset: sdk.ResetOverflow, Unsent: true,
+		Details: "upstream_reset_before_response_started{overflow}",
+	}
+	// ErrOverflow: max_requests refused the request.
 	ErrOverflow = &sdk.Error{
 		Side: sdk.Local, Flag: sdk.FlagUpstreamOverflow, Reset: sdk.ResetOverflow, Unsent: true,
 		Details: "upstream_reset_before_response_started{overflow}",

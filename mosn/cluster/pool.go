@@ -64,7 +64,7 @@ func (p *pool) queue(c *Call) {
 	lc := p.lc
 	if !p.breakers.Pending.TryAcquire() {
 		lc.inc(RqPendingOverflow)
-		c.fail(ErrOverflow, "")
+		c.fail(ErrPendingOverflow, "")
 		return
 	}
 	lc.inc(RqPendingTotal)

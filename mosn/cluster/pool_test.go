@@ -395,8 +395,8 @@ func TestPendingOverflow(t *testing.T) {
 	w.OnDial(addr(1), looptest.Hold)
 	p, q := start(lc), start(lc)
 	q.expect(t, "failed UO overflow")
-	if q.err != ErrOverflow || !q.err.Unsent {
-		t.Error("not ErrOverflow")
+	if q.err != ErrPendingOverflow || !q.err.Unsent {
+		t.Error("not ErrPendingOverflow")
 	}
 	w.stats("upstream_rq_pending_overflow", 1, "upstream_rq_pending_total", 1, "circuit_breakers.default.rq_pending_open", 1)
 	w.Settle()
@@ -742,4 +742,86 @@ func TestPartialWrite(t *testing.T) {
 	if n := p.WriteData([]byte("de"), true); n != 2 || !p.requestDone {
 		t.Fatalf("%d taken, request done %v", n, p.requestDone)
 	}
+}
+
+// TestEarlyResponse: a connection whose request was not sent completely is not used
+// again, even if its codec would.
+func TestEarlyResponse(t *testing.T) {
+	w, lc := oneWith(t, lineCodec(), "")
+	p := &probe{lc: lc, ready: func(p *probe) { p.send("POST", "", false) }}
+	p.start()
+	w.Settle()
+	peer := w.dialled(1)
+	peer.Send("ok\n")
+	w.Settle()
+	p.expect(t, `head 200; "ok" end`)
+	if !peer.Closed() {
+		t.Error("the connection is kept")
+	}
+}
+
+// TestResetStream: where the protocol can give up a stream, the connection stays,
+// and it reads on even if the stream did not.
+func TestResetStream(t *testing.T) {
+	w, lc := oneWith(t, lineCodec(), "")
+	p := start(lc)
+	w.Settle()
+	peer := w.dialled(1)
+	p.ReadDisable(true)
+	p.Cancel(sdk.ResetLocalRefused)
+	w.stats("upstream_rq_active", 0, "upstream_cx_active", 1)
+	q := start(lc)
+	w.Settle()
+	if got := peer.Received(); got != "/\nreset\n/\n" {
+		t.Errorf("sent %q", got)
+	}
+	peer.Send("ok\n")
+	w.Settle()
+	q.expect(t, `head 200; "ok" end`)
+	p.expect(t, "")
+}
+
+// TestIdleConnectionDiesInTheSameTurn: a call that starts in the turn in which the
+// idle connection broke, before the pool was told, gets another one.
+func TestIdleConnectionDiesInTheSameTurn(t *testing.T) {
+	w, lc := one(t, "")
+	a := start(lc)
+	b := &probe{lc: lc}
+	b.on = func(b *probe, what string) {
+		if strings.HasSuffix(what, "end") && len(b.log) == 2 {
+			b.start()
+		}
+	}
+	b.start()
+	w.Settle()
+	idle, busy := w.dialled(1), w.dialled(1)
+	idle.Send(ok)
+	w.Settle()
+	a.expect(t, `head 200; "ok" end`)
+	idle.Reset()
+	busy.Send(ok)
+	w.Settle()
+	w.dialled(1).Send(ok)
+	w.Settle()
+	b.expect(t, `head 200; "ok" end; head 200; "ok" end`)
+}
+
+// TestLongHead: a head may be as long as the codec allows; the connection keeps what
+// is not complete.
+func TestLongHead(t *testing.T) {
+	w, lc := one(t, "")
+	p := start(lc)
+	w.Settle()
+	peer := w.dialled(1)
+	peer.Send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: " + strings.Repeat("x", 70<<10))
+	w.Settle()
+	p.expect(t, "")
+	peer.Send("\r\n\r\n")
+	w.Settle()
+	p.expect(t, "head 200 end")
+	p.start()
+	w.Settle()
+	peer.Send("HTTP/1.1 200 OK\r\nx: " + strings.Repeat("x", 200<<10)) // beyond the limit
+	w.Settle()
+	p.expect(t, "failed UPE protocol error")
 }

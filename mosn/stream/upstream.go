@@ -25,14 +25,16 @@ type upstream struct {
 	body  sdk.Buffer // not yet taken by the connection
 	saved sdk.Buffer // sent in this attempt, and kept for the next
 
-	begun     bool // the request has reached the router
-	headSent  bool
-	endSent   bool
-	keep      bool // sent body is saved for another attempt
-	answered  bool // the head of a response was accepted
-	tryActive bool
-	retryNow  bool // the next attempt needs no back-off
-	priority  cluster.Priority
+	begun      bool // the request has reached the router
+	headSent   bool
+	endSent    bool
+	keep       bool // sent body is saved for another attempt
+	answered   bool // the head of a response was accepted
+	tryActive  bool
+	tryArmed   bool // the attempt's timeouts run
+	altTimeout bool // the client wants 204 for a timeout
+	retryNow   bool // the next attempt needs no back-off
+	priority   cluster.Priority
 
 	timeout time.Duration
 	retry   retryState
@@ -112,7 +114,7 @@ func (u *upstream) chooseCluster() bool {
 // try starts an attempt: the first, or another after a failure.
 func (u *upstream) try() {
 	s := u.s
-	u.headSent, u.endSent = false, false
+	u.headSent, u.endSent, u.tryArmed = false, false, false
 	u.lb.Attempt = uint32(s.info.Attempts)
 	if p := u.retry.policy; p != nil && p.PreviousHosts && u.host != nil {
 		u.lb.Tried, u.lb.MaxAttempts = append(u.lb.Tried, u.host), p.HostAttempts
@@ -130,8 +132,6 @@ func (u *upstream) try() {
 	s.info.UpstreamHost = u.host.Address()
 	u.setAttemptHeaders()
 	u.tryActive = true
-	s.setDeadline(dlPerTry, u.retry.perTry)
-	u.progress()
 	u.cluster.Start(&u.call, u.host, u, u.priority)
 }
 
@@ -152,6 +152,7 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 		return
 	}
 	u.headSent = true
+	u.armTry()
 	if end {
 		u.sentAll()
 	} else if u.open() {
@@ -171,9 +172,23 @@ func (u *upstream) upstreamPending() bool {
 
 // progress restarts per_try_idle_timeout.
 func (u *upstream) progress() {
-	if d := u.retry.tryIdle; d > 0 {
+	if d := u.retry.tryIdle; d > 0 && u.tryArmed {
 		u.s.setDeadline(dlTryIdle, d)
 	}
+}
+
+// armTry starts the timeouts of the attempt: when it has a connection and the client
+// has sent all of the request, as in Envoy.
+func (u *upstream) armTry() {
+	s := u.s
+	if u.tryArmed || !u.headSent || !s.requestEnded || !u.call.Active() {
+		return
+	}
+	u.tryArmed = true
+	if s.phase == waiting {
+		s.setDeadline(dlPerTry, u.retry.perTry)
+	}
+	u.progress()
 }
 
 // sentAll notes that the whole request is with the connection.
@@ -470,8 +485,10 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 		Status: status, Body: b.String(), Flag: e.Flag,
 		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
 	}
+	if e == cluster.ErrPendingOverflow {
+		u.s.info.UpstreamHost = "" // no connection was chosen, and Envoy names none
+	}
 	if e.Reset == sdk.ResetOverflow {
-		u.s.info.UpstreamHost = "" // it has not seen the request
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
 	}
 	return r
@@ -501,10 +518,14 @@ func (u *upstream) timedOut() {
 
 func (u *upstream) timeoutReply(details string) {
 	s := u.s
-	u.cluster.CountResponse(504, s.internal)
-	s.reply(sdk.Reply{
+	r := sdk.Reply{
 		Status: 504, Body: "upstream request timeout", Details: details, Flag: sdk.FlagUpstreamRequestTimeout,
-	})
+	}
+	if u.altTimeout {
+		r.Status, r.Body = 204, ""
+	}
+	u.cluster.CountResponse(r.Status, s.internal)
+	s.reply(r)
 }
 
 // tryTimedOut: one attempt has taken too long; another may be allowed.
@@ -550,6 +571,7 @@ func (u *upstream) setTimeouts() {
 		u.timeout = d
 	}
 	h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutMs)
+	u.altTimeout = h.Remove("x-envoy-upstream-rq-timeout-alt-response")
 	if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamPerTryTimeoutMs); ok {
 		u.retry.perTry = d
 	}
@@ -562,9 +584,11 @@ func (u *upstream) setTimeouts() {
 	}
 }
 
-// armTimeout starts the route's timeout, which runs from the end of the request.
+// armTimeout starts the route's timeout, which runs from the end of the request, and
+// those of the attempt.
 func (u *upstream) armTimeout() {
 	s := u.s
+	u.armTry()
 	if u.timeout > 0 && s.requestEnded && s.deadlines[dlRoute] == 0 && !u.answeredFully() && !s.upgradeWanted {
 		s.setDeadline(dlRoute, u.timeout)
 	}
