@@ -130,7 +130,7 @@ func TestLimitsHoldOverLoops(t *testing.T) {
 		admitted, overflow := 0, 0
 		for i := range 40 {
 			p := start(w.m.Local(i % loops).Get("c"))
-			if p.err == ErrOverflow {
+			if p.err == ErrPendingOverflow {
 				overflow++
 			} else {
 				admitted++
