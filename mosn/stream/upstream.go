@@ -262,7 +262,7 @@ func (u *upstream) save(p []byte) {
 	if !u.keep || len(p) == 0 {
 		return
 	}
-	if u.saved.Len()+u.body.Len()+len(p) > u.s.bufferLimit() {
+	if u.saved.Len()+u.body.Len()+len(p) > u.keepLimit() {
 		u.keep = false // too big to send twice
 		u.saved.Release()
 		u.cluster.Inc(cluster.RetryOrShadowAbandoned)
@@ -270,6 +270,15 @@ func (u *upstream) save(p []byte) {
 		return
 	}
 	u.saved.Append(p)
+}
+
+// keepLimit is the most bytes of body that are kept for another attempt.
+func (u *upstream) keepLimit() int {
+	limit := u.s.bufferLimit()
+	if own := u.s.route.BufferLimit; own >= 0 && own < int64(limit) {
+		limit = int(own)
+	}
+	return limit
 }
 
 // flush writes as much body as the connection takes, then the trailers.
