@@ -2,6 +2,7 @@ package server
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -13,8 +14,11 @@ const defaultFlush = 5 * time.Second
 // one, or admin's quitquitquit, ends at once. SIGUSR1 reopens the logs, SIGHUP is
 // ignored.
 func (p *Proxy) run(signals <-chan os.Signal) error {
-	stop, hurry := make(chan struct{}), make(chan struct{})
-	go p.listen(signals, stop, hurry)
+	stop, hurry, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var listening sync.WaitGroup
+	listening.Go(func() { p.listen(signals, stop, hurry, over) })
+	defer listening.Wait()
+	defer close(over)
 	stopped, err := p.open(stop)
 	if err != nil || stopped || p.o.Mode == InitOnly {
 		return err
@@ -50,11 +54,13 @@ func (p *Proxy) flusher() *time.Ticker {
 }
 
 // listen turns signals and quitquitquit into closed channels: stop to drain, hurry
-// to end now. It ends with hurry.
-func (p *Proxy) listen(signals <-chan os.Signal, stop, hurry chan struct{}) {
+// to end now. It ends with hurry, or when over is closed.
+func (p *Proxy) listen(signals <-chan os.Signal, stop, hurry, over chan struct{}) {
 	asked := false
 	for {
 		select {
+		case <-over:
+			return
 		case <-p.quit:
 			close(hurry)
 			if !asked {
