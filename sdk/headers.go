@@ -360,7 +360,7 @@ func (h *Headers) removeAt(i int) {
 	f := &h.fields[i]
 	h.size -= len(h.nameOf(f)) + int(f.value.len)
 	h.live--
-	f.removed, f.line = true, false
+	f.removed, f.clean, f.line = true, false, false
 	if f.id == HeaderOther || int(h.index[f.id]) != i+1 {
 		return
 	}
