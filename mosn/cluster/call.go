@@ -220,6 +220,7 @@ func (c *Call) Cancel(reason sdk.ResetReason) {
 		conn := c.conn
 		if conn.codec.WriteReset(conn.conn.Out(), c.id, reason) {
 			conn.detach(c)
+			conn.release(false)
 			return
 		}
 		conn.finish(false)

@@ -208,6 +208,41 @@ func TestDNSRemovalDrains(t *testing.T) {
 	})
 }
 
+// TestStartAfterRemoval: a request whose host went away between the choice and the
+// start still goes to that host, not to the one that has its slot.
+func TestStartAfterRemoval(t *testing.T) {
+	dnsTest(t, func(t *testing.T, w *world, z *zone) {
+		w.OnDial(addr(1), looptest.Accept)
+		w.OnDial(addr(3), looptest.Accept)
+		z.set("a.test", "10.0.0.1")
+		w.set(dnsCluster("", "a.test"))
+		w.later(0)
+		lc := w.m.Local(0).Get("c")
+		old := lc.Choose(&LBContext{})
+		for _, next := range []string{"10.0.0.2", "10.0.0.3"} {
+			z.set("a.test", next)
+			w.later(5 * time.Second)
+		}
+		fresh := start(lc)
+		if fresh.Host().slot != old.slot {
+			t.Fatal("the slot of a host that is gone is not used again")
+		}
+		w.Settle()
+		w.dialled(3).Send(ok)
+		w.Settle()
+		late := &probe{lc: lc}
+		lc.Start(&late.Call, old, late, Default)
+		w.Settle()
+		peer := w.dialled(1)
+		peer.Send(ok)
+		w.Settle()
+		late.expect(t, `head 200; "ok" end`)
+		if !peer.Closed() {
+			t.Error("the connection to a host that is gone is kept")
+		}
+	})
+}
+
 func TestDNSBackOff(t *testing.T) {
 	dnsTest(t, func(t *testing.T, w *world, z *zone) {
 		z.set("a.test", "!broken")

@@ -68,6 +68,16 @@ func (c *lineConn) WriteHeaders(out *sdk.Buffer, _ uint64, m *sdk.Message, _ boo
 	return nil
 }
 
+// WriteReset is possible before the response has begun.
+func (c *lineConn) WriteReset(out *sdk.Buffer, _ uint64, r sdk.ResetReason) bool {
+	if c.head || r != sdk.ResetLocalRefused {
+		return false
+	}
+	out.AppendString("reset\n")
+	c.busy = false
+	return true
+}
+
 // WriteData takes at most 3 bytes at a time.
 func (c *lineConn) WriteData(out *sdk.Buffer, _ uint64, p []byte, _ bool) int {
 	p = p[:min(len(p), 3)]
@@ -75,8 +85,7 @@ func (c *lineConn) WriteData(out *sdk.Buffer, _ uint64, p []byte, _ bool) int {
 	return len(p)
 }
 
-func (*lineConn) WriteTrailers(*sdk.Buffer, uint64, *sdk.Message)      {}
-func (*lineConn) WriteReset(*sdk.Buffer, uint64, sdk.ResetReason) bool { return false }
-func (*lineConn) Consumed(*sdk.Buffer, uint64, int)                    {}
-func (*lineConn) WriteGoAway(*sdk.Buffer)                              {}
-func (c *lineConn) Reusable() bool                                     { return !c.busy }
+func (*lineConn) WriteTrailers(*sdk.Buffer, uint64, *sdk.Message) {}
+func (*lineConn) Consumed(*sdk.Buffer, uint64, int)               {}
+func (*lineConn) WriteGoAway(*sdk.Buffer)                         {}
+func (c *lineConn) Reusable() bool                                { return !c.busy }

@@ -800,8 +800,8 @@ func TestIdleConnectionDiesInTheSameTurn(t *testing.T) {
 	a.expect(t, `head 200; "ok" end`)
 	idle.Reset()
 	busy.Send(ok)
-	w.Settle()
-	w.dialled(1).Send(ok)
+	w.Settle() // b waits for a connection until its own is free
+	busy.Send(ok)
 	w.Settle()
 	b.expect(t, `head 200; "ok" end; head 200; "ok" end`)
 }
