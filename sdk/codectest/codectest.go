@@ -27,7 +27,15 @@ type Suite struct {
 // follow each other are one line. A broken promise of the codec fails the test.
 func (s Suite) Read(tb testing.TB, pieces ...[]byte) string {
 	tb.Helper()
-	r := s.start(tb)
+	return s.read(tb, sdk.NewBufferPool(4), pieces...)
+}
+
+// read is Read with a pool that many reads share.
+func (s Suite) read(tb testing.TB, pool *sdk.BufferPool, pieces ...[]byte) string {
+	tb.Helper()
+	r := &reader{tb: tb, suite: s, conn: s.New(), pool: pool}
+	r.out.Init(pool)
+	r.open(0)
 	for _, p := range pieces {
 		if r.over {
 			break
@@ -42,10 +50,11 @@ func (s Suite) Read(tb testing.TB, pieces ...[]byte) string {
 // byte (or, over 2000 bytes, at some), and when it arrives byte by byte.
 func (s Suite) Splits(tb testing.TB, input []byte) {
 	tb.Helper()
-	want := s.Read(tb, input)
+	pool := sdk.NewBufferPool(4)
+	want := s.read(tb, pool, input)
 	step := 1 + len(input)/2000
 	for i := 1; i < len(input); i += step {
-		if got := s.Read(tb, input[:i], input[i:]); got != want {
+		if got := s.read(tb, pool, input[:i], input[i:]); got != want {
 			tb.Fatalf("cut at %d of %q:\n%s\nwant, as in one piece:\n%s", i, input, got, want)
 		}
 	}
@@ -56,7 +65,7 @@ func (s Suite) Splits(tb testing.TB, input []byte) {
 	for i := range input {
 		single = append(single, input[i:i+1])
 	}
-	if got := s.Read(tb, single...); got != want {
+	if got := s.read(tb, pool, single...); got != want {
 		tb.Fatalf("byte by byte %q:\n%s\nwant, as in one piece:\n%s", input, got, want)
 	}
 }
@@ -64,15 +73,16 @@ func (s Suite) Splits(tb testing.TB, input []byte) {
 // Shuffled is Splits with a few random cuts, for fuzz targets.
 func (s Suite) Shuffled(tb testing.TB, input []byte, seed uint64) {
 	tb.Helper()
-	want := s.Read(tb, input)
+	pool := sdk.NewBufferPool(4)
+	want := s.read(tb, pool, input)
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	for range 4 {
 		var pieces [][]byte
 		for rest := input; len(rest) > 0; {
-			n := 1 + rnd.IntN(min(len(rest), 40))
+			n := 1 + rnd.IntN(min(len(rest), max(40, len(input)/50)))
 			pieces, rest = append(pieces, rest[:n]), rest[n:]
 		}
-		if got := s.Read(tb, pieces...); got != want {
+		if got := s.read(tb, pool, pieces...); got != want {
 			tb.Fatalf("in pieces %q:\n%s\nwant, as in one piece:\n%s", pieces, got, want)
 		}
 	}
@@ -118,13 +128,6 @@ type reader struct {
 	data    []byte
 	stream  uint64 // of data
 	over    bool
-}
-
-func (s Suite) start(tb testing.TB) *reader {
-	r := &reader{tb: tb, suite: s, conn: s.New(), pool: sdk.NewBufferPool(4)}
-	r.out.Init(r.pool)
-	r.open(0)
-	return r
 }
 
 func (r *reader) open(ended uint64) {
