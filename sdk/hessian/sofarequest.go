@@ -1,0 +1,130 @@
+package hessian
+
+// SofaRequestClass is the class of the object that a SOFARPC request starts
+// with, as it stands in the body and in Bolt's class name.
+const SofaRequestClass = "com.alipay.sofa.rpc.core.request.SofaRequest"
+
+// SofaRequest is what a SOFARPC request says about its target inside its body:
+// a SofaRequest object in the old dialect, then the arguments, one value after
+// another. With Hessian the Java server goes by the body, not by Bolt's headers.
+//
+// The texts point into the body, as far as it holds them in one piece.
+type SofaRequest struct {
+	Service []byte // targetServiceUniqueName, `interface:version[:uniqueId]`
+	Method  []byte // methodName
+	// Generic is the first argument of a call to $invoke or $genericInvoke: the
+	// method that it is about. Else it is nil. (SOFARPC's own generic client
+	// already puts the real method into Method.)
+	Generic []byte
+}
+
+// The fields that matter, by their names in the class.
+const (
+	sofaMethod  = "methodName"
+	sofaService = "targetServiceUniqueName"
+)
+
+// Read fills q from r, which Reset has given the whole body or its beginning.
+// It stops after the second of the two fields, in whatever order the class has
+// them, and goes on only for a generic call; the rest of the body is not looked
+// at. A body that is shorter than that is a Truncated error.
+//
+// Refused are: another class, a missing or double field, a target or method that
+// is null or not a text, and a value of a class before these fields, because
+// only a reader that knows the class can say where it ends.
+func (q *SofaRequest) Read(r *Reader) error {
+	*q = SofaRequest{}
+	at := r.Offset()
+	o, err := r.Object()
+	if err != nil {
+		return err
+	}
+	if err := checkSofaClass(o, at); err != nil {
+		return err
+	}
+	for q.Service == nil || q.Method == nil {
+		// checkSofaClass saw both names, so there is a next field.
+		name, _, err := o.Next()
+		if err != nil {
+			return err
+		}
+		switch string(name) {
+		case sofaService:
+			q.Service, err = r.String(nil)
+		case sofaMethod:
+			q.Method, err = r.String(nil)
+		default:
+			err = r.skipPlain()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch string(q.Method) {
+	case "$invoke", "$genericInvoke":
+		return q.generic(r, &o)
+	}
+	return nil
+}
+
+// generic reads the rest of the object and the first argument.
+func (q *SofaRequest) generic(r *Reader, o *Instance) error {
+	for {
+		_, ok, err := o.Next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if err := r.Skip(); err != nil {
+			return err
+		}
+	}
+	var err error
+	q.Generic, err = r.String(nil)
+	return err
+}
+
+// checkSofaClass demands that o is a SofaRequest with each field of the target
+// exactly once. It gets a copy, so that the caller can walk over the names again.
+func checkSofaClass(o Instance, at int) error {
+	class, err := o.Class()
+	if err != nil {
+		return err
+	}
+	if string(class) != SofaRequestClass {
+		return o.r.failAt(at, Refused, "not a SofaRequest")
+	}
+	methods, services := 0, 0
+	for {
+		name, ok, err := o.Next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case sofaMethod:
+			methods++
+		case sofaService:
+			services++
+		}
+	}
+	if methods != 1 || services != 1 {
+		return o.r.failAt(at, Refused, "a SofaRequest without its method and target, or with two")
+	}
+	return nil
+}
+
+// skipPlain skips a value that all readers end at the same byte: null, a number,
+// a text, binary data, or a list or map of such. Types are refused too, because
+// they choose a reader, apart from String[] (methodArgSigs, which in what Node
+// sends stands before the target).
+func (r *Reader) skipPlain() error {
+	r.plain = true
+	err := r.Skip()
+	r.plain = false
+	return err
+}
