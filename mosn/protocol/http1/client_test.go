@@ -241,3 +241,46 @@ func TestClientLife(t *testing.T) {
 		t.Fatalf("EOF of an idle connection: %v %v", err, ev.Kind)
 	}
 }
+
+// TestResponseRepeats joins the fields that Envoy joins in responses, and no
+// others.
+func TestResponseRepeats(t *testing.T) {
+	in := "HTTP/1.1 200 OK\r\nvia: a\r\nset-cookie: 1\r\ncache-control: x\r\nte: 1\r\nvia: b\r\nset-cookie: 2\r\ncache-control: y\r\nte: 2\r\ncontent-length: 0\r\n\r\n"
+	want := `headers 1 HTTP/1.1 via="a,b" set-cookie="1" cache-control="x,y" te="1" set-cookie="2" te="2" content-length="0" :status="200"` + "\nend 1\n"
+	s := upstream(newConfig(t, sdk.Upstream, nil), message(":method", "GET", ":path", "/", ":authority", "h"))
+	if got := s.Read(t, []byte(in)); !strings.HasPrefix(got, want) {
+		t.Fatalf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestClientHasNoSignals checks what HTTP/1 cannot say.
+func TestClientHasNoSignals(t *testing.T) {
+	conn, out := newConfig(t, sdk.Upstream, nil).New(), buffer()
+	conn.WriteGoAway(out)
+	conn.Consumed(out, 1, 100)
+	if conn.WriteReset(out, 1, sdk.ResetLocal) || out.Len() != 0 || !conn.Reusable() {
+		t.Fatalf("a client that only gives up has written %q", out.Bytes(nil))
+	}
+}
+
+// TestLongProperNames writes names in proper case that leave a chunk's room.
+func TestLongProperNames(t *testing.T) {
+	for _, n := range []int{10, headRoom, headRoom + 1, 200} {
+		cfg := newConfig(t, sdk.Upstream, nil)
+		cfg.properCase = true
+		out := buffer()
+		out.Append(make([]byte, sdk.ChunkSize-headRoom))
+		skip := out.Len()
+		w := headWriter{out: out, p: out.Reserve(1)}
+		w.field("x-"+strings.Repeat("a", n), "v", true)
+		w.flush()
+		got := string(out.Bytes(nil)[skip:])
+		want := "X-A" + strings.Repeat("a", n-1) + ": v\r\n"
+		if n > headRoom-2 {
+			want = "x-" + strings.Repeat("a", n) + ": v\r\n" // too long to be worth it
+		}
+		if len(got) != len(want) || !strings.EqualFold(got, want) || n < headRoom-2 && got != want {
+			t.Errorf("wrote %q", got)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func (l *lines) line(at int) (int, error) {
 	if next >= len(p) || p[next-1] != '\n' || blank(p[next]) {
 		return l.unusual(at, colon, start)
 	}
-	exact := start == colon+2 && next == end+2
+	exact := start == colon+2 && p[colon+1] == ' ' && next == end+2
 	for end > start && blank(p[end-1]) {
 		end--
 		exact = false

@@ -273,3 +273,53 @@ func TestServerHoldsRequests(t *testing.T) {
 		t.Fatalf("the next request: %d %v %+v", n, err, ev)
 	}
 }
+
+// TestServerTrailers ends a response with trailers, for those who want them.
+func TestServerTrailers(t *testing.T) {
+	for on, want := range map[bool]string{true: "2\r\nhi\r\n0\r\nx-t: v\r\n\r\n", false: "2\r\nhi\r\n0\r\n\r\n"} {
+		conn := serve(t, &corev3.Http1ProtocolOptions{EnableTrailers: on}, "GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+		out := buffer()
+		if err := conn.WriteHeaders(out, 1, message(":status", "200"), false); err != nil {
+			t.Fatal(err)
+		}
+		out.Release()
+		conn.WriteData(out, 1, []byte("hi"), false)
+		conn.WriteTrailers(out, 1, message("x-t", "v"))
+		if got := string(out.Bytes(nil)); got != want || !conn.Reusable() {
+			t.Errorf("wrote %q, reusable %v", got, conn.Reusable())
+		}
+	}
+	conn := serve(t, nil, "GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+	out := buffer()
+	if err := conn.WriteHeaders(out, 1, message(":status", "200", "content-length", "0"), false); err != nil {
+		t.Fatal(err)
+	}
+	out.Release()
+	conn.WriteTrailers(out, 1, message("x-t", "v"))
+	if out.Len() != 0 || !conn.Reusable() {
+		t.Errorf("trailers of a message of known length: wrote %q", out.Bytes(nil))
+	}
+}
+
+// TestServerRefusesToWrite leaves nothing behind of a head that must not be
+// written, so that another answer can follow.
+func TestServerRefusesToWrite(t *testing.T) {
+	big := strings.Repeat("b", 20_000)
+	for _, m := range []*sdk.Message{
+		message(":status", "200", "location", "/\r\nset-cookie: evil"),
+		message(":status", "200", "x-big", big, "location", "/\r\n"),
+		message(":status", "200", "bad name", "v"),
+		message(":status", "200", "content-length", "-1"),
+		message(":status", "200", "content-length", "1", "content-length", "2"),
+		message(":status", "20"),
+		message("x-a", "b"),
+	} {
+		conn, out := serve(t, nil, "GET / HTTP/1.1\r\nhost: h\r\n\r\n"), buffer()
+		if err := conn.WriteHeaders(out, 1, m, true); err == nil || out.Len() != 0 {
+			t.Errorf("%v: %v, %d bytes written", m.Value("location"), err, out.Len())
+		}
+		if err := conn.WriteHeaders(out, 1, message(":status", "502"), true); err != nil || !conn.Reusable() {
+			t.Errorf("the answer after it: %v", err)
+		}
+	}
+}

@@ -175,3 +175,20 @@ func FuzzPlain(f *testing.F) {
 		}
 	})
 }
+
+// TestBlanksAreNormal sends fields on with one blank before the value and none
+// after it, however they came.
+func TestBlanksAreNormal(t *testing.T) {
+	m, err := read(t, "GET / HTTP/1.1\r\nhost: h\r\na: 1\r\nb:2\r\nc:\t3\r\nd:  4\r\ne: 5 \r\nf: 6\nG: 7\r\nh:\r\ni: \r\nj: 8\t\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, out := newConfig(t, sdk.Upstream, nil).New(), buffer()
+	if err := conn.WriteHeaders(out, 1, m, true); err != nil {
+		t.Fatal(err)
+	}
+	want := "GET / HTTP/1.1\r\nhost: h\r\na: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\ne: 5\r\nf: 6\r\ng: 7\r\nh: \r\ni: \r\nj: 8\r\n\r\n"
+	if got := string(out.Bytes(nil)); got != want {
+		t.Fatalf("wrote\n%q\nwant\n%q", got, want)
+	}
+}
