@@ -99,7 +99,14 @@ func (r *retryState) giveUp() { r.blocked = true }
 // wantsResponse decides on a response whose head has come; true means that it is
 // dropped and another attempt follows.
 func (r *retryState) wantsResponse(u *upstream, m *sdk.Message) bool {
-	if r.on == 0 || !r.matchesResponse(m) || !r.take(u) {
+	if r.on == 0 {
+		return false
+	}
+	if !r.matchesResponse(m) {
+		r.settled(u)
+		return false
+	}
+	if !r.take(u) {
 		return false
 	}
 	r.after = r.askedFor(&m.Headers, u.s.w.loop.Wall())
@@ -241,10 +248,7 @@ func (r *retryState) take(u *upstream) bool {
 		u.cluster.Inc(cluster.RqRetryLimitExceeded)
 		return false
 	}
-	if r.held {
-		u.cluster.EndRetry(u.priority)
-		r.held = false
-	}
+	r.release(u)
 	if !u.cluster.TryRetry(u.priority) {
 		s.info.Flags |= sdk.FlagUpstreamOverflow
 		u.cluster.Inc(cluster.RqRetryOverflow)
@@ -289,18 +293,17 @@ func (r *retryState) backoff(random uint64) time.Duration {
 	return time.Duration(random % uint64(limit))
 }
 
-// settled: a response was accepted.
+// settled: a response came that asks for no retry.
 func (r *retryState) settled(u *upstream) {
 	if r.count > 0 {
 		u.cluster.Inc(cluster.RqRetrySuccess)
 	}
 }
 
-// tryEnded gives back the place that a retry held.
-func (r *retryState) tryEnded(u *upstream) { r.cancelled(u) }
-
-func (r *retryState) cancelled(u *upstream) {
-	if r.held && u.s.phase != backingOff {
+// release gives back the place that a retry holds from the decision to make it until
+// its attempt has been answered or has failed.
+func (r *retryState) release(u *upstream) {
+	if r.held {
 		r.held = false
 		u.cluster.EndRetry(u.priority)
 	}

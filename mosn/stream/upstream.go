@@ -30,7 +30,6 @@ type upstream struct {
 	endSent    bool
 	keep       bool // sent body is saved for another attempt
 	answered   bool // the head of a response was accepted
-	tryActive  bool
 	tryArmed   bool // the attempt's timeouts run
 	altTimeout bool // the client wants 204 for a timeout
 	retryNow   bool // the next attempt needs no back-off
@@ -131,7 +130,6 @@ func (u *upstream) try() {
 	s.info.Attempts++
 	s.info.UpstreamHost = u.host.Address()
 	u.setAttemptHeaders()
-	u.tryActive = true
 	u.cluster.Start(&u.call, u.host, u, u.priority)
 }
 
@@ -207,7 +205,7 @@ func (u *upstream) data(p []byte, end bool) {
 	}
 	if u.open() && u.body.Empty() {
 		n := u.call.WriteData(p, end)
-		u.save(p[:n])
+		u.save(p[:n], len(p)-n)
 		if n < len(p) {
 			u.body.Append(p[n:])
 		} else if end {
@@ -257,12 +255,13 @@ func (u *upstream) trailers() {
 	}
 }
 
-// save keeps a copy of what was sent while another attempt may need it.
-func (u *upstream) save(p []byte) {
+// save keeps a copy of what was sent while another attempt may need it; rest is the
+// number of bytes that wait to be sent.
+func (u *upstream) save(p []byte, rest int) {
 	if !u.keep || len(p) == 0 {
 		return
 	}
-	if u.saved.Len()+u.body.Len()+len(p) > u.keepLimit() {
+	if u.saved.Len()+len(p)+rest > u.keepLimit() {
 		u.keep = false // too big to send twice
 		u.saved.Release()
 		u.cluster.Inc(cluster.RetryOrShadowAbandoned)
@@ -288,7 +287,7 @@ func (u *upstream) flush() {
 		p := u.body.First()
 		end := s.requestEnded && !s.hasReqTrail && len(p) == u.body.Len() && !u.upstreamPending()
 		n := u.call.WriteData(p, end)
-		u.save(p[:n])
+		u.save(p[:n], u.body.Len()-n)
 		u.body.Drain(n)
 		if n < len(p) || u.call.AboveHigh() {
 			u.throttle()
@@ -363,11 +362,10 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		if !end {
 			c.Cancel(sdk.ResetLocal)
 		}
-		u.tryEnded()
 		u.retry.schedule(u)
 		return
 	}
-	u.retry.settled(u)
+	u.retry.release(u)
 	u.answered = true
 	u.saved.Release()
 	u.keep = false
@@ -418,16 +416,7 @@ func (u *upstream) finished() {
 		u.cluster.ObserveTime(ms, s.internal)
 	}
 	s.deadlines[dlRoute], s.deadlines[dlPerTry], s.deadlines[dlTryIdle] = 0, 0, 0
-	u.tryEnded()
 	s.pauseClient(false)
-}
-
-// tryEnded ends the bookkeeping of one attempt.
-func (u *upstream) tryEnded() {
-	if u.tryActive {
-		u.tryActive = false
-		u.retry.tryEnded(u)
-	}
 }
 
 // OnCallFailed implements cluster.CallEvents.
@@ -446,7 +435,6 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 		return
 	}
 	if s.respHeadSent || u.answered {
-		u.tryEnded()
 		s.info.Details = "upstream_reset_after_response_started{" + resetDetails(e, u.reason) + "}"
 		s.w.stats.Inc(s.cfg.Stats.RqTxReset)
 		s.replyOrAbortUpstream(e)
@@ -456,11 +444,10 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 		return
 	}
 	if u.retry.wantsReset(u, e, reused) {
-		u.tryEnded()
 		u.retry.schedule(u)
 		return
 	}
-	u.tryEnded()
+	u.retry.release(u)
 	s.info.FailureReason = u.reason
 	r := u.failureReply(e)
 	u.cluster.CountResponse(r.Status, s.internal)
@@ -551,11 +538,10 @@ func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
 	u.cluster.Inc(stat)
 	u.call.Cancel(sdk.ResetLocal)
 	if u.retry.wantsReset(u, errPerTryTimeout, false) {
-		u.tryEnded()
 		u.retry.schedule(u)
 		return
 	}
-	u.tryEnded()
+	u.retry.release(u)
 	u.timeoutReply(details)
 }
 
@@ -620,8 +606,7 @@ func (u *upstream) end() {
 	if u.call.Active() {
 		u.call.Cancel(sdk.ResetLocal)
 	}
-	u.tryEnded()
-	u.retry.cancelled(u)
+	u.retry.release(u)
 	u.body.Release()
 	u.saved.Release()
 	for _, m := range u.mirrors {
