@@ -39,6 +39,9 @@ func (a *acceptor) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.
 	st.AddGauge(b.Gauge(gaugeWorkers+loop.Index()), 1)
 	g.conns++
 	t := &tracked{a: a, g: g, start: loop.Now()}
+	if g.cfg.logs != nil {
+		c.LocalAddr() // the Conn remembers it; once closed it could not find out
+	}
 	if g.cfg.buffer > 0 {
 		c.SetWatermarks(g.cfg.buffer, g.cfg.buffer/2)
 	}

@@ -82,7 +82,10 @@ func (c *Compiler) Path() string { return c.path }
 
 // At implements sdk.Compiler.
 func (c *Compiler) At(path string) sdk.Compiler {
-	if c.path != "" && path != "" {
+	switch {
+	case path == "":
+		path = c.path
+	case c.path != "":
 		path = c.path + "." + path
 	}
 	return &Compiler{shared: c.shared, path: path}
