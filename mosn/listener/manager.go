@@ -21,7 +21,6 @@ type Manager struct {
 	mu        sync.Mutex
 	listeners []*listener // in the order in which they came
 	serving   bool
-	stopped   bool
 }
 
 // listener is one resource in force.

@@ -52,6 +52,7 @@ func compileAdmin(c sdk.Compiler, pb *bootstrapv3.Admin) (*adminSpec, error) {
 		return nil, err
 	}
 	logs := pb.GetAccessLog()
+	//lint:ignore SA1019 deprecated in Envoy too, and in most files that people have
 	if path := pb.GetAccessLogPath(); path != "" {
 		legacy, err := fileLog(path)
 		if err != nil {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -86,10 +87,7 @@ func TestTwoProxiesInOneProcess(t *testing.T) {
 			code, _, _ := run("--concurrency", "1", "-l", "off", "--config-yaml", yaml)
 			done <- code
 		}()
-		clients[name] = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-			DisableKeepAlives: true,
-			Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", sock) },
-		}}
+		clients[name] = unixClient(sock)
 	}
 	for name, c := range clients {
 		await(t, func() bool { return get(c, "/ready") == "LIVE\n" })
@@ -129,10 +127,7 @@ func TestSignals(t *testing.T) {
 			fmt.Sprintf("admin: {address: {pipe: {path: %s}}}", sock))
 		done <- code
 	}()
-	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", sock) },
-	}}
+	c := unixClient(sock)
 	await(t, func() bool { return get(c, "/ready") == "LIVE\n" })
 	if err := os.Rename(log, log+".1"); err != nil {
 		t.Fatal(err)
@@ -160,6 +155,14 @@ func TestSignals(t *testing.T) {
 	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "exiting") {
 		t.Errorf("the log says %q, %v", text, err)
 	}
+}
+
+func unixClient(sock string) *http.Client {
+	var d net.Dialer
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", sock) },
+	}}
 }
 
 func get(c *http.Client, path string) string {
