@@ -142,17 +142,13 @@ func TestGRPCTimeout(t *testing.T) {
 }
 
 func TestUpgrades(t *testing.T) {
-	f := action(t, "upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: other, enabled: false}, {upgrade_type: CONNECT, connect_config: {}}]")
+	f := action(t, "upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: other, enabled: false}, {upgrade_type: CONNECT}]")
 	for typ, want := range map[string][2]bool{"websocket": {true, true}, "WEBSOCKET": {true, true}, "other": {false, true}, "connect": {true, true}, "new": {}} {
 		if enabled, set := f.Upgrade(typ); [2]bool{enabled, set} != want {
 			t.Errorf("%s: %v, %v", typ, enabled, set)
 		}
 	}
-	if !f.TerminateConnect() || action(t, "upgrade_configs: [{upgrade_type: CONNECT}]").TerminateConnect() {
-		t.Error("connect_config is what ends CONNECT here")
-	}
 	refused(t, "upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]", `upgrade_configs[1].upgrade_type: duplicate upgrade "A"`)
-	refused(t, "upgrade_configs: [{upgrade_type: websocket, connect_config: {}}]", "connect_config: ")
 }
 
 func TestParseRetryOn(t *testing.T) {

@@ -127,7 +127,7 @@ type Forward struct {
 	idle        time.Duration
 	maxGRPC     *time.Duration
 	grpcOffset  time.Duration
-	upgrades    map[string]upgrade
+	upgrades    map[string]bool
 	rewritePath *pathRewrite
 	rewriteHost *hostRewrite
 }
@@ -141,8 +141,6 @@ type MaxStreamDuration struct {
 	GRPCHeaderMax    *time.Duration
 	GRPCHeaderOffset time.Duration
 }
-
-type upgrade struct{ enabled, connect bool }
 
 // defaultTimeout is Envoy's route timeout.
 const defaultTimeout = 15 * time.Second
@@ -250,22 +248,18 @@ func notFoundStatus(code routev3.RouteAction_ClusterNotFoundResponseCode) int {
 	return 503
 }
 
-func compileUpgrades(c sdk.Compiler, pbs []*routev3.RouteAction_UpgradeConfig) (map[string]upgrade, error) {
+func compileUpgrades(c sdk.Compiler, pbs []*routev3.RouteAction_UpgradeConfig) (map[string]bool, error) {
 	if len(pbs) == 0 {
 		return nil, nil
 	}
-	m := make(map[string]upgrade, len(pbs))
+	m := make(map[string]bool, len(pbs))
 	for i, pb := range pbs {
 		c := c.At(element("upgrade_configs", i))
 		typ := strings.ToLower(pb.GetUpgradeType())
 		if _, ok := m[typ]; ok {
 			return nil, c.At("upgrade_type").Errorf("duplicate upgrade %q", pb.GetUpgradeType())
 		}
-		u := upgrade{enabled: pb.GetEnabled() == nil || pb.GetEnabled().GetValue(), connect: pb.GetConnectConfig() != nil}
-		if u.connect && typ != "connect" {
-			return nil, c.At("connect_config").Errorf("is only for upgrade type CONNECT, not %q", pb.GetUpgradeType())
-		}
-		m[typ] = u
+		m[typ] = pb.GetEnabled() == nil || pb.GetEnabled().GetValue()
 	}
 	return m, nil
 }
@@ -285,15 +279,11 @@ func (f *Forward) Cluster(h *sdk.Headers) string {
 func (f *Forward) Upgrade(typ string) (enabled, set bool) {
 	for name, u := range f.upgrades { // a handful at most
 		if strings.EqualFold(name, typ) {
-			return u.enabled, true
+			return u, true
 		}
 	}
 	return false, false
 }
-
-// TerminateConnect reports whether a CONNECT request ends here and its payload goes
-// to the cluster as plain bytes (connect_config), instead of being forwarded.
-func (f *Forward) TerminateConnect() bool { return f.upgrades["connect"].connect }
 
 // GlobalTimeout returns the route's timeout for the request: Timeout, or for gRPC
 // with max_grpc_timeout what grpc-timeout asks within that limit. The headers by

@@ -37,6 +37,9 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	edge := s.findClient()
 	if !s.internal {
 		cleanEnvoyHeaders(&m.Headers, edge)
+		for _, name := range cfg.Routes.InternalOnlyHeaders {
+			m.Remove(name)
+		}
 	} else {
 		m.SetID(sdk.HeaderEnvoyInternal, "true")
 	}
