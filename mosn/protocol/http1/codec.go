@@ -114,51 +114,52 @@ func compile(codec *sdk.Codec, c sdk.Compiler, side sdk.Side, o sdk.CodecOptions
 	return cfg, nil
 }
 
-func (cfg *config) options(c sdk.Compiler, pb *corev3.Http1ProtocolOptions) error {
+func (c *config) options(comp sdk.Compiler, pb *corev3.Http1ProtocolOptions) error {
 	if v := pb.GetAllowAbsoluteUrl(); v != nil {
-		cfg.absoluteURL = v.GetValue()
+		c.absoluteURL = v.GetValue()
 	}
+	//lint:ignore SA1019 deprecated, and in configurations all the same
 	if v := pb.GetUseBalsaParser(); v != nil && !v.GetValue() {
-		return c.At("use_balsa_parser").Errorf("there is one parser here, and it decides as balsa does")
+		return comp.At("use_balsa_parser").Errorf("there is one parser here, and it decides as balsa does")
 	}
-	cfg.http10 = pb.GetAcceptHttp_10()
-	cfg.defaultHost = pb.GetDefaultHostForHttp_10()
-	cfg.trailers = pb.GetEnableTrailers()
-	cfg.chunkedLength = pb.GetAllowChunkedLength()
-	cfg.fullURL = pb.GetSendFullyQualifiedUrl()
-	cfg.customMethods = pb.GetAllowCustomMethods()
+	c.http10 = pb.GetAcceptHttp_10()
+	c.defaultHost = pb.GetDefaultHostForHttp_10()
+	c.trailers = pb.GetEnableTrailers()
+	c.chunkedLength = pb.GetAllowChunkedLength()
+	c.fullURL = pb.GetSendFullyQualifiedUrl()
+	c.customMethods = pb.GetAllowCustomMethods()
 	for i, m := range pb.GetIgnoreHttp_11Upgrade() {
-		s, err := match.CompileString(c.At(indexed("ignore_http_11_upgrade", i)), m)
+		s, err := match.CompileString(comp.At(indexed("ignore_http_11_upgrade", i)), m)
 		if err != nil {
 			return err
 		}
-		cfg.ignoreUpgrade = append(cfg.ignoreUpgrade, s)
+		c.ignoreUpgrade = append(c.ignoreUpgrade, s)
 	}
-	return cfg.keyFormat(c.At("header_key_format"), pb.GetHeaderKeyFormat())
+	return c.keyFormat(comp.At("header_key_format"), pb.GetHeaderKeyFormat())
 }
 
 // keyFormat compiles how header names are written.
-func (cfg *config) keyFormat(c sdk.Compiler, pb *corev3.Http1ProtocolOptions_HeaderKeyFormat) error {
+func (c *config) keyFormat(comp sdk.Compiler, pb *corev3.Http1ProtocolOptions_HeaderKeyFormat) error {
 	if pb.GetProperCaseWords() != nil {
-		cfg.properCase = true
+		c.properCase = true
 	}
 	stateful := pb.GetStatefulFormatter()
 	if stateful == nil {
 		return nil
 	}
-	c = c.At("stateful_formatter.typed_config")
-	m, err := c.Unpack(stateful.GetTypedConfig())
+	comp = comp.At("stateful_formatter.typed_config")
+	m, err := comp.Unpack(stateful.GetTypedConfig())
 	if err != nil {
 		return err
 	}
 	keep, ok := m.(*preservecasev3.PreserveCaseFormatterConfig)
 	if !ok {
-		return c.Errorf("%s is not a header formatter known here", proto.MessageName(m))
+		return comp.Errorf("%s is not a header formatter known here", proto.MessageName(m))
 	}
 	if keep.GetForwardReasonPhrase() {
-		return c.At("forward_reason_phrase").Errorf("reason phrases are not kept")
+		return comp.At("forward_reason_phrase").Errorf("reason phrases are not kept")
 	}
-	cfg.keepCase = true
-	cfg.properOurs = keep.GetFormatterTypeOnEnvoyHeaders() == preservecasev3.PreserveCaseFormatterConfig_PROPER_CASE
+	c.keepCase = true
+	c.properOurs = keep.GetFormatterTypeOnEnvoyHeaders() == preservecasev3.PreserveCaseFormatterConfig_PROPER_CASE
 	return nil
 }

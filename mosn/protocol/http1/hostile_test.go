@@ -206,7 +206,7 @@ func (r *relay) form() string {
 		}
 		for i, line := range lines {
 			if name, value, ok := strings.Cut(line, ": "); ok {
-				if strconv.Quote(value) != `"`+value+`"` && !strings.Contains(name, " ") && strings.ContainsAny(value, "\t\xff") {
+				if strconv.Quote(value) != `"`+value+`"` && !strings.Contains(name, " ") && (strings.Contains(value, "\t") || strings.Contains(value, "\xff")) {
 					line = name + ": " + strconv.Quote(value)
 				}
 				lines[i] = strings.TrimSuffix(line, " ")

@@ -66,6 +66,7 @@ func TestCompileErrors(t *testing.T) {
 		want string
 	}{
 		{"another message", &corev3.Http2ProtocolOptions{}, "not by envoy.config.core.v3.Http2ProtocolOptions"},
+		//lint:ignore SA1019 deprecated, and in configurations all the same
 		{"the old parser", &corev3.Http1ProtocolOptions{UseBalsaParser: wrapperspb.Bool(false)}, "use_balsa_parser: there is one parser"},
 		{"reason phrases", keepCase(t, &preservecasev3.PreserveCaseFormatterConfig{ForwardReasonPhrase: true}), "header_key_format.stateful_formatter.typed_config.forward_reason_phrase"},
 		{"another formatter", stateful(t, &corev3.Address{}), "header_key_format.stateful_formatter.typed_config"},
@@ -152,6 +153,7 @@ func TestRequestOptions(t *testing.T) {
 		{"underscores dropped", sdk.CodecOptions{UnderscoreAction: 2}, under, head + `:authority="h" :method="GET" :path="/"` + "\nend 1\n"},
 		{"ignored upgrade", ignore, "GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: TLS/1.2\r\n\r\n", head + `:authority="h" connection="upgrade" :method="GET" :path="/"` + "\nend 1\n"},
 		{"partly ignored upgrade", ignore, "GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: TLS/1.2, x\r\n\r\n", head[:19] + `upgrade :authority="h" connection="upgrade" upgrade="x" :method="GET" :path="/"` + "\nend 1\n"},
+		{"0.9 has no headers", pb(&corev3.Http1ProtocolOptions{AcceptHttp_10: true, DefaultHostForHttp_10: "d"}), "GET /\r\nhost: h\r\ncontent-length: 3\r\n\r\n", `headers 1 HTTP/1.0 close :method="GET" :path="/" :authority="d"` + "\nend 1\n"},
 		{"default host", pb(&corev3.Http1ProtocolOptions{AcceptHttp_10: true, DefaultHostForHttp_10: "d"}), "GET / HTTP/1.0\r\n\r\n", `headers 1 HTTP/1.0 close :method="GET" :path="/" :authority="d"` + "\nend 1\n"},
 	} {
 		if got := read(c.o, c.in); got != c.want {

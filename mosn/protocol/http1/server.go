@@ -76,6 +76,10 @@ func (s *server) parseHead(l lines, ev *sdk.Event) (int, error) {
 	if at == 0 {
 		return 0, err
 	}
+	m := l.m
+	if line.version == v09 {
+		l.m = nil // it knows no headers: what stands there is not looked at, as with Envoy
+	}
 	end, err := l.read(at)
 	if err != nil {
 		return 0, fieldError(l.p, at, err)
@@ -84,7 +88,7 @@ func (s *server) parseHead(l lines, ev *sdk.Event) (int, error) {
 		return 0, nil
 	}
 	s.http10 = s.cfg.http10 && line.version != v11
-	if err := s.cfg.request(&line, &l.f, l.m); err != nil {
+	if err := s.cfg.request(&line, &l.f, m); err != nil {
 		return 0, err
 	}
 	s.accept(&line, &l.f, ev)
