@@ -122,6 +122,9 @@ func (c *config) options(comp sdk.Compiler, pb *corev3.Http1ProtocolOptions) err
 	if v := pb.GetUseBalsaParser(); v != nil && !v.GetValue() {
 		return comp.At("use_balsa_parser").Errorf("there is one parser here, and it decides as balsa does")
 	}
+	if pb.GetOverrideStreamErrorOnInvalidHttpMessage().GetValue() && c.side == sdk.Downstream {
+		return comp.At("override_stream_error_on_invalid_http_message").Errorf("an invalid message always ends its connection here")
+	}
 	c.http10 = pb.GetAcceptHttp_10()
 	c.defaultHost = pb.GetDefaultHostForHttp_10()
 	c.trailers = pb.GetEnableTrailers()

@@ -20,9 +20,7 @@ func fieldStatus() sdk.FieldStatus {
 		options + "header_key_format":        sdk.Supported,
 		options + "enable_trailers":          sdk.Supported,
 		options + "allow_chunked_length":     sdk.Supported,
-		// What the codec refuses has lost its place in the stream of bytes: the
-		// connection ends, in Envoy too. The connection manager honours the field for
-		// what it refuses itself.
+		// False is what happens; true is refused by name.
 		options + "override_stream_error_on_invalid_http_message": sdk.Supported,
 		options + "send_fully_qualified_url":                      sdk.Supported,
 		options + "use_balsa_parser":                              sdk.Supported,

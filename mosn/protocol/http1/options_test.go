@@ -68,6 +68,10 @@ func TestCompileErrors(t *testing.T) {
 		{"another message", &corev3.Http2ProtocolOptions{}, "not by envoy.config.core.v3.Http2ProtocolOptions"},
 		//lint:ignore SA1019 deprecated, and in configurations all the same
 		{"the old parser", &corev3.Http1ProtocolOptions{UseBalsaParser: wrapperspb.Bool(false)}, "use_balsa_parser: there is one parser"},
+		{
+			"leniency", &corev3.Http1ProtocolOptions{OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true)},
+			"override_stream_error_on_invalid_http_message",
+		},
 		{"reason phrases", keepCase(t, &preservecasev3.PreserveCaseFormatterConfig{ForwardReasonPhrase: true}), "header_key_format.stateful_formatter.typed_config.forward_reason_phrase"},
 		{"another formatter", stateful(t, &corev3.Address{}), "header_key_format.stateful_formatter.typed_config"},
 		{
