@@ -6,8 +6,8 @@ import "sofamesh.io/sofamesh/sdk"
 func (s *Stream) requestHeadersFrom(i int, end bool) {
 	for ; i < len(s.slots); i++ {
 		sl := &s.slots[i]
-		sl.req.chained = true
-		switch sl.filter.OnRequestHeaders(sl, end) {
+		sl.req.enter()
+		switch sl.req.verdict(sl.filter.OnRequestHeaders(sl, end)) {
 		case sdk.Pause:
 			sl.req.stop = paused
 		case sdk.Collect:
@@ -40,7 +40,8 @@ func (s *Stream) requestDataFrom(i int, b *sdk.Buffer, end bool) {
 			sl.req.hold.Move(b)
 			src = &sl.req.hold
 		}
-		act := sl.filter.OnRequestData(sl, src, end)
+		sl.req.enter()
+		act := sl.req.verdict(sl.filter.OnRequestData(sl, src, end))
 		if !s.wantsRequest() || act == sdk.Replied {
 			return
 		}
@@ -89,7 +90,8 @@ func (s *Stream) requestTrailersFrom(i int) {
 			sl.req.trail = true
 			return
 		}
-		act := sl.filter.OnRequestTrailers(sl)
+		sl.req.enter()
+		act := sl.req.verdict(sl.filter.OnRequestTrailers(sl))
 		if !s.wantsRequest() || act == sdk.Replied {
 			return
 		}
@@ -111,7 +113,8 @@ func (s *Stream) requestTrailersFrom(i int) {
 func (s *Stream) resumeRequest(sl *slot) {
 	if sl.req.trail && sl.req.stop == paused {
 		sl.req.stop = passing
-		act := sl.filter.OnRequestTrailers(sl)
+		sl.req.enter()
+		act := sl.req.verdict(sl.filter.OnRequestTrailers(sl))
 		if !s.wantsRequest() || act == sdk.Replied {
 			return
 		}
@@ -166,8 +169,8 @@ func stopOf(a sdk.Action) stop {
 func (s *Stream) responseHeadersFrom(i int, end bool) {
 	for ; i >= 0; i-- {
 		sl := &s.slots[i]
-		sl.resp.chained = true
-		act := sl.filter.OnResponseHeaders(sl, end)
+		sl.resp.enter()
+		act := sl.resp.verdict(sl.filter.OnResponseHeaders(sl, end))
 		if s.phase != responding || act == sdk.Replied {
 			return
 		}
@@ -193,7 +196,8 @@ func (s *Stream) responseDataFrom(i int, b *sdk.Buffer, end bool) {
 			sl.resp.hold.Move(b)
 			src = &sl.resp.hold
 		}
-		act := sl.filter.OnResponseData(sl, src, end)
+		sl.resp.enter()
+		act := sl.resp.verdict(sl.filter.OnResponseData(sl, src, end))
 		if !s.phase.live() || act == sdk.Replied {
 			return
 		}
@@ -237,7 +241,8 @@ func (s *Stream) responseTrailersFrom(i int) {
 			sl.resp.trail = true
 			return
 		}
-		act := sl.filter.OnResponseTrailers(sl)
+		sl.resp.enter()
+		act := sl.resp.verdict(sl.filter.OnResponseTrailers(sl))
 		if !s.phase.live() || act == sdk.Replied {
 			return
 		}
@@ -257,7 +262,8 @@ func (s *Stream) responseTrailersFrom(i int) {
 func (s *Stream) resumeResponse(sl *slot) {
 	if sl.resp.trail && sl.resp.stop == paused {
 		sl.resp.stop = passing
-		act := sl.filter.OnResponseTrailers(sl)
+		sl.resp.enter()
+		act := sl.resp.verdict(sl.filter.OnResponseTrailers(sl))
 		if !s.phase.live() || act == sdk.Replied {
 			return
 		}

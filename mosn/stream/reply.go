@@ -20,7 +20,7 @@ var (
 func (s *Stream) replyOrAbort(r sdk.Reply) {
 	switch {
 	case !s.phase.live():
-	case s.phase.can(reply) && !s.respHeadSent && !s.local:
+	case s.phase.can(reply) && !s.respHeadSent:
 		s.reply(r)
 	default:
 		s.info.Details = r.Details
@@ -29,9 +29,15 @@ func (s *Stream) replyOrAbort(r sdk.Reply) {
 }
 
 // reply answers the request ourselves. The reply passes the response filters like
-// any other; attempts that are under way are given up.
+// any other, unless they have been shown the head of another response before: then it
+// goes past them, as in Envoy, so that a filter may replace a response without meeting
+// its own. Attempts that are under way are given up.
 func (s *Stream) reply(r sdk.Reply) {
 	s.up.end()
+	first := len(s.slots) - 1
+	if s.phase == responding {
+		s.unfiltered, first = true, -1
+	}
 	s.phase.move(reply)
 	s.local, s.respEnded = true, true
 	s.deadlines[dlRoute], s.deadlines[dlPerTry], s.deadlines[dlTryIdle], s.deadlines[dlBackoff] = 0, 0, 0, 0
@@ -58,11 +64,12 @@ func (s *Stream) reply(r sdk.Reply) {
 	if s.headRequest {
 		body = ""
 	}
-	s.responseHeadersFrom(len(s.slots)-1, body == "")
-	if body != "" && s.phase.live() {
+	s.responseHeadersFrom(first, body == "")
+	replaced := s.unfiltered && first >= 0 // by a filter that saw the head
+	if body != "" && s.phase.live() && !replaced {
 		b := &s.w.replyBody // chunk may hold what a filter was looking at
 		b.AppendString(body)
-		s.responseDataFrom(len(s.slots)-1, b, true)
+		s.responseDataFrom(first, b, true)
 		b.Release()
 	}
 }

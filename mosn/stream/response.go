@@ -88,12 +88,12 @@ func (s *Stream) send(p []byte, end bool) {
 	if s.out.Empty() {
 		n = d.codec.WriteData(d.c.Out(), s.id, p, end)
 	}
-	if n < len(p) {
-		s.out.Append(p[n:])
-	} else if end && s.out.Empty() {
+	s.out.Append(p[n:])
+	if end && s.out.Empty() {
 		s.complete()
 		return
 	}
+	s.outEnd = end
 	s.throttle()
 }
 
@@ -106,6 +106,9 @@ func (s *Stream) sendBuffer(b *sdk.Buffer, end bool) {
 			return
 		}
 		s.send(p, end && last)
+		if !s.phase.live() {
+			return // b may be a filter's, and released
+		}
 		b.Drain(len(p))
 		if last {
 			return
@@ -119,7 +122,8 @@ func (s *Stream) sendTrailers() {
 		return
 	}
 	if !s.out.Empty() {
-		return // flushed with the body, by downstreamWritable
+		s.outTrailers = true // sent behind the body, by downstreamWritable
+		return
 	}
 	d.codec.WriteTrailers(d.c.Out(), s.id, &s.respTrail)
 	s.complete()
@@ -133,7 +137,7 @@ func (s *Stream) downstreamWritable() {
 	d := s.conn
 	for !s.out.Empty() {
 		p := s.out.First()
-		end := s.respEnded && !s.hasRespTrail && len(p) == s.out.Len()
+		end := s.outEnd && len(p) == s.out.Len()
 		n := d.codec.WriteData(d.c.Out(), s.id, p, end)
 		s.out.Drain(n)
 		if n < len(p) {
@@ -144,7 +148,7 @@ func (s *Stream) downstreamWritable() {
 			return
 		}
 	}
-	if s.respEnded && s.hasRespTrail && s.respHeadSent {
+	if s.outTrailers {
 		s.sendTrailers()
 		return
 	}

@@ -29,12 +29,25 @@ type slot struct {
 
 // direction is where one direction of the stream stands at one filter.
 type direction struct {
-	stop    stop
-	head    bool // the head is held here
-	end     bool // what is held includes the end
-	trail   bool // trailers are held here
-	hold    sdk.Buffer
-	chained bool // the filter was given the head
+	stop   stop
+	head   bool // the head is held here
+	end    bool // what is held includes the end
+	trail  bool // trailers are held here
+	inside bool // the filter is being called
+	early  bool // and has resumed before it said that it stops
+	hold   sdk.Buffer
+}
+
+// enter and verdict bracket every call of the filter. A filter that is resumed while
+// it is still being called (by work that was done at once) does not stop.
+func (d *direction) enter() { d.inside, d.early = true, false }
+
+func (d *direction) verdict(a sdk.Action) sdk.Action {
+	d.inside = false
+	if d.early && (a == sdk.Pause || a == sdk.Collect) {
+		return sdk.Continue
+	}
+	return a
 }
 
 type stop uint8
@@ -124,21 +137,29 @@ func (sl *slot) ClearRoute() { sl.s.routed = false }
 
 func (sl *slot) ResumeRequest() {
 	s := sl.s
+	if sl.req.inside {
+		sl.req.early = true
+		return
+	}
 	if sl.req.stop == passing || !s.phase.live() {
 		return
 	}
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	s.resumeRequest(sl)
 }
 
 func (sl *slot) ResumeResponse() {
 	s := sl.s
+	if sl.resp.inside {
+		sl.resp.early = true
+		return
+	}
 	if sl.resp.stop == passing || !s.phase.live() {
 		return
 	}
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	s.resumeResponse(sl)
 }
 
@@ -148,7 +169,7 @@ func (sl *slot) Reply(r sdk.Reply) {
 		return
 	}
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	if r.Details == "" {
 		r.Details = "direct_response"
 	}
@@ -221,7 +242,7 @@ func (sl *slot) Async(work func(context.Context) error, done func(error)) {
 
 func (s *Stream) asyncDone(done func(error), err error) {
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	s.asyncs--
 	if s.phase.live() {
 		done(err)

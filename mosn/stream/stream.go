@@ -27,7 +27,10 @@ type Stream struct {
 	hasRespTrail  bool
 	respEnded     bool // the upstream (or we) have produced all of the response
 	respHeadSent  bool
+	outEnd        bool
+	outTrailers   bool
 	local         bool // the response is ours
+	unfiltered    bool // and goes past the filters
 	headRequest   bool
 	pausedClient  bool // reading from the client is stopped
 	pausedUp      bool // reading from upstream is stopped
@@ -49,7 +52,7 @@ type Stream struct {
 	deadlines [numDeadlines]time.Duration
 	armedFor  time.Duration
 
-	out  sdk.Buffer // response body that the codec could not take yet
+	out  sdk.Buffer // response body that the codec could not take yet; outEnd, outTrailers follow it
 	up   upstream
 	last time.Duration // of activity, for the idle timeout
 }
@@ -211,6 +214,24 @@ func (s *Stream) abort(flag sdk.ResponseFlag) {
 	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 }
 
+// leave is Worker.leave for a callback of this stream: a panic in it, most likely of a
+// filter, ends the stream, for nobody else may ever do that. The loop logs it.
+func (s *Stream) leave() {
+	if r := recover(); r != nil {
+		s.panicked()
+		s.w.leave()
+		panic(r)
+	}
+	s.w.leave()
+}
+
+func (s *Stream) panicked() {
+	if s.phase.live() {
+		s.info.Details = "internal_error"
+		s.abort(sdk.FlagLocalReset)
+	}
+}
+
 // end is the one end of a stream, good or bad. flag is what went wrong.
 func (s *Stream) end(flag sdk.ResponseFlag) {
 	if !s.phase.live() {
@@ -293,7 +314,7 @@ func (s *Stream) setDeadline(k deadline, d time.Duration) {
 // OnTimer implements eventloop.TimerHandler.
 func (s *Stream) OnTimer(*eventloop.Timer) {
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	s.armedFor = 0
 	now := s.w.now()
 	for k := range s.deadlines { // by index: one that expires may clear others

@@ -137,7 +137,7 @@ func (u *upstream) try() {
 func (u *upstream) OnCallReady(c *cluster.Call) {
 	s := u.s
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	s.info.UpstreamLocal = c.LocalAddr().AddrPort
 	s.info.UpstreamConnectionID = c.ConnID()
 	if s.info.UpstreamRequest == 0 {
@@ -336,7 +336,7 @@ func (u *upstream) relieve() {
 // OnCallWritable implements cluster.CallEvents.
 func (u *upstream) OnCallWritable(*cluster.Call) {
 	u.s.w.enter()
-	defer u.s.w.leave()
+	defer u.s.leave()
 	if u.open() && !u.endSent {
 		u.flush()
 	}
@@ -345,7 +345,7 @@ func (u *upstream) OnCallWritable(*cluster.Call) {
 // OnCallInformational implements cluster.CallEvents.
 func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
-	defer u.s.w.leave()
+	defer u.s.leave()
 	u.s.informational(m)
 }
 
@@ -353,7 +353,7 @@ func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
 func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s := u.s
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	now := s.w.now()
 	s.last = now
 	code := m.Status()
@@ -391,7 +391,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 // OnCallData implements cluster.CallEvents.
 func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 	u.s.w.enter()
-	defer u.s.w.leave()
+	defer u.s.leave()
 	u.progress()
 	if end {
 		u.finished()
@@ -402,7 +402,7 @@ func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 // OnCallTrailers implements cluster.CallEvents.
 func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
-	defer u.s.w.leave()
+	defer u.s.leave()
 	u.finished()
 	u.s.responseTrailers(m)
 }
@@ -423,7 +423,7 @@ func (u *upstream) finished() {
 func (u *upstream) OnCallFailed(c *cluster.Call, e *sdk.Error) {
 	s := u.s
 	s.w.enter()
-	defer s.w.leave()
+	defer s.leave()
 	u.reason = c.TransportFailure()
 	u.failed(e, c.Reused())
 }
