@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -178,14 +177,6 @@ func (noOutput) Write(int, []byte)  {}
 func (c compiler) Cluster(name string) bool {
 	c.edges[name] = true
 	return c.store.hasCluster(name)
-}
-
-// ClusterSlot returns the number of a cluster's name, which need not be known yet.
-func (c compiler) ClusterSlot(name string) cluster.Slot {
-	if c.store.o.Clusters == nil {
-		return 0
-	}
-	return c.store.o.Clusters.Slot(name)
 }
 
 // Node returns the identity of this proxy. It must not be changed.
