@@ -128,35 +128,46 @@ func (a *admin) configDump(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	dump := &adminv3.ConfigDump{}
-	resource, known := q.Get("resource"), !q.Has("resource")
-	for _, part := range parts {
-		fd := part.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(resource))
-		if resource != "" && fd == nil {
-			continue
-		}
-		known = true
-		messages := []proto.Message{part}
-		if fd != nil && fd.IsList() {
-			messages = messages[:0]
-			for i := range part.ProtoReflect().Get(fd).List().Len() {
-				messages = append(messages, part.ProtoReflect().Get(fd).List().Get(i).Message().Interface())
-			}
-		}
-		for _, m := range messages {
-			packed, err := anypb.New(m)
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
-			dump.Configs = append(dump.Configs, packed)
-		}
-	}
+	resource := q.Get("resource")
+	messages, known := choose(parts, resource)
 	if !known {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprintf(w, "%s not found in config dump", resource)
 		return
 	}
+	for _, m := range messages {
+		packed, err := anypb.New(m)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		dump.Configs = append(dump.Configs, packed)
+	}
 	writeProto(w, dump)
+}
+
+// choose returns the elements of the list that a resource names, everything when it
+// is "".
+func choose(parts []proto.Message, resource string) (out []proto.Message, known bool) {
+	if resource == "" {
+		return parts, true
+	}
+	for _, part := range parts {
+		m := part.ProtoReflect()
+		fd := m.Descriptor().Fields().ByName(protoreflect.Name(resource))
+		switch {
+		case fd == nil:
+		case fd.IsList() && fd.Message() != nil:
+			known = true
+			for i := range m.Get(fd).List().Len() {
+				out = append(out, m.Get(fd).List().Get(i).Message().Interface())
+			}
+		case fd.Message() != nil:
+			known = true
+			out = append(out, part)
+		}
+	}
+	return out, known
 }
 
 // dump returns the parts of a ConfigDump, of resources only those whose names fit.
