@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -154,6 +155,30 @@ func TestPlain(t *testing.T) {
 			p[at] = byte(c)
 			if got, want := printable(str(p)), c >= ' ' && c < 0x7f; got != want {
 				t.Fatalf("printable: %#x at %d: %v", c, at, got)
+			}
+		}
+	}
+}
+
+// TestLower compares the word-wise reading of names with the obvious one.
+func TestLower(t *testing.T) {
+	for c := range 256 {
+		for at := range 19 {
+			p := []byte("Content-Type-x9Z~_: VALUE\r\n")
+			p[at] = byte(c)
+			want := bytes.Clone(p)
+			n := 0
+			for ; n < len(want) && tokenLower[want[n]] != 0; n++ {
+				want[n] = tokenLower[want[n]]
+			}
+			for _, extra := range []int{0, 3} {
+				q := bytes.Clone(p)[:len(p)-extra]
+				if got := lower(q); got != n || !bytes.Equal(q, want[:len(q)]) {
+					t.Fatalf("%q: %d %q, want %d %q", p, got, q, n, want)
+				}
+				if got := token(p); got != n {
+					t.Fatalf("%q: token of %d, want %d", p, got, n)
+				}
 			}
 		}
 	}
