@@ -1,7 +1,5 @@
 package hessian
 
-import "strings"
-
 // value skips one value; depth counts the containers around it.
 func (r *Reader) value(depth int) error {
 	for {
@@ -53,25 +51,26 @@ const notPlain = "a value of a class where only plain ones are taken"
 // isPlain reports whether the container that f starts has no type of the
 // sender's choice.
 func (r *Reader) isPlain(f form) bool {
-	const javaStrings = "t\x00\x07[string"
 	switch f.op {
 	case opListOld, opMapOld:
-		rest := r.Rest()
-		if len(rest) == 0 {
-			return true // truncated, which is said elsewhere
+		switch rest := r.Rest(); {
+		case len(rest) == 0: // truncated, which is said elsewhere
+			return true
+		case rest[0] == 't':
+			return f.op == opListOld && (begins(rest, "t\x00\x07[string") || begins(rest, "t\x00\x11[java.lang.String"))
+		default:
+			return rest[0] != 'T' && rest[0] != 'u'
 		}
-		switch rest[0] {
-		case 'T', 'u':
-			return false
-		case 't':
-			known := rest[:min(len(rest), len(javaStrings))]
-			return f.op == opListOld && strings.HasPrefix(javaStrings, string(known))
-		}
-		return true
 	case opListOpen, opListCounted:
 		return f.n == 0
 	}
 	return f.op == opListShort || f.op == opMapUntyped
+}
+
+// begins reports whether b starts with s, as far as b goes.
+func begins(b []byte, s string) bool {
+	n := min(len(b), len(s))
+	return string(b[:n]) == s[:n]
 }
 
 // container skips the rest of a list, a map or an object.

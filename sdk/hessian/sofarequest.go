@@ -120,8 +120,8 @@ func checkSofaClass(o Instance, at int) error {
 
 // skipPlain skips a value that all readers end at the same byte: null, a number,
 // a text, binary data, or a list or map of such. Types are refused too, because
-// they choose a reader, apart from String[] (methodArgSigs, which in what Node
-// sends stands before the target).
+// they choose a reader, apart from String[]: methodArgSigs, which in what Node
+// sends stands before the target.
 func (r *Reader) skipPlain() error {
 	r.plain = true
 	err := r.Skip()
