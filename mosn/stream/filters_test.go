@@ -809,3 +809,28 @@ func TestFilterSeesAndChanges(t *testing.T) {
 	}
 	w.logged("GET / 418 - via_upstream")
 }
+
+// stateful is a filter that keeps a count in the stream and does nothing else.
+type stateful struct{ sdk.PassThrough }
+
+func (f stateful) New(sdk.Stream) sdk.Filter { return statefulFilter }
+func (stateful) Close()                      {}
+
+// statefulFilter is the shared value of stateful: what differs is in the stream.
+var statefulFilter sdk.Filter = stateful{}
+
+func (stateful) OnRequestHeaders(s sdk.Stream, _ bool) sdk.Action {
+	sdk.State[counter](s).n++
+	return sdk.Continue
+}
+
+func (stateful) OnResponseHeaders(s sdk.Stream, _ bool) sdk.Action {
+	sdk.State[counter](s).n++
+	return sdk.Continue
+}
+
+func (stateful) OnEnd(s sdk.Stream) {
+	if n := sdk.State[counter](s).n; n != 2 {
+		panic(fmt.Sprintf("a filter was called %d times", n))
+	}
+}

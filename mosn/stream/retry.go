@@ -65,8 +65,10 @@ func (r *retryState) setup(s *Stream, u *upstream) {
 		r.on |= on
 	}
 	if r.on != 0 {
-		if n, err := strconv.ParseUint(h.ID(sdk.HeaderEnvoyMaxRetries), 10, 32); err == nil {
-			r.left = uint32(n)
+		if v := h.ID(sdk.HeaderEnvoyMaxRetries); v != "" { // ParseUint allocates its errors
+			if n, err := strconv.ParseUint(v, 10, 32); err == nil {
+				r.left = uint32(n)
+			}
 		}
 		r.parseCodes(h.ID(sdk.HeaderEnvoyRetriableStatusCodes))
 	}
