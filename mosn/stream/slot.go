@@ -141,7 +141,7 @@ func (sl *slot) ResumeRequest() {
 		sl.req.early = true
 		return
 	}
-	if sl.req.stop == passing || !s.phase.live() {
+	if sl.req.stop == passing || !s.wantsRequest() {
 		return
 	}
 	s.w.enter()
