@@ -44,6 +44,7 @@ const (
 	FlagUnconditionalDropOverload                           // UDO
 
 	numFlags = iota
+	allFlags = 1<<numFlags - 1
 )
 
 // Next takes one flag off f, in the order in which Envoy prints them: that in which
@@ -58,6 +59,16 @@ func (f ResponseFlag) Next() (first, rest ResponseFlag) {
 	return f & -f, f & (f - 1)
 }
 
+// ParseResponseFlag returns the flag with a short name ("UF").
+func ParseResponseFlag(name string) (f ResponseFlag, ok bool) {
+	for rest := ResponseFlag(allFlags); rest != 0; {
+		if f, rest = rest.Next(); f.Names() == name {
+			return f, true
+		}
+	}
+	return 0, false
+}
+
 // Names returns the short names, comma separated, "-" when there is none. It
 // allocates only for more than one.
 func (f ResponseFlag) Names() string {
@@ -65,7 +76,7 @@ func (f ResponseFlag) Names() string {
 		"LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC",
 		"URX", "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
 	}
-	if f == 0 {
+	if f &= allFlags; f == 0 {
 		return "-"
 	}
 	first, rest := f.Next()

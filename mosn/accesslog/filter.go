@@ -3,7 +3,6 @@ package accesslog
 import (
 	"math/rand/v2"
 	"strconv"
-	"strings"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 
@@ -205,17 +204,13 @@ func compileFlags(c sdk.Compiler, names []string) (filter, error) {
 	if len(names) == 0 {
 		return flags{^sdk.ResponseFlag(0)}, nil
 	}
-	known := strings.Split((^sdk.ResponseFlag(0)).Names(), ",")
 	var f flags
-next:
 	for i, name := range names {
-		for bit, k := range known {
-			if k == name {
-				f.any |= 1 << bit
-				continue next
-			}
+		flag, ok := sdk.ParseResponseFlag(name)
+		if !ok {
+			return nil, c.At("flags["+strconv.Itoa(i)+"]").Errorf("%q is not a response flag", name)
 		}
-		return nil, c.At("flags["+strconv.Itoa(i)+"]").Errorf("%q is not a response flag", name)
+		f.any |= flag
 	}
 	return f, nil
 }

@@ -33,7 +33,6 @@ type Loop struct {
 	scratch []byte // what is read, when nothing is kept from before
 	vec     [][]byte
 
-	start     time.Time
 	now       time.Duration
 	wallTime  time.Time
 	wallValid bool

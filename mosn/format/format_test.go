@@ -70,7 +70,7 @@ func TestDefault(t *testing.T) {
 	if got := render(t, Default, proxied()); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
-	want = `[0001-01-01T00:00:00.000Z] "- - -" 503 UF,URX 0 0 0 - "-" "-" "-" "-" "127.0.0.1:19003"` + "\n"
+	want = `[0001-01-01T00:00:00.000Z] "- - -" 503 URX,UF 0 0 0 - "-" "-" "-" "-" "127.0.0.1:19003"` + "\n"
 	if got := render(t, Default, refused()); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -104,7 +104,7 @@ func TestOperators(t *testing.T) {
 		{"%PROTOCOL%", "HTTP/1.1", "-"},
 		{"%RESPONSE_CODE_DETAILS%", "via_upstream", "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"},
 		{"%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "via_upstream", "upstream_reset_before_response_started{remote_connection_failure|delayed connect error: Connection refused}"},
-		{"%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "- -", "UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded"},
+		{"%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "- -", "URX,UF UpstreamRetryLimitExceeded,UpstreamConnectionFailure"},
 		{"%DURATION%|%REQUEST_DURATION%|%REQUEST_TX_DURATION%|%RESPONSE_DURATION%|%RESPONSE_TX_DURATION%", "2|0|0|1|0", "0|0|-|-|-"},
 		{"%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:us)%", "883", "-"},
 		{"%COMMON_DURATION(US_RX_BEG:US_RX_END:ns)%", "400000", "-"},

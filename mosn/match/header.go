@@ -1,5 +1,7 @@
 package match
 
+//lint:file-ignore SA1019 Envoy still reads these fields, so we do
+
 import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"maps"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,6 +122,12 @@ func TestBackendKilled(t *testing.T) {
 		}
 		if len(sum) != 1 || sum[200] == 0 {
 			t.Errorf("answers by status: %v, want 200 alone", sum)
+			lines, _ := os.ReadFile(r.log)
+			for line := range strings.Lines(string(lines)) {
+				if !strings.Contains(line, `" 200 - `) {
+					t.Log(line)
+				}
+			}
 		}
 	})
 }
