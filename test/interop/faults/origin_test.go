@@ -145,8 +145,7 @@ func (o *origin) answer(c net.Conn, in *bufio.Reader) bool {
 		fmt.Fprintf(c, head, streamBytes)
 		return writeZeros(c, streamBytes) == nil
 	default:
-		fmt.Fprintf(c, head, 2)
-		_, _ = c.Write([]byte("ok"))
+		fmt.Fprintf(c, head+"ok", 2) // at once: killed between head and body, no proxy could save it
 	}
 	return true
 }
