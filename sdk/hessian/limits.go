@@ -1,5 +1,7 @@
 package hessian
 
+import "cmp"
+
 // Dialect is the form of Hessian 2 that a body is written in.
 type Dialect uint8
 
@@ -16,23 +18,19 @@ const (
 type Limits struct {
 	Bytes   int // length of a body: 16 MB
 	Depth   int // containers inside one another: 256
-	Values  int // values read or skipped, the definitions of classes not counted: 4194304
+	Values  int // values skipped, the definitions of classes not counted: 4194304
 	Classes int // definitions of classes: 1024
 	Fields  int // fields of one class: 1024
 	Text    int // bytes of a text that is handed out, not of one that is skipped: 65536
 }
 
 func (l Limits) orDefault() Limits {
-	for _, f := range [...]struct {
-		field *int
-		value int
-	}{
-		{&l.Bytes, 16 << 20}, {&l.Depth, 256}, {&l.Values, 4 << 20},
-		{&l.Classes, 1024}, {&l.Fields, 1024}, {&l.Text, 64 << 10},
-	} {
-		if *f.field == 0 {
-			*f.field = f.value
-		}
+	return Limits{
+		Bytes:   cmp.Or(l.Bytes, 16<<20),
+		Depth:   cmp.Or(l.Depth, 256),
+		Values:  cmp.Or(l.Values, 4<<20),
+		Classes: cmp.Or(l.Classes, 1024),
+		Fields:  cmp.Or(l.Fields, 1024),
+		Text:    cmp.Or(l.Text, 64<<10),
 	}
-	return l
 }

@@ -111,11 +111,12 @@ func (r *Reader) chars(n int) error {
 		if i >= len(b) {
 			return r.truncated()
 		}
-		size := 1
-		switch c := b[i]; {
+		c, size := b[i], 2
+		switch {
 		case c < 0x80:
+			i, n = i+1, n-1
+			continue
 		case c>>5 == 0b110:
-			size = 2
 		case c>>4 == 0b1110:
 			size = 3
 		default:
