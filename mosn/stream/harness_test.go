@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -80,6 +81,7 @@ func newWorld(t testing.TB, o setup) *world {
 	w.addClusters(o)
 	w.cfg = w.config(o)
 	w.w = NewWorker(w.Loop, w.m.Local(0), local)
+	w.w.rand = rand.NewChaCha8([32]byte{1}) // every run is the same
 	if _, err := w.Loop.Serve(w.Listen(front()), w); err != nil {
 		t.Fatal(err)
 	}

@@ -377,7 +377,7 @@ func (m *sim) settleDown() {
 	for _, c := range m.clients {
 		c.p.Window(-1)
 	}
-	for range 10 { // every limit there is passes
+	for i := 0; i < 10 || i < 500 && m.w.ActiveStreams() > 0; i++ { // every limit there is passes, for each request in a pipe
 		m.Advance(5 * time.Second)
 		m.meet()
 	}
