@@ -59,8 +59,18 @@ type form struct {
 	n    uint8
 }
 
-// forms holds the first bytes of both dialects.
-var forms = [2][256]form{Old: oldForms(), Final: finalForms()}
+// What the first bytes say in each dialect.
+var (
+	inOld   = oldForms()
+	inFinal = finalForms()
+)
+
+func (r *Reader) form(b byte) form {
+	if r.final {
+		return inFinal[b]
+	}
+	return inOld[b]
+}
 
 // put sets the forms of the bytes from lo to hi. Their n starts at n0 and rises
 // by step.

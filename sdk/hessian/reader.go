@@ -11,7 +11,6 @@ type Reader struct {
 	values  int // that may still come
 	final   bool
 	plain   bool // refuse objects and types: see skipPlain
-	forms   *[256]form
 	limits  Limits
 	classes []class // reused from body to body
 }
@@ -28,7 +27,7 @@ type class struct {
 func (r *Reader) Reset(d Dialect, body []byte, l Limits) error {
 	l = l.orDefault()
 	r.b, r.pos, r.values = body, 0, l.Values
-	r.final, r.plain, r.forms, r.limits = d == Final, false, &forms[d], l
+	r.final, r.plain, r.limits = d == Final, false, l
 	r.classes = r.classes[:0]
 	if len(body) > l.Bytes {
 		return r.fail(Exceeded, "the body is longer than the limit")
@@ -61,7 +60,7 @@ func (r *Reader) Kind() Kind {
 	if r.pos >= len(r.b) {
 		return None
 	}
-	return r.forms[r.b[r.pos]].kind
+	return r.form(r.b[r.pos]).kind
 }
 
 // Skip reads over one value with all that is inside, and over the definitions of
@@ -221,7 +220,7 @@ func (r *Reader) first() (f form, at int, err error) {
 		return form{}, at, r.truncated()
 	}
 	r.pos++
-	return r.forms[r.b[at]], at, nil
+	return r.form(r.b[at]), at, nil
 }
 
 func (r *Reader) advance(n int) error {
