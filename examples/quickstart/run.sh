@@ -41,6 +41,10 @@ ready http://127.0.0.1:18081/
 ready http://127.0.0.1:18082/
 ready http://127.0.0.1:19901/ready
 
+for pid in "${pids[@]}"; do
+	kill -0 "$pid" 2>/dev/null || { echo "a program ended at once: is one of the ports 18080-18082 and 19901 taken?" >&2; exit 1; }
+done
+
 say '$ curl http://127.0.0.1:18080/hello'
 curl -sS -i -m 5 http://127.0.0.1:18080/hello
 say '$ curl http://127.0.0.1:18080/hello   # the other backend'

@@ -18,6 +18,7 @@ type serverConn struct {
 	cur   *Stream
 
 	timer     eventloop.Timer // idle, or the head of a request
+	started   time.Duration
 	idleSince time.Duration
 	headSince time.Duration // a head has begun to arrive, 0 when none has
 	deadline  time.Duration // of max_connection_duration, 0 for none
@@ -34,7 +35,7 @@ type serverConn struct {
 
 // NewConn implements ConnFactory.
 func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
-	d := &serverConn{w: w, cfg: cfg, c: c, codec: cfg.Codec.New(), idleSince: w.now()}
+	d := &serverConn{w: w, cfg: cfg, c: c, codec: cfg.Codec.New(), started: w.now(), idleSince: w.now()}
 	d.timer.Init(w.loop, d)
 	if cfg.HeadLimit > eventloop.DefaultReadLimit {
 		c.SetReadLimit(cfg.HeadLimit)
@@ -65,6 +66,10 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 			return n
 		}
 		if n == len(in) {
+			return n
+		}
+		if d.cur == nil && d.c.AboveHigh() {
+			d.stalled = true // the client has yet to read what it asked for before
 			return n
 		}
 		ev := &w.ev
@@ -112,16 +117,47 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 	s.begin(d, id, m, end)
 }
 
-// partial notes whether the head of a request has begun to arrive, for
-// request_headers_timeout.
+// partial notes whether the head of a request has begun to arrive, for the timeouts
+// that run from there.
 func (d *serverConn) partial(some bool) {
 	if !some || d.cur != nil || d.headSince != 0 {
 		return
 	}
 	d.headSince = max(d.w.now(), 1)
-	if d.cfg.RequestHeadersTimeout > 0 {
+	if d.headLimit() > 0 {
 		d.armTimer()
 	}
+}
+
+// headLimit is how long a head may take to arrive, 0 for ever. For Envoy it is a stream
+// from its first byte, so the stream's timeouts count too.
+func (d *serverConn) headLimit() time.Duration {
+	limit := d.cfg.RequestHeadersTimeout
+	for _, t := range [...]time.Duration{d.cfg.StreamIdleTimeout, d.cfg.RequestTimeout} {
+		if t > 0 && (limit == 0 || t < limit) {
+			limit = t
+		}
+	}
+	return limit
+}
+
+// headTimedOut answers a head that did not arrive in time.
+func (d *serverConn) headTimedOut() {
+	w, st, err := d.w, &d.cfg.Stats, errHeaderTimeout
+	switch d.headLimit() {
+	case d.cfg.RequestHeadersTimeout:
+		w.stats.Inc(st.RqHeaderTimeout)
+	case d.cfg.RequestTimeout:
+		w.stats.Inc(st.RqTimeout)
+		err = errRequestTimeout
+	default:
+		w.stats.Inc(st.RqIdleTimeout)
+		err = errHeadIdle
+	}
+	s := w.acquire()
+	d.cur = s
+	w.msg.Reset()
+	s.refuse(d, &w.msg, err)
 }
 
 // malformed answers bytes that are not a valid request.
@@ -178,6 +214,9 @@ func (d *serverConn) OnDrained(*eventloop.Conn) {
 	defer d.w.leave()
 	if d.cur != nil {
 		d.cur.downstreamWritable()
+	} else if d.stalled {
+		d.stalled = false
+		d.c.Resume()
 	}
 }
 
@@ -186,18 +225,24 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 	w := d.w
 	w.enter()
 	defer w.leave()
+	defer d.account() // whatever a filter does when it is told
 	d.timer.Stop()
-	st := &d.cfg.Stats
+	ours := err == nil || d.closing && eventloop.KindOf(err) == eventloop.KindTimeout
 	switch {
 	case d.remoteEnd:
-	case err != nil:
+	case !ours:
 		d.remoteGone()
 	default:
-		w.stats.Inc(st.CxDestroyLocal)
+		w.stats.Inc(d.cfg.Stats.CxDestroyLocal)
 		if s := d.cur; s != nil {
 			s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
 		}
 	}
+}
+
+// account takes the connection, which has ended, out of all accounts.
+func (d *serverConn) account() {
+	w, st := d.w, &d.cfg.Stats
 	d.closing = true
 	w.conns.remove(d)
 	w.stats.Inc(st.CxDestroy)
@@ -205,7 +250,7 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 	w.stats.AddGauge(st.CxHTTP1Active, -1)
 	w.stats.Add(st.CxRxBytes, d.c.BytesIn())
 	w.stats.Add(st.CxTxBytes, d.c.BytesOut())
-	w.stats.Observe(st.CxLength, uint64((w.now()-d.idleSince)/time.Millisecond))
+	w.stats.Observe(st.CxLength, uint64((w.now()-d.started)/time.Millisecond))
 }
 
 // released is called by the stream when it has ended. reuse says that a further
@@ -219,7 +264,11 @@ func (d *serverConn) released(reuse bool) {
 	if !reuse || d.closing || d.lastOne || !d.codec.Reusable() {
 		d.closing = true
 		d.timer.Stop()
-		d.c.CloseDelayed(d.cfg.DelayedCloseTimeout)
+		if t := d.cfg.DelayedCloseTimeout; t > 0 {
+			d.c.CloseDelayed(t)
+		} else {
+			d.c.CloseFlush(0) // nobody would end the wait for the client
+		}
 		return
 	}
 	if d.stalled {
@@ -255,13 +304,13 @@ func (d *serverConn) armTimer() {
 	}
 	if d.cfg.IdleTimeout > 0 {
 		since := d.idleSince
-		if d.cur != nil {
+		if d.cur != nil || d.headSince != 0 {
 			since = d.w.now()
 		}
 		earlier(since + d.cfg.IdleTimeout)
 	}
-	if d.headSince != 0 && d.cfg.RequestHeadersTimeout > 0 {
-		earlier(d.headSince + d.cfg.RequestHeadersTimeout)
+	if limit := d.headLimit(); d.headSince != 0 && limit > 0 {
+		earlier(d.headSince + limit)
 	}
 	if d.deadline != 0 {
 		earlier(d.deadline)
@@ -281,14 +330,10 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 	if d.closing {
 		return
 	}
-	now := w.now()
+	now, limit := w.now(), d.headLimit()
 	switch {
-	case d.headSince != 0 && d.cfg.RequestHeadersTimeout > 0 && now >= d.headSince+d.cfg.RequestHeadersTimeout:
-		w.stats.Inc(d.cfg.Stats.RqHeaderTimeout)
-		s := w.acquire()
-		d.cur = s
-		w.msg.Reset()
-		s.refuse(d, &w.msg, errHeaderTimeout)
+	case d.headSince != 0 && limit > 0 && now >= d.headSince+limit:
+		d.headTimedOut()
 		return
 	case d.deadline != 0 && now >= d.deadline:
 		w.stats.Inc(d.cfg.Stats.CxMaxDuration)

@@ -13,6 +13,12 @@ var (
 	errHeaderTimeout = &sdk.CodecError{
 		Status: 408, Details: "request_header_timeout", Text: "request header timeout",
 	}
+	errRequestTimeout = &sdk.CodecError{
+		Status: 408, Details: "request_overall_timeout", Text: "request timeout",
+	}
+	errHeadIdle = &sdk.CodecError{
+		Status: 408, Details: "stream_idle_timeout", Text: "stream timeout",
+	}
 )
 
 // replyOrAbort answers the request if that is still possible, else gives the stream
@@ -68,9 +74,9 @@ func (s *Stream) reply(r sdk.Reply) {
 	replaced := s.unfiltered && first >= 0 // by a filter that saw the head
 	if body != "" && s.phase.live() && !replaced {
 		b := &s.w.replyBody // chunk may hold what a filter was looking at
+		defer b.Release()
 		b.AppendString(body)
 		s.responseDataFrom(first, b, true)
-		b.Release()
 	}
 }
 
@@ -143,17 +149,23 @@ func percentEncode(s string) string {
 
 // redirect answers with the location that the route names.
 func (s *Stream) redirect(r *route.Redirect) {
-	loc := s.route.Location(nil, &s.req.Headers, &s.w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
 	s.w.stats.Inc(s.cfg.Stats.RqRedirect)
-	s.reply(sdk.Reply{
-		Status: r.Code, Details: "direct_response",
-		Edit: func(h *sdk.Headers) { h.SetID(sdk.HeaderLocation, string(loc)) },
-	})
+	s.reply(sdk.Reply{Status: r.Code, Details: "direct_response", Edit: s.setLocation})
 }
 
 // direct answers with the body that the route holds.
 func (s *Stream) direct(d *route.Direct) {
 	s.w.stats.Inc(s.cfg.Stats.RqDirect)
-	s.route.FinalizeRequest(&s.req.Headers, &s.info, &s.w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
-	s.reply(sdk.Reply{Status: d.Status, Body: d.Body, Details: "direct_response"})
+	r := sdk.Reply{Status: d.Status, Body: d.Body, Details: "direct_response"}
+	if s.route.HasLocation() {
+		r.Edit = s.setLocation
+	}
+	s.reply(r)
+}
+
+// setLocation makes the location header of the route's own answer.
+func (s *Stream) setLocation(h *sdk.Headers) {
+	w := s.w
+	w.location = s.route.Location(w.location[:0], &s.req.Headers, &w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
+	h.SetID(sdk.HeaderLocation, bytesString(w.location))
 }

@@ -123,7 +123,7 @@ func sanitizeTE(h *sdk.Headers) {
 	for rest := h.ID(sdk.HeaderTE); rest != ""; {
 		var one string
 		one, rest, _ = strings.Cut(rest, ",")
-		if strings.EqualFold(strings.TrimSpace(one), "trailers") {
+		if strings.TrimSpace(one) == "trailers" { // in this case only, as Envoy
 			h.SetID(sdk.HeaderTE, "trailers")
 			return
 		}

@@ -20,9 +20,9 @@ func (s *Stream) responseData(p []byte, end bool) {
 		return
 	}
 	b := &s.w.chunk
+	defer b.Release() // also when a filter panics: the next stream's body goes there
 	b.Append(p)
 	s.responseDataFrom(len(s.slots)-1, b, end)
-	b.Release()
 }
 
 func (s *Stream) responseTrailers(m *sdk.Message) {

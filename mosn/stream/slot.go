@@ -70,21 +70,21 @@ func (s *Stream) makeChain() {
 	if cap(s.slots) < n {
 		s.slots = make([]slot, n)
 	}
-	s.slots = s.slots[:n]
-	used := 0
+	s.slots = s.slots[:0]
 	for i := range s.cfg.Filters {
 		conf := &s.cfg.Filters[i]
 		if off, _ := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off {
 			continue
 		}
+		used := len(s.slots)
+		s.slots = s.slots[:used+1]
 		sl := &s.slots[used]
 		sl.s, sl.index, sl.conf = s, used, conf
+		sl.filter = sdk.PassThrough{} // should New panic
 		sl.req.hold.Init(s.w.loop.Buffers())
 		sl.resp.hold.Init(s.w.loop.Buffers())
 		sl.filter = conf.Config.New(sl)
-		used++
 	}
-	s.slots = s.slots[:used]
 }
 
 // clearChain forgets the filters but keeps their state for reuse.

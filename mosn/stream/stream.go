@@ -113,15 +113,14 @@ func (s *Stream) refuse(d *serverConn, m *sdk.Message, ce *sdk.CodecError) {
 func (s *Stream) requestBroken(ce *sdk.CodecError) {
 	s.brokenRequest = true
 	s.conn.lastOne, s.conn.closing = true, true
-	flag := sdk.FlagDownstreamProtocolError
-	if ce == errHeaderTimeout {
-		flag = 0
+	flag, body := sdk.FlagDownstreamProtocolError, http.StatusText(ce.Status)
+	switch ce {
+	case errHeaderTimeout, errRequestTimeout:
+		flag, body = 0, ce.Text
+	case errHeadIdle:
+		flag, body = sdk.FlagStreamIdleTimeout, ce.Text
 	}
-	if s.phase.can(reply) && ce.Status != 0 {
-		body := http.StatusText(ce.Status)
-		if ce == errHeaderTimeout {
-			body = ce.Text
-		}
+	if s.phase.can(reply) && !s.respHeadSent && ce.Status != 0 {
 		s.reply(sdk.Reply{Status: ce.Status, Body: body, Details: ce.Details, Flag: flag})
 		return
 	}
@@ -170,9 +169,9 @@ func (s *Stream) requestData(p []byte, end bool) {
 		return
 	}
 	b := &s.w.chunk
+	defer b.Release() // also when a filter panics: the next stream's body goes there
 	b.Append(p)
 	s.requestDataFrom(0, b, end)
-	b.Release()
 }
 
 // requestTrailersArrived takes the trailers of the request.
@@ -218,14 +217,19 @@ func (s *Stream) abort(flag sdk.ResponseFlag) {
 // filter, ends the stream, for nobody else may ever do that. The loop logs it.
 func (s *Stream) leave() {
 	if r := recover(); r != nil {
+		defer s.w.leave()
 		s.panicked()
-		s.w.leave()
 		panic(r)
 	}
 	s.w.leave()
 }
 
+// panicked ends the stream, unless it was its end that panicked, and the connection,
+// on which nobody may have been told of it.
 func (s *Stream) panicked() {
+	d := s.conn
+	d.closing = true
+	defer d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 	if s.phase.live() {
 		s.info.Details = "internal_error"
 		s.abort(sdk.FlagLocalReset)
@@ -237,15 +241,33 @@ func (s *Stream) end(flag sdk.ResponseFlag) {
 	if !s.phase.live() {
 		return
 	}
-	w := s.w
 	s.phase.move(finish)
 	s.timer.Stop()
 	s.info.Flags |= flag
-	s.info.End = int64(w.now())
+	s.info.End = int64(s.w.now())
 	s.up.end()
-	for i := range s.slots {
+	defer s.settle() // also when a filter panics
+	if len(s.slots) > 0 {
+		s.tellFilters(0)
+	}
+}
+
+// tellFilters tells the filters from i on of the end, each even when one before it
+// panics.
+func (s *Stream) tellFilters(i int) {
+	defer func() {
+		if i < len(s.slots) {
+			s.tellFilters(i + 1)
+		}
+	}()
+	for ; i < len(s.slots); i++ {
 		s.slots[i].finish()
 	}
+}
+
+// settle counts and logs the stream, which has ended, and lets go of its connection.
+func (s *Stream) settle() {
+	w := s.w
 	s.account()
 	for _, l := range s.cfg.AccessLogs {
 		l.Log(w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
@@ -257,6 +279,7 @@ func (s *Stream) end(flag sdk.ResponseFlag) {
 	}
 	if s.pausedClient {
 		s.pausedClient = false
+		s.conn.c.DetectEarlyClose(false)
 		s.conn.c.ReadDisable(false)
 	}
 	s.link, w.dead = w.dead, s

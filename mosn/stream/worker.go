@@ -57,6 +57,7 @@ type Worker struct {
 	routeIn      route.MatchInput
 	routeScratch route.Scratch
 	hashIn       route.HashInput
+	location     []byte
 
 	dateSecond int64
 	date       []byte
