@@ -111,7 +111,12 @@ type tracked struct {
 
 // OnClose implements eventloop.Handler.
 func (t *tracked) OnClose(c *eventloop.Conn, err error) {
+	defer t.closed(c) // whatever a filter does when it is told
 	t.Handler.OnClose(c, err)
+}
+
+// closed takes the connection out of the listener's accounts.
+func (t *tracked) closed(c *eventloop.Conn) {
 	b, st, loop := t.g.cfg.block, t.a.worker.Stats(), t.a.worker.Loop()
 	st.Inc(b.Counter(counterDestroy))
 	st.AddGauge(b.Gauge(gaugeActive), -1)

@@ -1,0 +1,228 @@
+package stream
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// TestUnreadAnswers: a client that sends request after request and reads no answer is
+// not answered without bound.
+func TestUnreadAnswers(t *testing.T) {
+	const limit = 8 << 10
+	w := newWorld(t, setup{
+		limit: limit,
+		route: `match { prefix: "/" } direct_response { status: 200 body { inline_string: "` + strings.Repeat("x", 1000) + `" } }`,
+	})
+	c := w.client()
+	w.send(c, get)
+	c.Window(0)
+	c.Received()
+	const n = 1000
+	for range n {
+		w.send(c, get)
+	}
+	if q := w.queued(); q > 2*limit {
+		t.Errorf("%d bytes wait to be sent, %d are allowed", q, limit)
+	}
+	c.Window(-1)
+	w.Settle()
+	w.send(c, get)
+	if got := strings.Count(c.Received(), "HTTP/1.1 200"); got != n+1 {
+		t.Errorf("%d answers of %d", got, n+1)
+	}
+}
+
+// queued returns the bytes in the write queues of all downstream connections.
+func (w *world) queued() (n int) {
+	w.w.conns.each(func(d *serverConn) { n += d.c.Queued() })
+	return n
+}
+
+// TestHeadThatNeverEnds: a head that began and does not end is given up, by default as
+// the stream that it would be, and the connection's timers rest meanwhile.
+func TestHeadThatNeverEnds(t *testing.T) {
+	tests := map[string]struct {
+		edit  func(*Config)
+		after time.Duration
+		stat  string
+	}{
+		"stream_idle_timeout": {func(c *Config) { c.StreamIdleTimeout = time.Minute }, time.Minute, "downstream_rq_idle_timeout"},
+		"request_timeout":     {func(c *Config) { c.RequestTimeout = time.Second }, time.Second, "downstream_rq_timeout"},
+		"request_headers_timeout": {
+			func(c *Config) { c.RequestHeadersTimeout = time.Second }, time.Second, "downstream_rq_header_timeout",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, setup{edit: tt.edit})
+			c := w.client()
+			w.send(c, "GET / HTTP/1.1\r\n")
+			w.Advance(tt.after - 10*time.Millisecond)
+			w.got(c, "")
+			w.Advance(20 * time.Millisecond)
+			if got := statusOf(c.Received()); got != "408 Request Timeout" {
+				t.Errorf("answered %q", got)
+			}
+			w.stats(tt.stat, 1)
+		})
+	}
+}
+
+// TestHeadWithoutLimit: with no limit at all a head may wait for ever, and its
+// connection does not wake the loop again and again for the idle timeout.
+func TestHeadWithoutLimit(t *testing.T) {
+	w := newWorld(t, setup{edit: func(c *Config) { c.StreamIdleTimeout, c.IdleTimeout = 0, time.Second }})
+	c := w.client()
+	w.send(c, "GET / HTTP/1.1\r\n")
+	w.Advance(10 * time.Second)
+	var d *serverConn
+	w.w.conns.each(func(x *serverConn) { d = x })
+	if d == nil {
+		t.Fatal("the connection was closed")
+	}
+	if next := w.Loop.NextTimer(); d.timer.Armed() && next < w.Now()+900*time.Millisecond {
+		t.Errorf("the loop wakes again at %v, now is %v", next, w.Now())
+	}
+}
+
+// TestPanicInEnd: filters are told of the end by a callback like any other; one that
+// panics there leaves nothing behind.
+func TestPanicInEnd(t *testing.T) {
+	tests := map[string]func(w *world, c, b *looptest.Peer){
+		"response":     func(w *world, _, b *looptest.Peer) { w.send(b, ok2) },
+		"reset":        func(w *world, _, b *looptest.Peer) { b.Reset(); w.Settle() },
+		"client gone":  func(w *world, c, _ *looptest.Peer) { c.Close(); w.Settle() },
+		"client reset": func(w *world, c, _ *looptest.Peer) { c.Reset(); w.Settle() },
+	}
+	for name, act := range tests {
+		t.Run(name, func(t *testing.T) {
+			ch := newChain("a", "b")
+			w := newWorld(t, setup{filters: ch.filters()})
+			ch.scripts[0].on["end"] = func(sdk.Stream) sdk.Action { panic("boom") }
+			c := w.client()
+			w.send(c, get)
+			act(w, c, w.backend(1))
+			w.Advance(2 * time.Second)
+			if !c.Closed() {
+				t.Error("the client's connection is open")
+			}
+			if w.w.ActiveConns() != 0 {
+				t.Errorf("%d connections are counted", w.w.ActiveConns())
+			}
+			if len(w.Logs) == 0 {
+				t.Error("the panic is not logged")
+			}
+			w.Logs = nil
+			w.stats("downstream_cx_active", 0, "downstream_cx_http1_active", 0, "downstream_rq_active", 0)
+			ch.balanced(t)
+			w.idle()
+		})
+	}
+}
+
+// brittle is a filter's configuration that fails to make a filter.
+type brittle struct{}
+
+func (brittle) New(sdk.Stream) sdk.Filter { panic("boom") }
+func (brittle) Close()                    {}
+
+// TestPanicInNew: the filters that were made before the one that panics are told of
+// the end.
+func TestPanicInNew(t *testing.T) {
+	ch := newChain("a")
+	w := newWorld(t, setup{filters: append(ch.filters(), FilterConfig{Name: "b", Config: brittle{}})})
+	c := w.client()
+	w.send(c, get)
+	if !c.Closed() {
+		t.Error("the client's connection is open")
+	}
+	if len(w.Logs) != 1 {
+		t.Errorf("logged: %q", w.Logs)
+	}
+	w.Logs = nil
+	w.stats("downstream_cx_active", 0, "downstream_rq_active", 0)
+	ch.balanced(t)
+	w.idle()
+}
+
+// TestPanicKeepsBodiesApart: what a filter was looking at when it panicked is not
+// given to the next stream.
+func TestPanicKeepsBodiesApart(t *testing.T) {
+	for _, what := range []string{"rd", "sd"} {
+		t.Run(what, func(t *testing.T) {
+			ch := newChain("a")
+			w := newWorld(t, setup{filters: ch.filters()})
+			exchange := func(body string) (got string) {
+				c := w.client()
+				w.send(c, post(len(body))+body)
+				b := w.next(1)
+				if b == nil {
+					return ""
+				}
+				got = bodyOf(b.Received())
+				w.send(b, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n"+strings.Repeat(body[:1], 6))
+				return got + " " + bodyOf(c.Received())
+			}
+			ch.scripts[0].on[what] = func(sdk.Stream) sdk.Action { panic("boom") }
+			exchange("secret")
+			delete(ch.scripts[0].on, what)
+			w.Logs = nil
+			w.Advance(2 * time.Second)
+			if got := exchange("public"); got != "public pppppp" {
+				t.Errorf("got %q", got)
+			}
+			w.idle()
+		})
+	}
+}
+
+// TestNoDelayedClose: with a delayed_close_timeout of 0 nobody waits for the client to
+// close.
+func TestNoDelayedClose(t *testing.T) {
+	w := newWorld(t, setup{edit: func(c *Config) { c.DelayedCloseTimeout = 0 }})
+	c := w.client()
+	w.send(c, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+	w.send(w.backend(1), ok2)
+	if got := bodyOf(c.Received()); got != "ok" {
+		t.Errorf("got %q", got)
+	}
+	if !c.Closed() {
+		t.Error("the connection waits for the client")
+	}
+}
+
+// TestClosedByUs: a connection whose end we wait for in vain was ended by us, and its
+// length is that of its life.
+func TestClosedByUs(t *testing.T) {
+	w := newWorld(t, setup{})
+	c := w.client()
+	w.send(c, get)
+	b := w.backend(1)
+	w.send(b, ok2)
+	w.Advance(10 * time.Second)
+	w.send(c, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+	w.send(b, ok2)
+	w.Advance(2 * time.Second)
+	if !c.Closed() {
+		t.Fatal("the connection is open")
+	}
+	w.stats("downstream_cx_destroy", 1, "downstream_cx_destroy_local", 1, "downstream_cx_destroy_remote", 0)
+}
+
+// TestBrokenBodyAfterAnswer: a body that turns out to be malformed after the head of the
+// response was sent ends the stream; what is logged is what the client saw.
+func TestBrokenBodyAfterAnswer(t *testing.T) {
+	w := newWorld(t, setup{})
+	c := w.client()
+	w.send(c, "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+	w.send(w.backend(1), "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
+	w.send(c, "nonsense\r\n")
+	if got := c.Received(); !strings.HasSuffix(got, "abc") {
+		t.Errorf("got %q", got)
+	}
+	w.logged("POST / 200 DPE http1.codec_error")
+}
