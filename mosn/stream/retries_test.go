@@ -614,6 +614,32 @@ func TestIdleRaceOnce(t *testing.T) {
 	w.logged("GET / 503 UC upstream_reset_before_response_started{connection_termination}")
 }
 
+// TestBackoffAfterIdleRace: the attempt that is made at once does not make later ones
+// so.
+func TestBackoffAfterIdleRace(t *testing.T) {
+	w := newWorld(t, setup{action: `retry_policy { retry_on: "5xx" }`})
+	c := w.client()
+	w.send(c, get)
+	b := w.backend(1)
+	w.send(b, ok2)
+	c.Received()
+	w.log.take()
+	w.send(c, get)
+	b.Close()
+	w.Settle()
+	b = w.backend(1)
+	w.stats(".upstream_rq_retry_backoff_exponential", 0)
+	b.Received()
+	w.send(b, answer(503, ""))
+	w.stats(".upstream_rq_retry_backoff_exponential", 1)
+	w.Advance(time.Second)
+	w.send(b, ok2)
+	w.logged(okLog)
+	if a := w.log.last().Attempts; a != 3 {
+		t.Errorf("%d attempts", a)
+	}
+}
+
 // TestNoRetryAfterAnswerBegan: not even an idempotent request on a kept connection.
 func TestNoRetryAfterAnswerBegan(t *testing.T) {
 	w := newWorld(t, setup{})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // at shifts the date of an expected response by whole seconds from the start.
@@ -205,6 +206,41 @@ func TestRouteTimeoutStartsWithRequestEnd(t *testing.T) {
 	w.logged("POST / 504 UT response_timeout")
 }
 
+// TestPerTryTimeoutOfSlowUpload runs once the client has sent everything, though the
+// host has not taken it, and is not put off when the host goes on.
+func TestPerTryTimeoutOfSlowUpload(t *testing.T) {
+	w := newWorld(t, setup{
+		action:   "retry_policy { per_try_timeout { seconds: 2 } }",
+		clusters: map[string]string{"c": "per_connection_buffer_limit_bytes { value: 1000 }"},
+	})
+	w.OnDial(addr(1), looptest.Hold)
+	c := w.client()
+	w.send(c, post(40_000)+strings.Repeat("x", 40_000))
+	b := w.backend(1)
+	b.Window(0)
+	b.Establish()
+	w.Settle()
+	w.Advance(time.Second)
+	b.Window(-1)
+	w.Settle()
+	if got := bodyOf(b.Received()); len(got) != 40_000 {
+		t.Errorf("host got %d bytes", len(got))
+	}
+	w.justBefore(time.Second, c)
+	w.logged("POST / 504 UT upstream_per_try_timeout")
+
+	w = newWorld(t, w.o)
+	w.OnDial(addr(1), looptest.Hold)
+	c = w.client()
+	w.send(c, post(40_000)+strings.Repeat("x", 40_000))
+	b = w.backend(1)
+	b.Window(0)
+	b.Establish()
+	w.Settle()
+	w.justBefore(2*time.Second, c)
+	w.logged("POST / 504 UT upstream_per_try_timeout")
+}
+
 // TestNoTimerOutlivesItsStream: an answered request leaves nothing behind that wakes the loop but the connections' idle timers.
 func TestNoTimerOutlivesItsStream(t *testing.T) {
 	w := newWorld(t, setup{action: "timeout { seconds: 3 }"})
@@ -322,6 +358,30 @@ func TestTimeoutsOfOneMoment(t *testing.T) {
 	if got := w.log.take(); strings.Count(got, ";") != 0 || !strings.HasPrefix(got, "GET / 504 ") {
 		t.Errorf("log %q", got)
 	}
+	w.idle()
+}
+
+// TestTimeoutsOfOneMomentWhileReplyIsHeld: the first one's reply is still with a filter
+// when the others would come, which it has put out of force.
+func TestTimeoutsOfOneMomentWhileReplyIsHeld(t *testing.T) {
+	ch := newChain("a")
+	ch.scripts[0].on["sh"] = func(s sdk.Stream) sdk.Action {
+		s.After(time.Second, s.ResumeResponse)
+		return sdk.Pause
+	}
+	w := newWorld(t, setup{
+		filters: ch.filters(), action: "timeout { seconds: 3 }", edit: func(c *Config) { c.StreamIdleTimeout = 3 * time.Second },
+	})
+	c := w.client()
+	w.send(c, get)
+	w.Advance(3100 * time.Millisecond)
+	w.got(c, "")
+	w.Advance(time.Second)
+	if got := bodyOf(c.Received()); got != "stream timeout" {
+		t.Errorf("got %q", got)
+	}
+	w.logged("GET / 504 SI stream_idle_timeout")
+	w.stats(".upstream_rq_timeout", 0)
 	w.idle()
 }
 
