@@ -17,6 +17,10 @@ const (
 	connClosed
 )
 
+// upgradedFlush is how long an upgraded connection that is given up may take to write
+// what is queued: the client's last words may have come together with its end.
+const upgradedFlush = time.Second
+
 // connection is an upstream connection. Its pool owns it; the loop calls it as the
 // connection's handler and its timers' handler.
 //
@@ -366,7 +370,11 @@ func (cn *connection) finish(remote bool) {
 	cn.idleTimer.Stop()
 	cn.lifeTimer.Stop()
 	cn.countBytes()
-	cn.conn.Close()
+	if cn.upgraded {
+		cn.conn.CloseFlush(upgradedFlush)
+	} else {
+		cn.conn.Close()
+	}
 	p.breakers.Connections.Release()
 	p.host.ActiveConnections.Add(-1)
 	cn.countEnd(remote)

@@ -226,3 +226,83 @@ func TestBrokenBodyAfterAnswer(t *testing.T) {
 	}
 	w.logged("POST / 200 DPE http1.codec_error")
 }
+
+// TestLastWords: what a client says on an upgraded connection right before it closes
+// reaches the host.
+func TestLastWords(t *testing.T) {
+	w := newWorld(t, setup{edit: func(c *Config) { c.Upgrades = []Upgrade{{Type: "websocket", Enabled: true}} }})
+	c := w.client()
+	w.send(c, "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+	b := w.backend(1)
+	w.send(b, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+	b.Received()
+	c.Send("bye")
+	c.Close()
+	w.Settle()
+	w.got(b, "bye")
+	if !b.Closed() {
+		t.Error("the host's connection is open")
+	}
+	w.stats(".upstream_cx_active", 0)
+}
+
+// TestTimeoutRetryHeader: include_is_timeout_retry_header tells the host of another
+// attempt whether the one before it took too long.
+func TestTimeoutRetryHeader(t *testing.T) {
+	w := newWorld(t, setup{
+		action: `retry_policy { retry_on: "5xx" num_retries { value: 2 } per_try_timeout { seconds: 1 } }`,
+		vhost:  "include_is_timeout_retry_header: true",
+	})
+	c := w.client()
+	w.send(c, get)
+	const name = "x-envoy-is-timeout-retry: "
+	b := w.backend(1)
+	if got := b.Received(); strings.Contains(got, name) {
+		t.Errorf("the first attempt has it: %q", got)
+	}
+	w.Advance(1100 * time.Millisecond)
+	b = w.backend(1)
+	if got := b.Received(); !strings.Contains(got, name+"true\r\n") {
+		t.Errorf("after a timeout: %q", got)
+	}
+	w.send(b, "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")
+	w.Advance(300 * time.Millisecond)
+	if got := b.Received(); !strings.Contains(got, name+"false\r\n") {
+		t.Errorf("after a response: %q", got)
+	}
+	w.send(b, ok2)
+	if got := bodyOf(c.Received()); got != "ok" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestRespectExpectedTimeout: with respect_expected_rq_timeout the time that the proxy
+// before us is going to wait is the timeout; outside the mesh nobody may say so.
+func TestRespectExpectedTimeout(t *testing.T) {
+	tests := []struct {
+		name, headers     string
+		respect, internal bool
+		want              string
+	}{
+		{"respected", "x-envoy-expected-rq-timeout-ms: 700\r\nx-envoy-upstream-rq-timeout-ms: 900\r\n", true, true, "700"},
+		{"absent", "x-envoy-upstream-rq-timeout-ms: 900\r\n", true, true, "900"},
+		{"malformed", "x-envoy-expected-rq-timeout-ms: x\r\nx-envoy-upstream-rq-timeout-ms: 900\r\n", true, true, "900"},
+		{"not asked for", "x-envoy-expected-rq-timeout-ms: 700\r\n", false, true, "15000"},
+		{"a stranger", "x-envoy-expected-rq-timeout-ms: 700\r\n", true, false, "15000"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, setup{edit: func(c *Config) {
+				c.RespectExpectedRqTimeout = tt.respect
+				if tt.internal {
+					c.Internal = prefixes("10.0.0.0/8")
+				}
+			}})
+			w.send(w.client(), "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 10.0.0.7\r\n"+tt.headers+"\r\n")
+			got := w.backend(1).Received()
+			if !strings.Contains(got, "x-envoy-expected-rq-timeout-ms: "+tt.want+"\r\n") {
+				t.Errorf("want %s: %q", tt.want, got)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package stream
 import (
 	"encoding/hex"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -397,6 +398,9 @@ func (u *upstream) setAttemptHeaders() {
 	s := u.s
 	if s.vh.IncludeAttemptCount {
 		s.req.SetInt(sdk.HeaderEnvoyAttemptCount, int64(s.info.Attempts))
+	}
+	if s.info.Attempts > 1 && s.vh.IncludeIsTimeoutRetry {
+		s.req.SetID(sdk.HeaderEnvoyIsTimeoutRetry, strconv.FormatBool(u.tryTimeout))
 	}
 	if s.info.Attempts > 1 && !s.cfg.SuppressEnvoyHeaders {
 		if at := s.deadlines[dlRoute]; at > 0 {

@@ -32,6 +32,7 @@ type upstream struct {
 	answered   bool // the head of a response was accepted
 	tryArmed   bool // the attempt's timeouts run
 	altTimeout bool // the client wants 204 for a timeout
+	tryTimeout bool // the last attempt failed by a timeout of its own
 	retryNow   bool // the next attempt needs no back-off
 	priority   cluster.Priority
 
@@ -130,6 +131,7 @@ func (u *upstream) try() {
 	s.info.Attempts++
 	s.info.UpstreamHost = u.host.Address()
 	u.setAttemptHeaders()
+	u.tryTimeout = false
 	u.cluster.Start(&u.call, u.host, u, u.priority)
 }
 
@@ -538,6 +540,7 @@ func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
 	u.cluster.Inc(stat)
 	u.call.Cancel(sdk.ResetLocal)
 	if u.retry.wantsReset(u, errPerTryTimeout, false) {
+		u.tryTimeout = true
 		u.retry.schedule(u)
 		return
 	}
@@ -562,7 +565,9 @@ func (u *upstream) setTimeouts() {
 	s := u.s
 	h := &s.req.Headers
 	u.timeout = u.action.GlobalTimeout(h)
-	if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamTimeoutMs); ok {
+	if d, ok := headerMs(h, sdk.HeaderEnvoyExpectedTimeoutMs); ok && s.cfg.RespectExpectedRqTimeout {
+		u.timeout = d
+	} else if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamTimeoutMs); ok {
 		u.timeout = d
 	}
 	h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutMs)

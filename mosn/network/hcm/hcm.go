@@ -93,12 +93,17 @@ func compileCodec(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	if err != nil {
 		return err
 	}
+	if pb.GetStreamErrorOnInvalidHttpMessage().GetValue() && pb.GetHttpProtocolOptions().GetOverrideStreamErrorOnInvalidHttpMessage() == nil {
+		return c.At("stream_error_on_invalid_http_message").Errorf("an invalid message always ends its connection here")
+	}
 	common := pb.GetCommonHttpProtocolOptions()
+	if common.GetMaxConnectionDurationJitter() != nil {
+		return c.At("common_http_protocol_options.max_connection_duration_jitter").Errorf("is not built yet")
+	}
 	o := sdk.CodecOptions{
-		MaxHeaderBytes:       defaultHeadersKB << 10,
-		MaxHeaderCount:       defaultHeadersCount,
-		UnderscoreAction:     int32(common.GetHeadersWithUnderscoresAction()),
-		StreamErrorOnInvalid: pb.GetStreamErrorOnInvalidHttpMessage().GetValue(),
+		MaxHeaderBytes:   defaultHeadersKB << 10,
+		MaxHeaderCount:   defaultHeadersCount,
+		UnderscoreAction: int32(common.GetHeadersWithUnderscoresAction()),
 	}
 	if p := pb.GetHttpProtocolOptions(); p != nil {
 		o.Proto = p

@@ -1,0 +1,52 @@
+package hcm
+
+import (
+	"strings"
+	"testing"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	"sofamesh.io/sofamesh/sdk/sdktest"
+)
+
+// TestRefused: what is not honoured is refused by its name, not accepted in silence.
+func TestRefused(t *testing.T) {
+	const rest = ` stat_prefix: "t" route_config {} http_filters { name: "r" typed_config {
+		[type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {} } }`
+	tests := []struct{ name, fields, err string }{
+		{"nothing", "", ""},
+		{"stream errors", "stream_error_on_invalid_http_message { value: true }", "stream_error_on_invalid_http_message"},
+		{
+			"stream errors, not of HTTP/1", "stream_error_on_invalid_http_message { value: true }" +
+				" http_protocol_options { override_stream_error_on_invalid_http_message {} }", "",
+		},
+		{
+			"stream errors of HTTP/1", "http_protocol_options { override_stream_error_on_invalid_http_message { value: true } }",
+			"override_stream_error_on_invalid_http_message",
+		},
+		{
+			"jitter", "common_http_protocol_options { max_connection_duration_jitter { value: 5 } }",
+			"max_connection_duration_jitter",
+		},
+		{"client certificates", "forward_client_cert_details: APPEND_FORWARD", "forward_client_cert_details"},
+		{"HTTP/2", "codec_type: HTTP2", "codec_type"},
+		{"an upgrade's filters", `upgrade_configs { upgrade_type: "a" filters { name: "x" } }`, "upgrade_configs[0].filters"},
+		{"sockets", "internal_address_config { unix_sockets: true }", "internal_address_config.unix_sockets"},
+		{"a malformed range", `internal_address_config { cidr_ranges { address_prefix: "x" } }`, "internal_address_config.cidr_ranges[0]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := sdktest.NewCompiler(t)
+			c.AddCodec(http1.Codec())
+			c.AddHTTPFilter(Router())
+			_, err := compile(c, sdktest.Text[hcmv3.HttpConnectionManager](t, tt.fields+rest))
+			switch {
+			case tt.err == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
+				t.Errorf("error %v does not name %s", err, tt.err)
+			}
+		})
+	}
+}
