@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -170,178 +169,12 @@ func (u *upstream) upstreamPending() bool {
 	return false
 }
 
-// progress restarts per_try_idle_timeout.
-func (u *upstream) progress() {
-	if d := u.retry.tryIdle; d > 0 && u.tryArmed {
-		u.s.setDeadline(dlTryIdle, d)
-	}
-}
-
-// armTry starts the timeouts of the attempt: when it has a connection and the client
-// has sent all of the request, as in Envoy.
-func (u *upstream) armTry() {
-	s := u.s
-	if u.tryArmed || !u.headSent || !s.requestEnded || !u.call.Active() {
-		return
-	}
-	u.tryArmed = true
-	if s.phase == waiting {
-		s.setDeadline(dlPerTry, u.retry.perTry)
-	}
-	u.progress()
-}
-
 // sentAll notes that the whole request is with the connection.
 func (u *upstream) sentAll() {
 	s := u.s
 	u.endSent = true
 	s.info.UpstreamRequestEnd = int64(s.w.now())
 	u.armTimeout()
-}
-
-// data takes body that came from the client and passed the filters.
-func (u *upstream) data(p []byte, end bool) {
-	u.mirrorData(p, end)
-	if end {
-		u.armTimeout()
-	}
-	if u.open() && u.body.Empty() {
-		n := u.call.WriteData(p, end)
-		u.save(p[:n], len(p)-n)
-		if n < len(p) {
-			u.body.Append(p[n:])
-		} else if end {
-			u.sentAll()
-		}
-	} else if !u.answeredFully() {
-		u.body.Append(p)
-		if end && u.open() {
-			u.flush()
-		}
-	}
-	u.throttle()
-}
-
-// open reports whether body may be written: the head is sent, and a request to
-// upgrade was granted. Bytes after one that is not granted would reach the server
-// as requests of their own.
-func (u *upstream) open() bool {
-	return u.headSent && u.call.Active() && (!u.s.upgradeWanted || u.s.phase == upgraded)
-}
-
-// answeredFully reports whether the response is complete, so that what is left of
-// the request goes nowhere.
-func (u *upstream) answeredFully() bool { return u.answered && !u.call.Active() }
-
-func (u *upstream) dataBuffer(b *sdk.Buffer, end bool) {
-	for {
-		p := b.First()
-		last := len(p) == b.Len()
-		if len(p) > 0 || end && last {
-			u.data(p, end && last)
-		}
-		b.Drain(len(p))
-		if last || !u.s.wantsRequest() {
-			return
-		}
-	}
-}
-
-func (u *upstream) trailers() {
-	for _, m := range u.mirrors {
-		m.trailers(&u.s.reqTrail)
-	}
-	u.armTimeout()
-	if u.open() {
-		u.flush()
-	}
-}
-
-// save keeps a copy of what was sent while another attempt may need it; rest is the
-// number of bytes that wait to be sent.
-func (u *upstream) save(p []byte, rest int) {
-	if !u.keep || len(p) == 0 {
-		return
-	}
-	if u.saved.Len()+len(p)+rest > u.keepLimit() {
-		u.keep = false // too big to send twice
-		u.saved.Release()
-		u.cluster.Inc(cluster.RetryOrShadowAbandoned)
-		u.retry.giveUp()
-		return
-	}
-	u.saved.Append(p)
-}
-
-// keepLimit is the most bytes of body that are kept for another attempt.
-func (u *upstream) keepLimit() int {
-	limit := u.s.bufferLimit()
-	if own := u.s.route.BufferLimit; own >= 0 && own < int64(limit) {
-		limit = int(own)
-	}
-	return limit
-}
-
-// flush writes as much body as the connection takes, then the trailers.
-func (u *upstream) flush() {
-	s := u.s
-	for !u.body.Empty() {
-		p := u.body.First()
-		end := s.requestEnded && !s.hasReqTrail && len(p) == u.body.Len() && !u.upstreamPending()
-		n := u.call.WriteData(p, end)
-		u.save(p[:n], u.body.Len()-n)
-		u.body.Drain(n)
-		if n < len(p) || u.call.AboveHigh() {
-			u.throttle()
-			return
-		}
-		if end {
-			u.sentAll()
-			u.relieve()
-			return
-		}
-	}
-	u.relieve()
-	if !s.requestEnded || u.endSent || u.upstreamPending() {
-		return
-	}
-	if s.hasReqTrail {
-		u.call.WriteTrailers(&s.reqTrail)
-	} else {
-		u.call.WriteData(nil, true)
-	}
-	u.sentAll()
-}
-
-// throttle stops reading from the client while its body cannot go on.
-func (u *upstream) throttle() {
-	s := u.s
-	if !s.requestEnded && (u.body.Len() > s.bufferLimit() || u.call.AboveHigh()) {
-		s.pauseClient(true)
-	}
-}
-
-// relieve lets the client send again.
-func (u *upstream) relieve() {
-	s := u.s
-	if !s.pausedClient || u.body.Len() > s.bufferLimit()/2 || u.call.AboveHigh() {
-		return
-	}
-	for i := range s.slots {
-		if s.slots[i].req.hold.Len() > s.bufferLimit() {
-			return
-		}
-	}
-	s.pauseClient(false)
-}
-
-// OnCallWritable implements cluster.CallEvents.
-func (u *upstream) OnCallWritable(*cluster.Call) {
-	u.s.w.enter()
-	defer u.s.leave()
-	if u.open() && !u.endSent {
-		u.flush()
-	}
 }
 
 // OnCallInformational implements cluster.CallEvents.
@@ -500,54 +333,6 @@ func resetDetails(e *sdk.Error, reason string) string {
 	return d
 }
 
-// timedOut: the route's timeout is over.
-func (u *upstream) timedOut() {
-	s := u.s
-	if u.cluster != nil {
-		u.cluster.Inc(cluster.RqTimeout)
-	}
-	if u.answered || s.respHeadSent {
-		s.info.Details = "response_timeout"
-		s.abort(sdk.FlagUpstreamRequestTimeout)
-		return
-	}
-	u.timeoutReply("response_timeout")
-}
-
-func (u *upstream) timeoutReply(details string) {
-	s := u.s
-	r := sdk.Reply{
-		Status: 504, Body: "upstream request timeout", Details: details, Flag: sdk.FlagUpstreamRequestTimeout,
-	}
-	if u.altTimeout {
-		r.Status, r.Body = 204, ""
-	}
-	u.cluster.CountResponse(r.Status, s.internal)
-	s.reply(r)
-}
-
-// tryTimedOut: one attempt has taken too long; another may be allowed.
-func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
-	s := u.s
-	if s.phase != waiting {
-		if stat == cluster.RqPerTryIdleTimeout && u.call.Active() {
-			u.cluster.Inc(stat)
-			s.info.Details = details
-			s.abort(sdk.FlagUpstreamRequestTimeout)
-		}
-		return
-	}
-	u.cluster.Inc(stat)
-	u.call.Cancel(sdk.ResetLocal)
-	if u.retry.wantsReset(u, errPerTryTimeout, false) {
-		u.tryTimeout = true
-		u.retry.schedule(u)
-		return
-	}
-	u.retry.release(u)
-	u.timeoutReply(details)
-}
-
 // again makes the attempt that a failure has led to.
 func (u *upstream) again() {
 	s := u.s
@@ -558,52 +343,6 @@ func (u *upstream) again() {
 	u.body.Move(&u.saved)
 	u.reason = ""
 	u.try()
-}
-
-// setTimeouts finds the budget of the request.
-func (u *upstream) setTimeouts() {
-	s := u.s
-	h := &s.req.Headers
-	u.timeout = u.action.GlobalTimeout(h)
-	if d, ok := headerMs(h, sdk.HeaderEnvoyExpectedTimeoutMs); ok && s.cfg.RespectExpectedRqTimeout {
-		u.timeout = d
-	} else if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamTimeoutMs); ok {
-		u.timeout = d
-	}
-	h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutMs)
-	u.altTimeout = h.Remove("x-envoy-upstream-rq-timeout-alt-response")
-	if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamPerTryTimeoutMs); ok {
-		u.retry.perTry = d
-	}
-	h.RemoveID(sdk.HeaderEnvoyUpstreamPerTryTimeoutMs)
-	if u.timeout > 0 && u.retry.perTry >= u.timeout {
-		u.retry.perTry = 0
-	}
-	if s.requestEnded {
-		u.armTimeout()
-	}
-}
-
-// armTimeout starts the route's timeout, which runs from the end of the request, and
-// those of the attempt.
-func (u *upstream) armTimeout() {
-	s := u.s
-	u.armTry()
-	if u.timeout > 0 && s.requestEnded && s.deadlines[dlRoute] == 0 && !u.answeredFully() && !s.upgradeWanted {
-		s.setDeadline(dlRoute, u.timeout)
-	}
-}
-
-func headerMs(h *sdk.Headers, id sdk.HeaderID) (time.Duration, bool) {
-	v := h.ID(id)
-	if v == "" {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(v, 10, 32)
-	if err != nil {
-		return 0, false
-	}
-	return time.Duration(n) * time.Millisecond, true
 }
 
 // end gives up what is under way.
