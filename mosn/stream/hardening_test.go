@@ -306,3 +306,61 @@ func TestRespectExpectedTimeout(t *testing.T) {
 		})
 	}
 }
+
+// TestHostCounts: what the admin's /clusters says of a host: every attempt is a success,
+// or an error when it failed, was answered with 5xx or was retried.
+func TestHostCounts(t *testing.T) {
+	tests := []struct {
+		name                     string
+		act                      func(w *world, b *looptest.Peer)
+		success, errors, timeout int64
+		stats                    []any
+	}{
+		{"200", func(w *world, b *looptest.Peer) { w.send(b, ok2) }, 1, 0, 0, []any{".upstream_rq_200", 1}},
+		{"404", func(w *world, b *looptest.Peer) { w.send(b, "HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n") }, 1, 0, 0, nil},
+		{"500", func(w *world, b *looptest.Peer) { w.send(b, "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") }, 0, 1, 0, nil},
+		{"reset", func(_ *world, b *looptest.Peer) { b.Reset() }, 0, 1, 0, []any{".upstream_rq_503", 1}},
+		{
+			"retried", func(w *world, b *looptest.Peer) {
+				w.send(b, "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+				w.Advance(100 * time.Millisecond)
+				w.send(b, ok2)
+			}, 1, 1, 0, []any{".upstream_rq_503", 0, ".upstream_rq_200", 1, ".upstream_rq_completed", 1},
+		},
+		{
+			"attempt too long", func(w *world, _ *looptest.Peer) {
+				w.Advance(1100 * time.Millisecond)
+				w.send(w.backend(1), ok2)
+			}, 1, 1, 1, nil,
+		},
+		{
+			"too long", func(w *world, _ *looptest.Peer) { w.Advance(4 * time.Second) },
+			0, 2, 2, []any{".upstream_rq_504", 1},
+		},
+		{
+			"early hints", func(w *world, b *looptest.Peer) { w.send(b, "HTTP/1.1 103 Hints\r\n\r\n"+ok2) },
+			1, 0, 0, []any{".upstream_rq_1xx", 1, ".upstream_rq_completed", 2},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, setup{action: `retry_policy { retry_on: "gateway-error" per_try_timeout { seconds: 1 } }`})
+			if tt.name == "reset" {
+				w = newWorld(t, setup{})
+			}
+			w.send(w.client(), get)
+			tt.act(w, w.backend(1))
+			w.Settle()
+			for { // connections of further attempts
+				if w.next(1) == nil {
+					break
+				}
+			}
+			h := w.w.clusters.Get("c").Hosts().Hosts()[0]
+			if s, e, o := h.Successes.Load(), h.Errors.Load(), h.Timeouts.Load(); s != tt.success || e != tt.errors || o != tt.timeout {
+				t.Errorf("success %d, error %d, timeout %d; want %d, %d, %d", s, e, o, tt.success, tt.errors, tt.timeout)
+			}
+			w.stats(tt.stats...)
+		})
+	}
+}

@@ -51,9 +51,10 @@ func (s *Stream) sendHead(end bool) {
 	if s.phase != responding || d.c.Closed() {
 		return
 	}
-	if !s.requestEnded && !(s.resp.Upgrade && s.upgradeWanted) {
-		// Waiting for the rest of a request that is answered would be for nothing.
-		d.lastOne = true
+	if !s.requestEnded {
+		if !s.resp.Upgrade || !s.upgradeWanted {
+			d.lastOne = true // waiting for the rest of a request that is answered would be for nothing
+		}
 		s.w.stats.Inc(s.cfg.Stats.RqRespBeforeComplete)
 	}
 	s.finishResponseHeaders()

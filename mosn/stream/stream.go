@@ -106,6 +106,7 @@ func (s *Stream) refuse(d *serverConn, m *sdk.Message, ce *sdk.CodecError) {
 	m.Protocol = sdk.HTTP11
 	s.attach(d, 0, m)
 	s.w.stats.Inc(s.cfg.Stats.RqTotal)
+	s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
 	s.requestBroken(ce)
 }
 

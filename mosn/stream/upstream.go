@@ -181,6 +181,7 @@ func (u *upstream) sentAll() {
 func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
+	u.cluster.CountResponse(m.Status(), u.s.internal)
 	u.s.informational(m)
 }
 
@@ -192,14 +193,15 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	now := s.w.now()
 	s.last = now
 	code := m.Status()
-	u.cluster.CountResponse(code, s.internal)
 	if u.retry.wantsResponse(u, m) {
+		u.host.Errors.Add(1)
 		if !end {
 			c.Cancel(sdk.ResetLocal)
 		}
 		u.retry.schedule(u)
 		return
 	}
+	u.count(code)
 	u.retry.release(u)
 	u.answered = true
 	u.saved.Release()
@@ -221,6 +223,17 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	}
 	s.info.Details = "via_upstream"
 	s.startResponse(end)
+}
+
+// count counts what the host answered, or what is answered for it, in the end; answers
+// that are followed by a retry do not count as the cluster's (as in Envoy).
+func (u *upstream) count(code int) {
+	u.cluster.CountResponse(code, u.s.internal)
+	if code >= 500 {
+		u.host.Errors.Add(1)
+	} else {
+		u.host.Successes.Add(1)
+	}
 }
 
 // OnCallData implements cluster.CallEvents.
@@ -279,13 +292,14 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 		return
 	}
 	if u.retry.wantsReset(u, e, reused) {
+		u.host.Errors.Add(1)
 		u.retry.schedule(u)
 		return
 	}
 	u.retry.release(u)
 	s.info.FailureReason = u.reason
 	r := u.failureReply(e)
-	u.cluster.CountResponse(r.Status, s.internal)
+	u.count(r.Status)
 	s.reply(r)
 }
 

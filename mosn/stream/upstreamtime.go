@@ -35,6 +35,9 @@ func (u *upstream) timedOut() {
 	if u.cluster != nil {
 		u.cluster.Inc(cluster.RqTimeout)
 	}
+	if u.call.Active() {
+		u.host.Timeouts.Add(1)
+	}
 	if u.answered || s.respHeadSent {
 		s.info.Details = "response_timeout"
 		s.abort(sdk.FlagUpstreamRequestTimeout)
@@ -52,6 +55,7 @@ func (u *upstream) timeoutReply(details string) {
 		r.Status, r.Body = 204, ""
 	}
 	u.cluster.CountResponse(r.Status, s.internal)
+	u.host.Errors.Add(1)
 	s.reply(r)
 }
 
@@ -67,8 +71,10 @@ func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
 		return
 	}
 	u.cluster.Inc(stat)
+	u.host.Timeouts.Add(1)
 	u.call.Cancel(sdk.ResetLocal)
 	if u.retry.wantsReset(u, errPerTryTimeout, false) {
+		u.host.Errors.Add(1)
 		u.tryTimeout = true
 		u.retry.schedule(u)
 		return
