@@ -2,160 +2,214 @@ package stream
 
 import "sofamesh.io/sofamesh/sdk"
 
-// requestHeadersFrom hands the head to the filters from i on, then to the router.
-func (s *Stream) requestHeadersFrom(i int, end bool) {
-	for ; i < len(s.slots); i++ {
+// way is a direction through the filter chain. Both work the same: what differs is
+// the order of the filters, who is at the end, and whom to slow down.
+type way uint8
+
+const (
+	toServer way = iota // the request: filters in order, then the router
+	toClient            // the response: in reverse order, then the client
+)
+
+func (w way) next(i int) int {
+	if w == toServer {
+		return i + 1
+	}
+	return i - 1
+}
+
+func (sl *slot) dir(w way) *direction {
+	if w == toServer {
+		return &sl.req
+	}
+	return &sl.resp
+}
+
+// headersFrom hands the head to the filters from i on, then to the end of the chain.
+func (s *Stream) headersFrom(w way, i int, end bool) {
+	for ; uint(i) < uint(len(s.slots)); i = w.next(i) {
 		sl := &s.slots[i]
-		sl.req.enter()
-		switch sl.req.verdict(sl.filter.OnRequestHeaders(sl, end)) {
-		case sdk.Pause:
-			sl.req.stop = paused
-		case sdk.Collect:
-			sl.req.stop = collecting
-		case sdk.Replied:
-			return
-		}
-		if s.phase != filtering {
+		act := sl.onHeaders(w, end)
+		if act == sdk.Replied || s.phase != w.headPhase() {
 			return // answered, or gone
 		}
-		if sl.req.stop != passing {
-			sl.req.head, sl.req.end = true, end
+		if act != sdk.Continue {
+			d := sl.dir(w)
+			d.stop, d.head, d.end = stopOf(act), true, end
 			return
 		}
 	}
-	s.up.begin(end)
+	if w == toServer {
+		s.up.begin(end)
+	} else {
+		s.sendHead(end)
+	}
 }
 
-// requestDataFrom hands body to the filters from i on, then upstream. It takes
-// what is in b.
-func (s *Stream) requestDataFrom(i int, b *sdk.Buffer, end bool) {
-	for ; i < len(s.slots); i++ {
+// headPhase is the phase of the stream while the head is in the chain.
+func (w way) headPhase() phase {
+	if w == toServer {
+		return filtering
+	}
+	return responding
+}
+
+// dataFrom hands body to the filters from i on, then to the end of the chain. It
+// takes what is in b.
+func (s *Stream) dataFrom(w way, i int, b *sdk.Buffer, end bool) {
+	for ; uint(i) < uint(len(s.slots)); i = w.next(i) {
 		sl := &s.slots[i]
-		if sl.req.stop == paused {
-			s.holdRequest(sl, b, end)
+		d := sl.dir(w)
+		if d.stop == paused {
+			s.hold(w, sl, b, end)
 			return
 		}
 		src := b
-		if sl.req.stop == collecting {
-			sl.req.hold.Move(b)
-			src = &sl.req.hold
+		if d.stop == collecting {
+			d.hold.Move(b)
+			src = &d.hold
 		}
-		sl.req.enter()
-		act := sl.req.verdict(sl.filter.OnRequestData(sl, src, end))
-		if !s.wantsRequest() || act == sdk.Replied {
+		act := sl.onData(w, src, end)
+		if !s.wants(w) || act == sdk.Replied {
 			return
 		}
 		if act != sdk.Continue {
-			sl.req.stop = stopOf(act)
+			d.stop = stopOf(act)
 			if src == b {
-				sl.req.hold.Move(b)
+				d.hold.Move(b)
 			}
-			s.holdRequest(sl, nil, end)
+			s.hold(w, sl, nil, end)
 			return
 		}
-		if sl.req.stop == collecting {
-			sl.req.end = end
-			s.resumeRequest(sl)
+		if d.stop == collecting {
+			d.end = end
+			s.resume(w, sl)
 			return
 		}
 	}
-	s.up.dataBuffer(b, end)
+	if w == toServer {
+		s.up.dataBuffer(b, end)
+	} else {
+		s.sendBuffer(b, end)
+	}
 }
 
-// holdRequest keeps body at a filter that has stopped the request.
-func (s *Stream) holdRequest(sl *slot, b *sdk.Buffer, end bool) {
+// hold keeps body at a filter that has stopped it. Past the limit its sender is
+// slowed down; one that is collected as a whole is refused.
+func (s *Stream) hold(w way, sl *slot, b *sdk.Buffer, end bool) {
+	d := sl.dir(w)
 	if b != nil {
-		sl.req.hold.Move(b)
+		d.hold.Move(b)
 	}
-	sl.req.end = sl.req.end || end
-	if sl.req.hold.Len() <= s.bufferLimit() {
+	d.end = d.end || end
+	if d.hold.Len() <= s.bufferLimit() {
 		return
 	}
-	if sl.req.stop == collecting {
-		s.conn.lastOne = true
-		s.w.stats.Inc(s.cfg.Stats.RqTooLarge)
-		s.replyOrAbort(sdk.Reply{Status: 413, Body: "Payload Too Large", Details: "request_payload_too_large"})
-		return
-	}
-	if !s.requestEnded {
+	switch {
+	case d.stop == collecting:
+		s.tooLarge(w)
+	case w == toClient:
+		s.pauseUpstream(true)
+	case !s.requestEnded:
 		s.pauseClient(true)
 	}
 }
 
-// requestTrailersFrom hands the trailers to the filters from i on, then upstream.
-func (s *Stream) requestTrailersFrom(i int) {
-	for ; i < len(s.slots); i++ {
+func (s *Stream) tooLarge(w way) {
+	if w == toClient {
+		s.w.stats.Inc(s.cfg.Stats.RsTooLarge)
+		s.replyOrAbort(sdk.Reply{Status: 500, Body: "Internal Server Error", Details: "response_payload_too_large"})
+		return
+	}
+	s.conn.lastOne = true
+	s.w.stats.Inc(s.cfg.Stats.RqTooLarge)
+	s.replyOrAbort(sdk.Reply{Status: 413, Body: "Payload Too Large", Details: "request_payload_too_large"})
+}
+
+// trailersFrom hands the trailers to the filters from i on, then to the end of the
+// chain.
+func (s *Stream) trailersFrom(w way, i int) {
+	for ; uint(i) < uint(len(s.slots)); i = w.next(i) {
 		sl := &s.slots[i]
-		if sl.req.stop == paused {
-			sl.req.trail = true
+		d := sl.dir(w)
+		if d.stop == paused {
+			d.trail = true
 			return
 		}
-		sl.req.enter()
-		act := sl.req.verdict(sl.filter.OnRequestTrailers(sl))
-		if !s.wantsRequest() || act == sdk.Replied {
-			return
-		}
-		if act != sdk.Continue {
-			sl.req.stop, sl.req.trail = paused, true
-			return
-		}
-		if sl.req.stop == collecting {
-			sl.req.trail = true
-			s.resumeRequestPast(sl)
-			return
-		}
-	}
-	s.up.trailers()
-}
-
-// resumeRequest lets go what a filter holds: the head, then body, then trailers.
-// Trailers that the filter has not seen are shown to it first.
-func (s *Stream) resumeRequest(sl *slot) {
-	if sl.req.trail && sl.req.stop == paused {
-		sl.req.stop = passing
-		sl.req.enter()
-		act := sl.req.verdict(sl.filter.OnRequestTrailers(sl))
-		if !s.wantsRequest() || act == sdk.Replied {
+		act := sl.onTrailers(w)
+		if !s.wants(w) || act == sdk.Replied {
 			return
 		}
 		if act != sdk.Continue {
-			sl.req.stop = paused
+			d.stop, d.trail = paused, true
+			return
+		}
+		if d.stop == collecting {
+			d.trail = true
+			s.release(w, sl)
 			return
 		}
 	}
-	s.resumeRequestPast(sl)
+	if w == toServer {
+		s.up.trailers()
+	} else {
+		s.sendTrailers()
+	}
 }
 
-func (s *Stream) resumeRequestPast(sl *slot) {
-	d := &sl.req
-	d.stop = passing
+// resume lets go what a filter holds. Trailers that the filter has not seen are
+// shown to it first.
+func (s *Stream) resume(w way, sl *slot) {
+	if d := sl.dir(w); d.trail && d.stop == paused {
+		d.stop = passing
+		act := sl.onTrailers(w)
+		if !s.wants(w) || act == sdk.Replied {
+			return
+		}
+		if act != sdk.Continue {
+			d.stop = paused
+			return
+		}
+	}
+	s.release(w, sl)
+}
+
+// release hands on what a filter holds: the head, then body, then trailers.
+func (s *Stream) release(w way, sl *slot) {
+	d := sl.dir(w)
+	next := w.next(sl.index)
 	trail := d.trail
 	end := d.end && !trail
-	d.trail = false
+	d.stop, d.trail = passing, false
 	if d.head {
 		d.head = false
-		s.requestHeadersFrom(sl.index+1, end && d.hold.Empty())
-		if !s.wantsRequest() || end && d.hold.Empty() {
+		last := end && d.hold.Empty()
+		s.headersFrom(w, next, last)
+		if last || !s.wants(w) {
 			return
 		}
 	}
 	if !d.hold.Empty() || end {
-		s.requestDataFrom(sl.index+1, &d.hold, end)
-		if !s.wantsRequest() {
+		s.dataFrom(w, next, &d.hold, end)
+		if !s.wants(w) {
 			return
 		}
 	}
 	if trail {
-		s.requestTrailersFrom(sl.index + 1)
+		s.trailersFrom(w, next)
 	}
-	if s.phase.live() {
+	switch {
+	case !s.phase.live():
+	case w == toServer:
 		s.up.relieve()
+	default:
+		s.pauseUpstream(false)
 	}
 }
 
-// wantsRequest reports whether the request is still of interest: nobody has
-// answered it, or the upstream's answer came early and the rest is still wanted.
-func (s *Stream) wantsRequest() bool { return s.phase.live() && !s.local }
+// wants reports whether what goes this way is still of interest. A request is not
+// once we have answered it; after an early answer of the upstream it still is.
+func (s *Stream) wants(w way) bool { return s.phase.live() && (w == toClient || !s.local) }
 
 func stopOf(a sdk.Action) stop {
 	if a == sdk.Collect {
@@ -164,140 +218,26 @@ func stopOf(a sdk.Action) stop {
 	return paused
 }
 
-// responseHeadersFrom hands the head of the response to the filters from i down,
-// then to the client.
-func (s *Stream) responseHeadersFrom(i int, end bool) {
-	for ; i >= 0; i-- {
-		sl := &s.slots[i]
-		sl.resp.enter()
-		act := sl.resp.verdict(sl.filter.OnResponseHeaders(sl, end))
-		if s.phase != responding || act == sdk.Replied {
-			return
-		}
-		if act != sdk.Continue {
-			sl.resp.stop = stopOf(act)
-			sl.resp.head, sl.resp.end = true, end
-			return
-		}
+func (sl *slot) onHeaders(w way, end bool) sdk.Action {
+	sl.dir(w).enter()
+	if w == toServer {
+		return sl.req.verdict(sl.filter.OnRequestHeaders(sl, end))
 	}
-	s.sendHead(end)
+	return sl.resp.verdict(sl.filter.OnResponseHeaders(sl, end))
 }
 
-// responseDataFrom hands body to the filters from i down, then to the client.
-func (s *Stream) responseDataFrom(i int, b *sdk.Buffer, end bool) {
-	for ; i >= 0; i-- {
-		sl := &s.slots[i]
-		if sl.resp.stop == paused {
-			s.holdResponse(sl, b, end)
-			return
-		}
-		src := b
-		if sl.resp.stop == collecting {
-			sl.resp.hold.Move(b)
-			src = &sl.resp.hold
-		}
-		sl.resp.enter()
-		act := sl.resp.verdict(sl.filter.OnResponseData(sl, src, end))
-		if !s.phase.live() || act == sdk.Replied {
-			return
-		}
-		if act != sdk.Continue {
-			sl.resp.stop = stopOf(act)
-			if src == b {
-				sl.resp.hold.Move(b)
-			}
-			s.holdResponse(sl, nil, end)
-			return
-		}
-		if sl.resp.stop == collecting {
-			sl.resp.end = end
-			s.resumeResponse(sl)
-			return
-		}
+func (sl *slot) onData(w way, b *sdk.Buffer, end bool) sdk.Action {
+	sl.dir(w).enter()
+	if w == toServer {
+		return sl.req.verdict(sl.filter.OnRequestData(sl, b, end))
 	}
-	s.sendBuffer(b, end)
+	return sl.resp.verdict(sl.filter.OnResponseData(sl, b, end))
 }
 
-func (s *Stream) holdResponse(sl *slot, b *sdk.Buffer, end bool) {
-	if b != nil {
-		sl.resp.hold.Move(b)
+func (sl *slot) onTrailers(w way) sdk.Action {
+	sl.dir(w).enter()
+	if w == toServer {
+		return sl.req.verdict(sl.filter.OnRequestTrailers(sl))
 	}
-	sl.resp.end = sl.resp.end || end
-	if sl.resp.hold.Len() <= s.bufferLimit() {
-		return
-	}
-	if sl.resp.stop == collecting {
-		s.w.stats.Inc(s.cfg.Stats.RsTooLarge)
-		s.replyOrAbort(sdk.Reply{Status: 500, Body: "Internal Server Error", Details: "response_payload_too_large"})
-		return
-	}
-	s.pauseUpstream(true)
-}
-
-func (s *Stream) responseTrailersFrom(i int) {
-	for ; i >= 0; i-- {
-		sl := &s.slots[i]
-		if sl.resp.stop == paused {
-			sl.resp.trail = true
-			return
-		}
-		sl.resp.enter()
-		act := sl.resp.verdict(sl.filter.OnResponseTrailers(sl))
-		if !s.phase.live() || act == sdk.Replied {
-			return
-		}
-		if act != sdk.Continue {
-			sl.resp.stop, sl.resp.trail = paused, true
-			return
-		}
-		if sl.resp.stop == collecting {
-			sl.resp.trail = true
-			s.resumeResponsePast(sl)
-			return
-		}
-	}
-	s.sendTrailers()
-}
-
-func (s *Stream) resumeResponse(sl *slot) {
-	if sl.resp.trail && sl.resp.stop == paused {
-		sl.resp.stop = passing
-		sl.resp.enter()
-		act := sl.resp.verdict(sl.filter.OnResponseTrailers(sl))
-		if !s.phase.live() || act == sdk.Replied {
-			return
-		}
-		if act != sdk.Continue {
-			sl.resp.stop = paused
-			return
-		}
-	}
-	s.resumeResponsePast(sl)
-}
-
-func (s *Stream) resumeResponsePast(sl *slot) {
-	d := &sl.resp
-	d.stop = passing
-	trail := d.trail
-	end := d.end && !trail
-	d.trail = false
-	if d.head {
-		d.head = false
-		s.responseHeadersFrom(sl.index-1, end && d.hold.Empty())
-		if !s.phase.live() || end && d.hold.Empty() {
-			return
-		}
-	}
-	if !d.hold.Empty() || end {
-		s.responseDataFrom(sl.index-1, &d.hold, end)
-		if !s.phase.live() {
-			return
-		}
-	}
-	if trail {
-		s.responseTrailersFrom(sl.index - 1)
-	}
-	if s.phase.live() {
-		s.pauseUpstream(false)
-	}
+	return sl.resp.verdict(sl.filter.OnResponseTrailers(sl))
 }

@@ -70,13 +70,13 @@ func (s *Stream) reply(r sdk.Reply) {
 	if s.headRequest {
 		body = ""
 	}
-	s.responseHeadersFrom(first, body == "")
+	s.headersFrom(toClient, first, body == "")
 	replaced := s.unfiltered && first >= 0 // by a filter that saw the head
 	if body != "" && s.phase.live() && !replaced {
 		b := &s.w.replyBody // chunk may hold what a filter was looking at
 		defer b.Release()
 		b.AppendString(body)
-		s.responseDataFrom(first, b, true)
+		s.dataFrom(toClient, first, b, true)
 	}
 }
 

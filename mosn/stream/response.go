@@ -8,7 +8,7 @@ func (s *Stream) startResponse(end bool) {
 	s.phase.move(respond)
 	s.respEnded = end
 	s.info.ResponseCode = s.resp.Status()
-	s.responseHeadersFrom(len(s.slots)-1, end)
+	s.headersFrom(toClient, len(s.slots)-1, end)
 }
 
 // responseData takes body from upstream; p is valid during the call.
@@ -22,14 +22,14 @@ func (s *Stream) responseData(p []byte, end bool) {
 	b := &s.w.chunk
 	defer b.Release() // also when a filter panics: the next stream's body goes there
 	b.Append(p)
-	s.responseDataFrom(len(s.slots)-1, b, end)
+	s.dataFrom(toClient, len(s.slots)-1, b, end)
 }
 
 func (s *Stream) responseTrailers(m *sdk.Message) {
 	s.respEnded = true
 	s.respTrail.Swap(m)
 	s.hasRespTrail = true
-	s.responseTrailersFrom(len(s.slots) - 1)
+	s.trailersFrom(toClient, len(s.slots)-1)
 }
 
 // informational passes a 1xx on to the client.

@@ -141,12 +141,12 @@ func (sl *slot) ResumeRequest() {
 		sl.req.early = true
 		return
 	}
-	if sl.req.stop == passing || !s.wantsRequest() {
+	if sl.req.stop == passing || !s.wants(toServer) {
 		return
 	}
 	s.w.enter()
 	defer s.leave()
-	s.resumeRequest(sl)
+	s.resume(toServer, sl)
 }
 
 func (sl *slot) ResumeResponse() {
@@ -160,7 +160,7 @@ func (sl *slot) ResumeResponse() {
 	}
 	s.w.enter()
 	defer s.leave()
-	s.resumeResponse(sl)
+	s.resume(toClient, sl)
 }
 
 func (sl *slot) Reply(r sdk.Reply) {

@@ -98,7 +98,7 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 		return
 	}
 	s.makeChain()
-	s.requestHeadersFrom(0, end)
+	s.headersFrom(toServer, 0, end)
 }
 
 // refuse answers a request that could not be decoded: there is no head to route by.
@@ -172,7 +172,7 @@ func (s *Stream) requestData(p []byte, end bool) {
 	b := &s.w.chunk
 	defer b.Release() // also when a filter panics: the next stream's body goes there
 	b.Append(p)
-	s.requestDataFrom(0, b, end)
+	s.dataFrom(toServer, 0, b, end)
 }
 
 // requestTrailersArrived takes the trailers of the request.
@@ -183,7 +183,7 @@ func (s *Stream) requestTrailersArrived(m *sdk.Message) {
 	}
 	s.reqTrail.Swap(m)
 	s.hasReqTrail = true
-	s.requestTrailersFrom(0)
+	s.trailersFrom(toServer, 0)
 }
 
 func (s *Stream) requestComplete() {

@@ -47,7 +47,7 @@ func (u *upstream) dataBuffer(b *sdk.Buffer, end bool) {
 			u.data(p, end && last)
 		}
 		b.Drain(len(p))
-		if last || !u.s.wantsRequest() {
+		if last || !u.s.wants(toServer) {
 			return
 		}
 	}
