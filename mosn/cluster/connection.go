@@ -314,11 +314,11 @@ func (cn *connection) lostError() *sdk.Error {
 func (cn *connection) lose(remote bool, err *sdk.Error) {
 	c := cn.call
 	cn.finish(remote)
+	defer cn.pool.grow() // also for those who wait when the call's owner panics
 	if c != nil {
 		cn.detach(c)
 		c.ev.OnCallFailed(c, err)
 	}
-	cn.pool.grow()
 }
 
 // connectFailed ends an attempt to connect. All calls that wait fail with it, as in
@@ -334,8 +334,8 @@ func (cn *connection) connectFailed(err error) {
 	p.lc.inc(CxConnectFail)
 	p.host.ConnectionFailures.Add(1)
 	cn.finish(!timeout)
+	defer p.grow() // also for those who wait when the owner of a call panics
 	p.failPending(failure, transportFailure(err))
-	p.grow()
 }
 
 // OnTimer implements eventloop.TimerHandler.

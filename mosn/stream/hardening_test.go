@@ -2,6 +2,7 @@ package stream
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -362,5 +363,42 @@ func TestHostCounts(t *testing.T) {
 			}
 			w.stats(tt.stats...)
 		})
+	}
+}
+
+// TestPanicLeavesNobodyWaiting: a filter that panics when it is told of a lost, or never
+// made, connection does not keep those that wait for one from getting it.
+func TestPanicLeavesNobodyWaiting(t *testing.T) {
+	for _, dial := range []looptest.Outcome{looptest.Accept, looptest.Hold} {
+		ch := newChain("a")
+		w := newWorld(t, setup{
+			filters:  ch.filters(),
+			clusters: map[string]string{"c": `circuit_breakers { thresholds { max_connections { value: 1 } track_remaining: true } }`},
+		})
+		w.OnDial(addr(1), dial)
+		first, second := w.client(), w.client()
+		w.send(first, get)
+		b := w.backend(1)
+		w.send(second, get)
+		ch.scripts[0].on["sh"] = func(sdk.Stream) sdk.Action {
+			delete(ch.scripts[0].on, "sh")
+			panic("boom")
+		}
+		w.OnDial(addr(1), looptest.Accept)
+		if dial == looptest.Accept {
+			b.Reset()
+		} else {
+			b.Fail(syscall.ECONNREFUSED)
+		}
+		w.Settle()
+		w.Logs = nil
+		if b = w.next(1); b == nil {
+			t.Fatal("no further connection is made")
+		}
+		w.send(b, ok2)
+		if got := bodyOf(second.Received()); got != "ok" {
+			t.Errorf("the second got %q", got)
+		}
+		w.finish()
 	}
 }
