@@ -98,8 +98,10 @@ type CodecConn interface {
 	// ev.Kind == EventNone more input is needed; n may still be positive. ev.Msg
 	// must point to a Message, which Decode resets and fills; ev.Data aliases in.
 	// A Serial codec must not be asked again between the end of a request and the
-	// end of its response. An error is fatal to the connection, unless its
-	// *CodecError says otherwise.
+	// end of its response. An error is fatal to the connection, unless it is a
+	// *CodecError with Stream true: then only the request ev.Stream, of which ev.Msg
+	// holds what is known, is to be answered (not if ev.Msg.OneWay), n counts, the
+	// rest of the message is the codec's to skip, and Decode goes on.
 	Decode(in []byte, ev *Event) (n int, err error)
 	// EOF tells that the peer will send no more. It may yield a last event (the end
 	// of a body that lasts until close); an error means that a message was cut off.
@@ -131,6 +133,28 @@ type CodecConn interface {
 	Reusable() bool
 }
 
+// Talker is a CodecConn of a protocol whose ends also speak between messages:
+// they answer heartbeats, acknowledge settings and pings, open windows. Its owner
+// asks Pending after a round of Decode and after each Write method. While it is
+// true, the owner calls Flush, and then Decode again, even without input, because
+// streams that had to wait may have got their EventWindow.
+//
+// What Flush writes is never longer than what Decode has consumed for it, so an
+// owner that stops reading while its output is above the watermark bounds both.
+type Talker interface {
+	CodecConn
+	Pending() bool
+	Flush(out *Buffer)
+}
+
+// Heartbeater is a CodecConn that can ask whether its peer is alive. Each
+// WriteHeartbeat replaces the last: the answer to it, and to no other, is an
+// EventHeartbeat. The owner keeps the time and closes what stays silent.
+type Heartbeater interface {
+	CodecConn
+	WriteHeartbeat(out *Buffer)
+}
+
 // EventKind tells the events apart.
 type EventKind uint8
 
@@ -144,6 +168,8 @@ const (
 	EventReset                   // the peer gave the stream up: Reset
 	EventWindow                  // the stream (Stream 0: the connection) can take more
 	EventGoAway                  // the peer wants no new streams; those above Stream were not processed
+	EventHeartbeat               // the peer has answered a WriteHeartbeat
+	EventDropped                 // a message of no stream was dropped: a late response, a server's request
 )
 
 // Event is one thing that a codec read. The caller reuses it.

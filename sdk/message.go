@@ -1,5 +1,7 @@
 package sdk
 
+import "time"
+
 // Protocol names how a message travelled, as Envoy's %PROTOCOL% prints it.
 type Protocol uint8
 
@@ -40,6 +42,9 @@ type Message struct {
 	Upgrade bool
 	// OneWay marks a request that gets no response.
 	OneWay bool
+	// Timeout is how long the request's sender waits for the response, as the protocol
+	// itself says it; 0 when it does not. A codec writes it in its own form.
+	Timeout time.Duration
 }
 
 // Reset empties the message and keeps its storage.
@@ -47,7 +52,7 @@ func (m *Message) Reset() {
 	m.Headers.Reset()
 	m.Protocol, m.Codec = ProtocolUnknown, nil
 	m.Frame = m.Frame[:0]
-	m.Close, m.Upgrade, m.OneWay = false, false, false
+	m.Close, m.Upgrade, m.OneWay, m.Timeout = false, false, false, 0
 }
 
 // CopyFrom makes m a copy of src.
@@ -55,7 +60,7 @@ func (m *Message) CopyFrom(src *Message) {
 	m.Headers.CopyFrom(&src.Headers)
 	m.Protocol, m.Codec = src.Protocol, src.Codec
 	m.Frame = append(m.Frame[:0], src.Frame...)
-	m.Close, m.Upgrade, m.OneWay = src.Close, src.Upgrade, src.OneWay
+	m.Close, m.Upgrade, m.OneWay, m.Timeout = src.Close, src.Upgrade, src.OneWay, src.Timeout
 }
 
 // Swap exchanges two messages, storage included.

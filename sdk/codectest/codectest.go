@@ -127,6 +127,8 @@ type reader struct {
 	log     strings.Builder
 	data    []byte
 	stream  uint64 // of data
+	said    []byte // by a Talker of itself
+	broken  bool   // the last Decode has refused a stream
 	over    bool
 }
 
@@ -145,15 +147,31 @@ func (r *reader) feed(p []byte) {
 	in = in[:len(in):len(in)]
 	all := in
 	for len(in) > 0 && !r.over {
+		r.broken = false
 		n, err := r.decode(in)
 		in = in[n:]
-		if err != nil || n == 0 && r.ev.Kind == sdk.EventNone {
+		if err != nil || n == 0 && r.ev.Kind == sdk.EventNone && !r.broken {
 			break
 		}
 	}
+	r.talk()
 	r.pending = bytes.Clone(in)
 	for i := range all {
 		all[i] = 0xdb
+	}
+}
+
+// talk writes what the codec says by itself, and takes the events that follow.
+func (r *reader) talk() {
+	t, ok := r.conn.(sdk.Talker)
+	for i := 0; ok && !r.over && t.Pending(); i++ {
+		if i == 1000 {
+			r.tb.Fatalf("the codec talks without end")
+		}
+		t.Flush(&r.out)
+		r.said = r.out.Bytes(r.said)
+		r.out.Release()
+		r.decode(nil)
 	}
 }
 
@@ -168,11 +186,16 @@ func (r *reader) decode(in []byte) (int, error) {
 	if n < 0 || n > len(in) {
 		r.tb.Fatalf("Decode of %d bytes has consumed %d", len(in), n)
 	}
-	if err != nil {
+	var c *sdk.CodecError
+	switch {
+	case errors.As(err, &c) && c.Stream:
+		r.refused(c)
+	case err != nil:
 		r.fail(err)
 		return n, err
+	default:
+		r.event(n)
 	}
-	r.event(n)
 	return n, nil
 }
 
@@ -185,6 +208,14 @@ func (r *reader) fail(err error) {
 		r.tb.Fatalf("the error %q is no *sdk.CodecError", err)
 	}
 	fmt.Fprintf(&r.log, "error %d %s: %s\n", c.Status, c.Details, c.Text)
+}
+
+// refused notes an error that breaks one stream only.
+func (r *reader) refused(c *sdk.CodecError) {
+	r.flush()
+	r.broken = true
+	fmt.Fprintf(&r.log, "refused %d %d %s: %s\nend %d\n", r.ev.Stream, c.Status, c.Details, c.Text, r.ev.Stream)
+	r.open(r.ev.Stream)
 }
 
 // event notes an event.
@@ -224,7 +255,7 @@ func (r *reader) message() {
 	for _, flag := range []struct {
 		on   bool
 		name string
-	}{{m.Close, " close"}, {m.Upgrade, " upgrade"}, {m.OneWay, " oneway"}} {
+	}{{m.Close, " close"}, {m.Upgrade, " upgrade"}, {m.OneWay, " oneway"}, {m.Timeout != 0, " timeout=" + m.Timeout.String()}} {
 		if flag.on {
 			r.log.WriteString(flag.name)
 		}
@@ -256,6 +287,9 @@ func (r *reader) finish() {
 		}
 	}
 	r.flush()
+	if len(r.said) > 0 {
+		fmt.Fprintf(&r.log, "said %x\n", r.said)
+	}
 	r.out.Release()
 	if r.pool.InUse() != 0 {
 		r.tb.Fatalf("%d chunks are lost", r.pool.InUse())
@@ -264,6 +298,6 @@ func (r *reader) finish() {
 
 func kind(k sdk.EventKind) string {
 	return [...]string{
-		"none", "headers", "informational", "data", "trailers", "reset", "window", "goaway",
+		"none", "headers", "informational", "data", "trailers", "reset", "window", "goaway", "heartbeat", "dropped",
 	}[k]
 }
