@@ -1,0 +1,124 @@
+package bolt
+
+import (
+	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/hessian"
+)
+
+// conn is one end of a connection. Both sides are one type, because both read and
+// write the same frames and differ in which of them they expect.
+type conn struct {
+	cfg    *config
+	table  table
+	serial uint64 // of the last stream
+	decoder
+	writer
+	said    []byte // what Flush has to write
+	beat    uint32 // id of the heartbeat that waits for its answer
+	beating bool
+	goAway  bool  // one of the sides wants no further streams
+	failed  error // what ended the connection
+	told    bool  // and Decode has said so
+	hessian hessian.Reader
+}
+
+// maxSaid bounds what waits to be said while a long frame is being written;
+// heartbeats beyond it get no answer.
+const maxSaid = 64 << 10
+
+// newStream returns the id of a stream: a serial number, and in the lower half the
+// id in its frames.
+func (c *conn) newStream(id uint32) uint64 {
+	c.serial++
+	return c.serial<<32 | uint64(id)
+}
+
+// find returns the open request of a stream, nil when there is none.
+func (c *conn) find(stream uint64) *open {
+	if o := c.table.get(uint32(stream)); o != nil && o.stream == stream {
+		return o
+	}
+	return nil
+}
+
+// close forgets a request. What may still come of it is not reported.
+func (c *conn) close(stream uint64) {
+	if c.find(stream) != nil {
+		c.table.remove(uint32(stream))
+	}
+	if c.decoder.stream == stream {
+		c.discard = true
+	}
+}
+
+// NewStream implements sdk.CodecConn.
+func (c *conn) NewStream() uint64 {
+	id := uint32(c.serial + 1)
+	for ; c.table.get(id) != nil || id == 0; id++ {
+		c.serial++
+	}
+	o := open{stream: c.newStream(id), id: id}
+	c.table.add(o)
+	return o.stream
+}
+
+// say keeps a frame without content for Flush.
+func (c *conn) say(f fixed) {
+	if len(c.said) > maxSaid {
+		return
+	}
+	var p [24]byte
+	c.said = append(c.said, p[:f.put(p[:])]...)
+}
+
+// tell writes a frame without content now, or as soon as it can be.
+func (c *conn) tell(out *sdk.Buffer, f fixed) {
+	c.say(f)
+	c.Flush(out)
+}
+
+// Pending implements sdk.Talker.
+func (c *conn) Pending() bool {
+	return len(c.said) > 0 && !c.writing() || len(c.windows) > 0 || c.failed != nil && !c.told
+}
+
+// Flush implements sdk.Talker.
+func (c *conn) Flush(out *sdk.Buffer) {
+	if c.writing() {
+		return
+	}
+	out.Append(c.said)
+	if c.said = c.said[:0]; cap(c.said) > 256 {
+		c.said = nil
+	}
+}
+
+// WriteHeartbeat implements sdk.Heartbeater.
+func (c *conn) WriteHeartbeat(out *sdk.Buffer) {
+	c.beat, c.beating = c.freeID(), true
+	c.tell(out, fixed{kind: typeRequest, cmd: cmdHeartbeat, id: c.beat, serial: serialHessian})
+}
+
+// WriteGoAway implements sdk.CodecConn. A client has nobody to tell: it just opens
+// no further streams.
+func (c *conn) WriteGoAway(out *sdk.Buffer) {
+	if c.cfg.side == sdk.Downstream && !c.goAway {
+		c.tell(out, fixed{kind: typeRequest, cmd: cmdGoAway, id: c.freeID(), serial: serialHessian})
+	}
+	c.goAway = true
+}
+
+// freeID returns an id of ours that no open request has.
+func (c *conn) freeID() uint32 {
+	c.serial++
+	for c.table.get(uint32(c.serial)) != nil {
+		c.serial++
+	}
+	return uint32(c.serial)
+}
+
+// Consumed implements sdk.CodecConn; there is no flow control but TCP's.
+func (c *conn) Consumed(*sdk.Buffer, uint64, int) {}
+
+// Reusable implements sdk.CodecConn.
+func (c *conn) Reusable() bool { return !c.goAway && c.failed == nil }

@@ -1,0 +1,22 @@
+// Package bolt is the codec of Bolt, SOFARPC's protocol, versions 1 and 2, which
+// may mix on one connection. It is a pure state machine behind sdk.CodecConn: the
+// loop that owns the connection makes all calls, and there is no socket, clock or
+// goroutine here. It imports only the public SDK, as a private codec would.
+//
+// A request is shown as HTTP shows one: the service's host (sdk/servicekey) in
+// :authority, /interface/method in :path, the header map below in lower case. What
+// HTTP's own machinery owns (see hidden), and names that are no HTTP token, are
+// neither shown nor written; control characters in values are shown as '?'. The
+// bytes of a message stay as they came: without an edit of the view only the id,
+// and then the CRC, is another one. Edits of header fields are spliced into the
+// header map, content-length and the timeout are patched; edits of :authority and
+// :path choose the route but do not rename the call.
+//
+// Content is cut through. Only up to Limits.LookAhead bytes of it are waited for:
+// what fits in passes in one piece, and a Hessian request says there which service
+// and method it is about. A server goes by that, so a call whose names cannot be
+// read there, or differ from those of the header map, is refused (see identity).
+//
+// Frames cannot be interleaved. While one is being written, the heads of others
+// wait here and WriteData takes none of their content; EventWindow follows.
+package bolt

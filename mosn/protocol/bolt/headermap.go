@@ -1,0 +1,157 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"strings"
+	"unsafe"
+
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// entry is one field of a header map: [u32 length][key][u32 length][value], where
+// the length 0xffffffff stands for null. The numbers are offsets in the map.
+type entry struct {
+	start, end         int
+	key, keyEnd        int
+	value, valueEnd    int
+	nullKey, nullValue bool
+}
+
+const null = ^uint32(0)
+
+// next reads the entry at offset at; ok is false when the map is malformed.
+func next(block []byte, at int) (e entry, ok bool) {
+	e.start = at
+	if e.key, e.keyEnd, e.nullKey, ok = text(block, at); !ok {
+		return e, false
+	}
+	e.value, e.valueEnd, e.nullValue, ok = text(block, e.keyEnd)
+	e.end = e.valueEnd
+	return e, ok
+}
+
+func text(block []byte, at int) (start, end int, isNull, ok bool) {
+	if len(block)-at < 4 {
+		return 0, 0, false, false
+	}
+	n := binary.BigEndian.Uint32(block[at:])
+	at += 4
+	if n == null {
+		return at, at, true, true
+	}
+	if int64(n) > int64(len(block)-at) {
+		return 0, 0, false, false
+	}
+	return at, at + int(n), false, true
+}
+
+// maxName is the longest name that is shown, in bytes.
+const maxName = 256
+
+// shownName returns the name under which an entry is shown, which is in dst, or
+// nil if it is not shown.
+func (e *entry) shownName(dst *[maxName]byte, block []byte) []byte {
+	key := block[e.key:e.keyEnd]
+	if e.nullKey || e.nullValue || len(key) == 0 || len(key) > maxName {
+		return nil
+	}
+	name := dst[:len(key)]
+	for i, c := range key {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		} else if !tokenByte(c) {
+			return nil
+		}
+		name[i] = c
+	}
+	if hidden(str(name)) {
+		return nil
+	}
+	return name
+}
+
+// tokenByte reports whether a character other than a capital letter may be in an
+// HTTP token (RFC 9110 section 5.6.2).
+func tokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+// hidden reports whether a lower-case name belongs to HTTP's own machinery:
+// pseudo headers, framing and hops, and what Envoy sanitises or adds at each hop.
+// Such fields of a header map are not shown, lest a peer pass for the proxy, and
+// such fields of the view are not written.
+func hidden(name string) bool {
+	switch name[0] {
+	case ':':
+		return true
+	case 'x':
+		return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") ||
+			strings.HasPrefix(name, "x-rpc-") || name == "x-request-id" || name == "x-client-trace-id" ||
+			name == "x-real-ip"
+	case 'c', 'd', 'e', 'h', 'k', 'p', 's', 't', 'u', 'v':
+		switch name {
+		case "connection", "content-length", "content-type", "date", "expect", "host", "http2-settings", "keep-alive",
+			"proxy-connection", "server", "te", "trailer", "transfer-encoding", "upgrade", "via":
+			return true
+		}
+	}
+	return false
+}
+
+// suffix is the length of what follows the head in Message.Frame: u16 position of
+// the first shown field in the view, u16 number of shown fields.
+const suffix = 4
+
+// show adds the fields of a header map that are shown to the view, and puts the
+// head and the suffix into the message's Frame.
+func show(m *sdk.Message, head []byte, blockAt int) {
+	block := head[blockAt:]
+	first, count := m.Slots(), 0
+	loaded := m.Load(block)
+	for at := 0; at < len(block); {
+		e, _ := next(block, at) // identity or checkMap has been here
+		at = e.end
+		var buf [maxName]byte
+		name := e.shownName(&buf, block)
+		if name == nil {
+			continue
+		}
+		copy(loaded[e.key:], name)
+		clean(loaded[e.value:e.valueEnd])
+		m.AddLoaded(sdk.LoadedField{
+			ID: sdk.LookupHeader(str(name)), Name: e.key, NameEnd: e.keyEnd, Value: e.value, ValueEnd: e.valueEnd,
+		})
+		count++
+	}
+	m.Frame = append(m.Frame[:0], head...)
+	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(first))
+	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(count))
+}
+
+// clean makes a value fit for HTTP and for lines of a log.
+func clean(value []byte) {
+	for i, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			value[i] = '?'
+		}
+	}
+}
+
+// checkMap walks over a header map.
+func checkMap(block []byte, limit int) error {
+	count := 0
+	for at := 0; at < len(block); count++ {
+		e, ok := next(block, at)
+		if !ok {
+			return errMap
+		}
+		at = e.end
+	}
+	if count > limit {
+		return errCount
+	}
+	return nil
+}
+
+// str is b as a string, valid and constant as long as b is.
+func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

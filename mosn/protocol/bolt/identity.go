@@ -1,0 +1,163 @@
+package bolt
+
+import (
+	"bytes"
+	"strings"
+
+	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/hessian"
+	"sofamesh.io/sofamesh/sdk/servicekey"
+)
+
+// The headers that say whom a call is for. SOFARPC's server reads service first.
+const (
+	headerService = "service"
+	headerTarget  = "sofa_head_target_service"
+	headerMethod  = "sofa_head_method_name"
+	headerGeneric = "sofa_head_generic_type"
+	headerFailed  = "sofa_head_response_error"
+)
+
+// identity is whom a call is for, as all who will read it agree.
+type identity struct {
+	service []byte // `interface[:version[:uniqueId]]`
+	method  []byte
+	generic []byte // nil: an ordinary call
+	target  []byte // the second header's service
+}
+
+// read finds the identity of a request: the header map, and for Hessian also the
+// beginning of the body, must say the same. Calls with another request class than
+// SOFARPC's are bare Bolt: their class chooses what handles them, so it is what
+// they are for.
+func (d *identity) read(c *conn, f *fixed, head, content []byte) error {
+	*d = identity{}
+	if err := d.headers(head[f.size+f.class:], c.cfg.Count); err != nil {
+		return err
+	}
+	if class := head[f.size : f.size+f.class]; string(class) != hessian.SofaRequestClass {
+		*d = identity{service: class}
+		return nil
+	}
+	if d.service == nil {
+		d.service = d.target
+	} else if d.target != nil && !bytes.Equal(d.service, d.target) {
+		return errTargets
+	}
+	if f.serial == serialHessian || f.serial == serialHessian2 {
+		if err := d.body(&c.hessian, content); err != nil {
+			return err
+		}
+	}
+	if len(d.service) == 0 || len(d.method) == 0 {
+		return errNoName
+	}
+	return nil
+}
+
+// headers reads the header map. Java keeps the last of two equal keys and
+// distinguishes case, others may not: neither is for us to guess.
+func (d *identity) headers(block []byte, limit int) error {
+	count := 0
+	for at := 0; at < len(block); count++ {
+		e, ok := next(block, at)
+		if !ok {
+			return errMap
+		}
+		at = e.end
+		key := block[e.key:e.keyEnd]
+		place, name := d.place(key)
+		if place == nil {
+			continue
+		}
+		if *place != nil || string(key) != name {
+			return errSpelling
+		}
+		if !e.nullValue {
+			*place = block[e.value:e.valueEnd:e.valueEnd]
+		}
+	}
+	if count > limit {
+		return errCount
+	}
+	return nil
+}
+
+// place returns where the value of a key belongs, and how the key is spelled.
+func (d *identity) place(key []byte) (place *[]byte, name string) {
+	switch len(key) {
+	case len(headerService):
+		place, name = &d.service, headerService
+	case len(headerTarget):
+		place, name = &d.target, headerTarget
+	case len(headerMethod):
+		place, name = &d.method, headerMethod
+	case len(headerGeneric):
+		place, name = &d.generic, headerGeneric
+	}
+	if place == nil || !strings.EqualFold(str(key), name) {
+		return nil, ""
+	}
+	return place, name
+}
+
+// body reads the names that the Java server goes by.
+func (d *identity) body(r *hessian.Reader, content []byte) error {
+	if err := r.Reset(hessian.Old, content, hessian.Limits{}); err != nil {
+		return errBody
+	}
+	var q hessian.SofaRequest
+	err := q.Read(r)
+	_ = r.Reset(hessian.Old, nil, hessian.Limits{}) // it borrows the input no longer
+	if err != nil {
+		return errBody
+	}
+	if d.service != nil && !bytes.Equal(d.service, q.Service) || d.method != nil && !bytes.Equal(d.method, q.Method) {
+		return errBodyNames
+	}
+	d.service, d.method = q.Service, q.Method
+	if q.Generic != nil {
+		d.method, d.generic = q.Generic, q.Method
+	}
+	return nil
+}
+
+// show writes the identity into the view.
+func (d *identity) show(m *sdk.Message) error {
+	var buf [512]byte
+	if d.method == nil { // bare Bolt
+		return d.showClass(m, buf[:0])
+	}
+	key, err := servicekey.ParseTarget(str(d.service))
+	if err != nil || bytes.ContainsFunc(d.method, badInMethod) {
+		return errBadName
+	}
+	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf[:0], key)))
+	path := append(append(buf[:0], '/'), key.Interface...)
+	m.AddID(sdk.HeaderPath, str(append(append(path, '/'), d.method...)))
+	if key.Version != "" {
+		m.AddID(sdk.HeaderRPCVersion, key.Version)
+	}
+	if key.Group != "" {
+		m.AddID(sdk.HeaderRPCGroup, key.Group)
+	}
+	if d.generic != nil {
+		value := append(buf[:0], d.generic...)
+		clean(value)
+		m.AddID(sdk.HeaderRPCGeneric, str(value))
+	}
+	return nil
+}
+
+func (d *identity) showClass(m *sdk.Message, buf []byte) error {
+	key, err := servicekey.ParseTarget(str(d.service))
+	if err != nil || key.Interface != str(d.service) {
+		return errBadName
+	}
+	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf, key)))
+	m.AddID(sdk.HeaderPath, str(append(append(buf, '/'), d.service...)))
+	return nil
+}
+
+// badInMethod tells the characters that would change what a path says.
+func badInMethod(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`/?#%\`, c) }

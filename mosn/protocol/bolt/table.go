@@ -1,0 +1,87 @@
+package bolt
+
+// open is a request without its response.
+type open struct {
+	stream uint64 // 0: the slot is free
+	id     uint32 // as it stands in the frame
+	v2     bool
+	serial byte
+	begun  bool // the head of our side's message is written
+	queued bool // or it waits for its turn
+}
+
+// table finds open requests by id: open addressing with linear probing. It grows
+// by doubling and gives a large table back when the last request has ended.
+type table struct {
+	slots []open // its length is 0 or a power of two, at most half of it is used
+	used  int
+}
+
+const (
+	firstSlots = 8
+	keepSlots  = 128 // an empty table may keep
+)
+
+// home is the slot where the search for an id begins. Ids are counted up, mostly;
+// the multiplication spreads those of a peer that means harm.
+func (t *table) home(id uint32) int { return int(id*0x9e3779b1>>7) & (len(t.slots) - 1) }
+
+// get returns the request with the id, nil when there is none. The pointer is
+// valid until add or remove.
+func (t *table) get(id uint32) *open {
+	if t.used == 0 {
+		return nil
+	}
+	for i := t.home(id); t.slots[i].stream != 0; i = (i + 1) & (len(t.slots) - 1) {
+		if t.slots[i].id == id {
+			return &t.slots[i]
+		}
+	}
+	return nil
+}
+
+// add puts a request in, whose id is not there.
+func (t *table) add(o open) {
+	if 2*(t.used+1) > len(t.slots) {
+		old := t.slots
+		t.slots = make([]open, max(firstSlots, 2*len(old)))
+		for _, o := range old {
+			if o.stream != 0 {
+				t.place(o)
+			}
+		}
+	}
+	t.place(o)
+	t.used++
+}
+
+func (t *table) place(o open) {
+	i := t.home(o.id)
+	for t.slots[i].stream != 0 {
+		i = (i + 1) & (len(t.slots) - 1)
+	}
+	t.slots[i] = o
+}
+
+// remove takes the request with the id out, and moves up what had to make way.
+func (t *table) remove(id uint32) {
+	o := t.get(id)
+	if o == nil {
+		return
+	}
+	mask := len(t.slots) - 1
+	i := t.home(id)
+	for t.slots[i].id != id || t.slots[i].stream == 0 {
+		i = (i + 1) & mask
+	}
+	for j := (i + 1) & mask; t.slots[j].stream != 0; j = (j + 1) & mask {
+		if (j-t.home(t.slots[j].id))&mask >= (j-i)&mask {
+			t.slots[i] = t.slots[j]
+			i = j
+		}
+	}
+	t.slots[i] = open{}
+	if t.used--; t.used == 0 && len(t.slots) > keepSlots {
+		t.slots = nil
+	}
+}
