@@ -121,7 +121,7 @@ func (s *Stream) tooLarge(w way) {
 		s.replyOrAbort(sdk.Reply{Status: 500, Body: "Internal Server Error", Details: "response_payload_too_large"})
 		return
 	}
-	s.conn.lastOne = true
+	s.conn.closeAfter()
 	s.w.stats.Inc(s.cfg.Stats.RqTooLarge)
 	s.replyOrAbort(sdk.Reply{Status: 413, Body: "Payload Too Large", Details: "request_payload_too_large"})
 }

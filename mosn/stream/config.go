@@ -14,6 +14,7 @@ import (
 // shared by all loops. Times are 0 for "no limit".
 type Config struct {
 	Codec  sdk.CodecConfig
+	Mode   sdk.Mode // of the codec
 	Routes *route.Table
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig

@@ -9,13 +9,15 @@ import (
 )
 
 // serverConn is a downstream connection: it feeds the codec and keeps the streams
-// of the connection. A Serial codec has at most one, cur.
+// of the connection. A Serial codec has at most one, cur; a Multiplexed one has a
+// table of them (multiplex.go).
 type serverConn struct {
-	w     *Worker
-	cfg   *Config
-	c     *eventloop.Conn
-	codec sdk.CodecConn
-	cur   *Stream
+	w      *Worker
+	cfg    *Config
+	c      *eventloop.Conn
+	codec  sdk.CodecConn
+	cur    *Stream
+	shared *sharedConn // nil for a Serial codec
 
 	timer     eventloop.Timer // idle, or the head of a request
 	started   time.Duration
@@ -37,6 +39,9 @@ type serverConn struct {
 func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 	d := &serverConn{w: w, cfg: cfg, c: c, codec: cfg.Codec.New(), started: w.now(), idleSince: w.now()}
 	d.timer.Init(w.loop, d)
+	if cfg.Mode == sdk.Multiplexed {
+		d.share()
+	}
 	if cfg.HeadLimit > eventloop.DefaultReadLimit {
 		c.SetReadLimit(cfg.HeadLimit)
 	}
@@ -60,6 +65,7 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 	w := d.w
 	w.enter()
 	defer w.leave()
+	defer d.talk()
 	for !d.closing {
 		if d.cur != nil && d.cur.requestEnded {
 			d.stalled = len(in) > n
@@ -68,7 +74,7 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 		if n == len(in) {
 			return n
 		}
-		if d.cur == nil && d.c.AboveHigh() {
+		if d.cur == nil && (d.c.AboveHigh() || d.full()) {
 			d.stalled = true // the client has yet to read what it asked for before
 			return n
 		}
@@ -77,7 +83,9 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 		k, err := d.codec.Decode(in[n:], ev)
 		n += k
 		if err != nil {
-			d.malformed(err)
+			if d.malformed(err, ev) {
+				continue
+			}
 			break
 		}
 		if ev.Kind == sdk.EventNone {
@@ -95,24 +103,32 @@ func (d *serverConn) event(ev *sdk.Event) {
 		d.headSince = 0
 		d.begin(ev.Stream, ev.Msg, ev.End)
 	case sdk.EventData:
-		if d.cur != nil {
-			d.cur.requestData(ev.Data, ev.End)
+		if s := d.stream(ev.Stream); s != nil {
+			s.requestData(ev.Data, ev.End)
 		}
 	case sdk.EventTrailers:
-		if d.cur != nil {
-			d.cur.requestTrailersArrived(ev.Msg)
+		if s := d.stream(ev.Stream); s != nil {
+			s.requestTrailersArrived(ev.Msg)
 		}
 	case sdk.EventReset:
-		if d.cur != nil {
-			d.cur.downstreamGone(sdk.FlagDownstreamRemoteReset)
+		if s := d.stream(ev.Stream); s != nil {
+			s.downstreamGone(sdk.FlagDownstreamRemoteReset)
 		}
+	case sdk.EventWindow:
+		d.eachStream((*Stream).downstreamWritable)
+	case sdk.EventGoAway:
+		d.drain()
 	}
 }
 
 // begin starts the stream of a request whose head was decoded.
 func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
+	if d.stream(id) != nil {
+		d.sharedMalformed(errDuplicate, nil)
+		return
+	}
 	s := d.w.acquire()
-	d.cur = s
+	d.keep(id, s)
 	d.requests++
 	s.begin(d, id, m, end)
 }
@@ -120,7 +136,7 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 // partial notes whether the head of a request has begun to arrive, for the timeouts
 // that run from there.
 func (d *serverConn) partial(some bool) {
-	if !some || d.cur != nil || d.headSince != 0 {
+	if !some || d.active() || d.headSince != 0 {
 		return
 	}
 	d.headSince = max(d.w.now(), 1)
@@ -155,27 +171,32 @@ func (d *serverConn) headTimedOut() {
 		err = errHeadIdle
 	}
 	s := w.acquire()
-	d.cur = s
+	d.keep(0, s)
 	w.msg.Reset()
-	s.refuse(d, &w.msg, err)
+	s.refuse(d, 0, &w.msg, err)
 }
 
-// malformed answers bytes that are not a valid request.
-func (d *serverConn) malformed(err error) {
+// malformed answers bytes that are not a valid request. It reports whether the
+// connection can go on: where only one of its streams is broken.
+func (d *serverConn) malformed(err error, ev *sdk.Event) (goOn bool) {
 	w := d.w
 	var ce *sdk.CodecError
 	if !errors.As(err, &ce) {
 		ce = &sdk.CodecError{Status: 400, Details: "http1.codec_error", Text: err.Error()}
 	}
 	w.stats.Inc(d.cfg.Stats.CxProtocolError)
+	if d.shared != nil {
+		return d.sharedMalformed(ce, ev)
+	}
 	if s := d.cur; s != nil {
 		s.requestBroken(ce)
-		return
+		return false
 	}
 	s := w.acquire()
 	d.cur = s
 	w.msg.Reset()
-	s.refuse(d, &w.msg, ce)
+	s.refuse(d, 0, &w.msg, ce)
+	return false
 }
 
 // OnEOF: a client that closes its side has gone, as Envoy sees it.
@@ -190,13 +211,15 @@ func (d *serverConn) OnEOF(*eventloop.Conn) {
 func (d *serverConn) remoteGone() {
 	d.remoteEnd = true
 	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemote)
-	if s := d.cur; s != nil {
+	if d.active() {
 		d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
-		s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
+		d.eachStream(clientLeft)
 	} else if d.headSince != 0 && !d.closing {
 		d.abandonedHead()
 	}
 }
+
+func clientLeft(s *Stream) { s.downstreamGone(sdk.FlagDownstreamConnectionTermin) }
 
 // abandonedHead logs a request whose head did not arrive.
 func (d *serverConn) abandonedHead() {
@@ -212,9 +235,9 @@ func (d *serverConn) abandonedHead() {
 func (d *serverConn) OnDrained(*eventloop.Conn) {
 	d.w.enter()
 	defer d.w.leave()
-	if d.cur != nil {
-		d.cur.downstreamWritable()
-	} else if d.stalled {
+	serial := d.cur != nil
+	d.eachStream((*Stream).downstreamWritable)
+	if !serial && d.stalled {
 		d.stalled = false
 		d.c.Resume()
 	}
@@ -234,9 +257,7 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 		d.remoteGone()
 	default:
 		w.stats.Inc(d.cfg.Stats.CxDestroyLocal)
-		if s := d.cur; s != nil {
-			s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
-		}
+		d.eachStream(clientLeft)
 	}
 }
 
@@ -256,8 +277,12 @@ func (d *serverConn) account() {
 // released is called by the stream when it has ended. reuse says that a further
 // request may follow on the connection.
 func (d *serverConn) released(reuse bool) {
-	d.cur = nil
 	d.idleSince = d.w.now()
+	if d.shared != nil {
+		d.sharedReleased()
+		return
+	}
+	d.cur = nil
 	if d.c.Closed() {
 		return
 	}
@@ -280,7 +305,8 @@ func (d *serverConn) released(reuse bool) {
 // drain ends the connection now if it is idle, else after its response.
 func (d *serverConn) drain() {
 	d.lastOne = true
-	if d.cur == nil && d.headSince == 0 && !d.closing {
+	d.goAway()
+	if !d.active() && d.headSince == 0 && !d.closing {
 		d.closing = true
 		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 	}
@@ -304,7 +330,7 @@ func (d *serverConn) armTimer() {
 	}
 	if d.cfg.IdleTimeout > 0 {
 		since := d.idleSince
-		if d.cur != nil || d.headSince != 0 {
+		if d.active() || d.headSince != 0 {
 			since = d.w.now()
 		}
 		earlier(since + d.cfg.IdleTimeout)
@@ -339,7 +365,7 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		w.stats.Inc(d.cfg.Stats.CxMaxDuration)
 		d.deadline = 0
 		d.drain()
-	case d.cur == nil && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
+	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
 		d.closing = true
 		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)

@@ -9,7 +9,10 @@ import (
 )
 
 var (
-	errAsyncFull     = errors.New("stream: too many blocking calls are waiting")
+	errAsyncFull = errors.New("stream: too many blocking calls are waiting")
+	errDuplicate = &sdk.CodecError{
+		Details: "duplicate_stream_id", Text: "a request has the id of one that is under way",
+	}
 	errHeaderTimeout = &sdk.CodecError{
 		Status: 408, Details: "request_header_timeout", Text: "request header timeout",
 	}

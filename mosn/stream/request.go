@@ -16,7 +16,7 @@ import (
 // wrong with it.
 func (s *Stream) prepareRequest() *sdk.Reply {
 	m, cfg := &s.req, s.cfg
-	if bad := s.checkRequest(); bad != nil {
+	if bad := s.checkRequest(); bad != nil || s.rpc {
 		return bad
 	}
 	if m.Upgrade {
@@ -111,7 +111,7 @@ func (s *Stream) upgradeGranted(kind string) bool {
 
 // bad is a refusal after which the connection is closed.
 func (s *Stream) bad(status int, details, body string) *sdk.Reply {
-	s.conn.lastOne = true
+	s.conn.closeAfter()
 	return &sdk.Reply{Status: status, Details: details, Body: body}
 }
 
@@ -374,7 +374,7 @@ func (s *Stream) findRoute() {
 func (u *upstream) finishRequestHeaders() {
 	s := u.s
 	s.route.FinalizeRequest(&s.req.Headers, &s.info, &s.w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
-	if s.cfg.SuppressEnvoyHeaders {
+	if s.cfg.SuppressEnvoyHeaders || s.rpc {
 		return
 	}
 	if u.timeout > 0 || u.retry.perTry > 0 {

@@ -53,7 +53,7 @@ func (s *Stream) sendHead(end bool) {
 	}
 	if !s.requestEnded {
 		if !s.resp.Upgrade || !s.upgradeWanted {
-			d.lastOne = true // waiting for the rest of a request that is answered would be for nothing
+			d.closeAfter() // waiting for the rest of a request that is answered would be for nothing
 		}
 		s.w.stats.Inc(s.cfg.Stats.RqRespBeforeComplete)
 	}
@@ -189,6 +189,9 @@ func (s *Stream) complete() {
 	d := s.conn
 	if s.local && s.info.Details == "" {
 		s.info.Details = "direct_response"
+	}
+	if d.shared != nil && !s.requestEnded && !s.brokenRequest {
+		d.codec.WriteReset(d.c.Out(), s.id, sdk.ResetNone) // the rest is not wanted
 	}
 	reuse := s.requestEnded && !s.upgradeWanted && !s.brokenRequest
 	s.end(0)

@@ -10,7 +10,7 @@ import (
 // decorateUpstream applies the router's part to the head of an upstream's response.
 func (u *upstream) decorateUpstream(m *sdk.Message, now time.Duration) {
 	s := u.s
-	if from := s.info.RequestEnd; from != 0 && !s.cfg.SuppressEnvoyHeaders && !m.Upgrade {
+	if from := s.info.RequestEnd; from != 0 && !s.cfg.SuppressEnvoyHeaders && !m.Upgrade && !s.rpc {
 		m.SetInt(sdk.HeaderEnvoyUpstreamServiceTime, (int64(now)-from)/int64(time.Millisecond))
 	}
 	if u.host.Canary() {
@@ -36,6 +36,10 @@ func (u *upstream) decorate(m *sdk.Message) {
 // ConnectionManagerUtility::mutateResponseHeaders.
 func (s *Stream) finishResponseHeaders() {
 	m, cfg, d := &s.resp, s.cfg, s.conn
+	if s.rpc {
+		m.Close = false
+		return // HTTP's own headers are not for it
+	}
 	granted := m.Upgrade && s.upgradeWanted
 	if !granted {
 		m.RemoveID(sdk.HeaderConnection)
@@ -63,7 +67,7 @@ func (s *Stream) finishResponseHeaders() {
 			m.AddID(sdk.HeaderServer, cfg.ServerName)
 		}
 	}
-	m.Close = !granted && (d.last() || s.brokenRequest)
+	m.Close = !granted && d.shared == nil && (d.last() || s.brokenRequest)
 	if m.Close {
 		d.lastOne = true
 	}

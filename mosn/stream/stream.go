@@ -38,6 +38,7 @@ type Stream struct {
 	upgradeWanted bool
 	brokenRequest bool // the rest of the request cannot be read
 	internal      bool
+	rpc           bool   // an RPC: HTTP's own headers are not for it
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
 
 	req, resp, reqTrail, respTrail sdk.Message
@@ -102,9 +103,11 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 }
 
 // refuse answers a request that could not be decoded: there is no head to route by.
-func (s *Stream) refuse(d *serverConn, m *sdk.Message, ce *sdk.CodecError) {
-	m.Protocol = sdk.HTTP11
-	s.attach(d, 0, m)
+func (s *Stream) refuse(d *serverConn, id uint64, m *sdk.Message, ce *sdk.CodecError) {
+	if m.Protocol == sdk.ProtocolUnknown {
+		m.Protocol = sdk.HTTP11
+	}
+	s.attach(d, id, m)
 	s.w.stats.Inc(s.cfg.Stats.RqTotal)
 	s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
 	s.requestBroken(ce)
@@ -113,7 +116,9 @@ func (s *Stream) refuse(d *serverConn, m *sdk.Message, ce *sdk.CodecError) {
 // requestBroken ends a stream whose request has turned out to be malformed.
 func (s *Stream) requestBroken(ce *sdk.CodecError) {
 	s.brokenRequest = true
-	s.conn.lastOne, s.conn.closing = true, true
+	if !ce.Stream {
+		s.conn.lastOne, s.conn.closing = true, true
+	}
 	flag, body := sdk.FlagDownstreamProtocolError, http.StatusText(ce.Status)
 	switch ce {
 	case errHeaderTimeout, errRequestTimeout:
@@ -135,6 +140,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	s.conn, s.cfg, s.id = d, d.cfg, id
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
+	s.rpc = s.req.Protocol == sdk.RPC
 	if s.req.Close { // of the client's connection, not of the host's
 		s.req.Close, d.lastOne = false, true
 	}
@@ -210,8 +216,7 @@ func (s *Stream) abort(flag sdk.ResponseFlag) {
 	d := s.conn
 	s.w.stats.Inc(s.cfg.Stats.RqTxReset)
 	s.end(flag)
-	d.closing = true
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.cut(s.id)
 }
 
 // leave is Worker.leave for a callback of this stream: a panic in it, most likely of a
@@ -275,9 +280,7 @@ func (s *Stream) settle() {
 	}
 	w.streams--
 	s.out.Release()
-	if s.conn.cur == s { // what comes on the connection from now on is not for s, nor for who uses s next
-		s.conn.cur = nil
-	}
+	s.conn.forget(s) // what comes on the connection from now on is not for s, nor for who uses s next
 	if s.pausedClient {
 		s.pausedClient = false
 		s.conn.c.DetectEarlyClose(false)
@@ -371,7 +374,7 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.idleExpired(now)
 	case dlRequest:
 		s.w.stats.Inc(s.cfg.Stats.RqTimeout)
-		s.conn.lastOne = true
+		s.conn.closeAfter()
 		s.replyOrAbort(sdk.Reply{Status: 408, Body: "request timeout", Details: "request_overall_timeout"})
 	case dlRoute:
 		s.up.timedOut()
@@ -400,7 +403,8 @@ func (s *Stream) idleExpired(now time.Duration) {
 	s.w.stats.Inc(s.cfg.Stats.RqIdleTimeout)
 	status := 504
 	if !s.requestEnded {
-		status, s.conn.lastOne = 408, true
+		status = 408
+		s.conn.closeAfter()
 	}
 	s.replyOrAbort(sdk.Reply{
 		Status: status, Body: "stream timeout", Details: "stream_idle_timeout", Flag: sdk.FlagStreamIdleTimeout,

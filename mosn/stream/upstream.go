@@ -213,7 +213,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.info.ResponseCode = code
 	if s.upgradeWanted && !s.resp.Upgrade && code >= 200 && code < 300 {
 		// An upgrade that is answered as if it were an ordinary request.
-		s.conn.lastOne = true
+		s.conn.closeAfter()
 		s.reply(sdk.Reply{Status: code, Details: "websocket_handshake_unsuccessful"})
 		return
 	}

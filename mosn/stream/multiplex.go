@@ -1,0 +1,149 @@
+package stream
+
+import "sofamesh.io/sofamesh/sdk"
+
+// maxShared bounds the streams that one connection may have at a time: input beyond
+// it waits. Protocols with a limit of their own tell their peers a lower one.
+const maxShared = 1024
+
+// sharedConn is what a connection with a Multiplexed codec has beside a serial one.
+type sharedConn struct {
+	streams map[uint64]*Stream
+	talker  sdk.Talker // nil when the codec has nothing to say by itself
+	away    bool       // the client was told to open no further streams
+}
+
+func (d *serverConn) share() {
+	d.shared = &sharedConn{streams: make(map[uint64]*Stream)}
+	d.shared.talker, _ = d.codec.(sdk.Talker)
+}
+
+// keep takes a new stream into the connection.
+func (d *serverConn) keep(id uint64, s *Stream) {
+	if d.shared == nil {
+		d.cur = s
+		return
+	}
+	d.shared.streams[id] = s
+}
+
+// forget lets go of a stream that has ended.
+func (d *serverConn) forget(s *Stream) {
+	switch {
+	case d.shared != nil && d.shared.streams[s.id] == s:
+		delete(d.shared.streams, s.id)
+	case d.cur == s:
+		d.cur = nil
+	}
+}
+
+// stream returns the stream that an event is for, nil when it has ended.
+func (d *serverConn) stream(id uint64) *Stream {
+	if d.shared == nil {
+		return d.cur
+	}
+	return d.shared.streams[id]
+}
+
+// active reports whether the connection has streams.
+func (d *serverConn) active() bool {
+	return d.cur != nil || d.shared != nil && len(d.shared.streams) > 0
+}
+
+// full reports whether the connection has as many streams as it may.
+func (d *serverConn) full() bool { return d.shared != nil && len(d.shared.streams) >= maxShared }
+
+// eachStream calls f for every stream; f may end it.
+func (d *serverConn) eachStream(f func(*Stream)) {
+	if d.shared == nil {
+		if d.cur != nil {
+			f(d.cur)
+		}
+		return
+	}
+	for _, s := range d.shared.streams {
+		f(s)
+	}
+}
+
+// closeAfter makes the response under way the connection's last, where the rest of
+// its request would stand in the way of the next. Other streams of a shared
+// connection have nothing to do with that.
+func (d *serverConn) closeAfter() {
+	if d.shared == nil {
+		d.lastOne = true
+	}
+}
+
+// cut tells the client that a stream is broken off: by the protocol, else by closing
+// the connection.
+func (d *serverConn) cut(id uint64) {
+	if d.shared != nil && !d.c.Closed() && d.codec.WriteReset(d.c.Out(), id, sdk.ResetLocal) {
+		d.sharedReleased()
+		return
+	}
+	d.closing = true
+	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+}
+
+// sharedMalformed refuses one request, or gives up the connection with all that is
+// on it.
+func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bool) {
+	if ce.Stream {
+		d.refuseOne(ce, ev.Stream, ev.Msg)
+		return true
+	}
+	d.closing = true
+	d.eachStream(func(s *Stream) {
+		s.info.Details = ce.Details
+		s.end(sdk.FlagDownstreamProtocolError)
+	})
+	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	return false
+}
+
+func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
+	if s := d.stream(id); s != nil {
+		s.requestBroken(ce)
+		return
+	}
+	if m.OneWay {
+		return // nobody waits for an answer
+	}
+	s := d.w.acquire()
+	d.keep(id, s)
+	s.refuse(d, id, m, ce)
+}
+
+// sharedReleased goes on after the end of a stream.
+func (d *serverConn) sharedReleased() {
+	switch {
+	case d.c.Closed():
+	case (d.closing || d.lastOne) && !d.active():
+		d.closing = true
+		d.timer.Stop()
+		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	case d.stalled:
+		d.stalled = false
+		d.c.Resume()
+	}
+}
+
+// goAway tells the client to open no further streams.
+func (d *serverConn) goAway() {
+	if d.shared == nil || d.shared.away || d.c.Closed() {
+		return
+	}
+	d.shared.away = true
+	d.codec.WriteGoAway(d.c.Out())
+}
+
+// talk writes what the codec has to say by itself.
+func (d *serverConn) talk() {
+	if d.shared == nil || d.shared.talker == nil {
+		return
+	}
+	if t := d.shared.talker; t.Pending() && !d.c.Closed() {
+		t.Flush(d.c.Out())
+	}
+}
