@@ -402,3 +402,20 @@ func TestPanicLeavesNobodyWaiting(t *testing.T) {
 		w.finish()
 	}
 }
+
+// TestReplyInReply: a filter that answers anew while it looks at the body of an answer of
+// ours replaces all of it.
+func TestReplyInReply(t *testing.T) {
+	ch := newChain("a", "b")
+	w := newWorld(t, setup{filters: ch.filters(), route: `match { prefix: "/" } direct_response { status: 200 body { inline_string: "first" } }`})
+	ch.scripts[0].on["sh"] = func(sdk.Stream) sdk.Action { return sdk.Collect }
+	ch.scripts[1].on["sd"] = func(s sdk.Stream) sdk.Action {
+		s.Reply(sdk.Reply{Status: 403, Body: "second", Details: "x"})
+		return sdk.Replied
+	}
+	c := w.client()
+	w.send(c, get)
+	if got := c.Received(); statusOf(got) != "403 Forbidden" || bodyOf(got) != "second" {
+		t.Errorf("got %q", got)
+	}
+}

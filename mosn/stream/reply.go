@@ -78,6 +78,7 @@ func (s *Stream) reply(r sdk.Reply) {
 	if body != "" && s.phase.live() && !replaced {
 		b := &s.w.replyBody // chunk may hold what a filter was looking at
 		defer b.Release()
+		b.Release() // a filter that answers anew has seen the answer before in it
 		b.AppendString(body)
 		s.dataFrom(toClient, first, b, true)
 	}
