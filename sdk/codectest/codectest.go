@@ -287,6 +287,10 @@ func (r *reader) finish() {
 		}
 	}
 	r.flush()
+	if t, ok := r.conn.(sdk.Talker); ok { // what it read before an error is still answered
+		t.Flush(&r.out)
+		r.said = r.out.Bytes(r.said)
+	}
 	if len(r.said) > 0 {
 		fmt.Fprintf(&r.log, "said %x\n", r.said)
 	}

@@ -221,21 +221,28 @@ func (c *conn) begin(in []byte, f *fixed, ev *sdk.Event) int {
 	return f.head() + f.trailer()
 }
 
-// content hands on, or skips, what there is of a content.
+// content hands on, or skips, what there is of a content. A CRC that is not checked
+// yet is read by itself, after all of the content.
 func (c *conn) content(in []byte, ev *sdk.Event) (int, error) {
 	n := min(len(in), c.left)
 	data := in[:n:n]
-	if c.hasCRC && !c.checked {
-		c.crc = crc32.Update(c.crc, crc32.IEEETable, data)
-	}
 	c.left -= n
 	last := c.left == 0
-	if last && c.hasCRC {
-		if last = len(in)-n >= 4; last {
-			if !c.checked && binary.BigEndian.Uint32(in[n:]) != c.crc {
-				return n, errCRC
-			}
+	switch {
+	case !c.hasCRC:
+	case c.checked:
+		if last = last && len(in)-n >= 4; last {
 			n += 4
+		}
+	case n > 0:
+		c.crc = crc32.Update(c.crc, crc32.IEEETable, data)
+		last = false
+	default:
+		if last = len(in) >= 4; last {
+			n = 4
+			if binary.BigEndian.Uint32(in) != c.crc {
+				return 0, errCRC
+			}
 		}
 	}
 	if !c.discard && (len(data) > 0 || last) {

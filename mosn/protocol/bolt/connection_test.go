@@ -1,0 +1,238 @@
+package bolt
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"sofamesh.io/sofamesh/sdk"
+)
+
+func join(frames ...msg) (p []byte) {
+	for _, m := range frames {
+		p = append(p, m.bytes()...)
+	}
+	return p
+}
+
+// TestReading: what comes of frames that are no ordinary call, on either side. The
+// upstream side has asked with the ids 1 and 2.
+func TestReading(t *testing.T) {
+	crc := call(7, "body")
+	crc.version, crc.crc = 2, true
+	broken := crc.bytes()
+	broken[len(broken)-6] ^= 1
+	notCovered := crc
+	notCovered.version, notCovered.crc = 1, false // version 1 of Bolt 2 has none, whatever the switch says
+	plain := notCovered.bytes()
+	plain[11] = 1
+	beat := msg{kind: typeRequest, cmd: cmdHeartbeat, id: 0x01020304, serial: 1, timeout: -1}
+	beat2, fatBeat, quietBeat := beat, beat, beat
+	beat2.version = 1
+	fatBeat.class, fatBeat.headers, fatBeat.content = "c", []string{"a", "b"}, strings.Repeat("x", 30000)
+	quietBeat.kind = typeOneWay
+	away := msg{kind: typeRequest, cmd: cmdGoAway, id: 1, serial: 1, timeout: -1}
+	oneWay := call(8, "")
+	oneWay.kind = typeOneWay
+	foreign := answer(1, "x", "a")
+	strange := call(1, "")
+	strange.cmd = 3
+	crossed := call(1, "")
+	crossed.cmd = cmdResponse
+	failed := answer(2, "text", headerFailed, "true")
+	for _, c := range []struct {
+		name string
+		side sdk.Side
+		in   []byte
+		want []string // parts of the transcript
+	}{
+		{"heartbeats", sdk.Downstream, join(beat, fatBeat, quietBeat, call(1, "x")), []string{"data 4294967297 \"x\"", "said 0100000001" + "01020304" + "01" + "0000" + "0000000000000000" + "0100000001"}},
+		{"heartbeat of version 2", sdk.Upstream, join(beat2), []string{"said 020100000001010203040100" + "0000" + "0000000000000000\n"}},
+		{"heartbeat answer unasked", sdk.Downstream, join(msg{cmd: cmdHeartbeat, id: 4}), []string{"dropped"}},
+		{"go away", sdk.Upstream, join(away, answer(1, "x")), []string{"goaway 12884901887\n", "data 4294967297 \"x\"\nend"}},
+		{"a client goes away", sdk.Downstream, join(away), []string{""}},
+		{"one-way", sdk.Downstream, join(oneWay), []string{"headers 4294967304 RPC oneway :method"}},
+		{"timeout", sdk.Downstream, join(call(8, "")), []string{"timeout=3s"}},
+		{"duplicate id", sdk.Downstream, join(call(8, "a"), call(8, "b")), []string{"\"a\"", "error 0 bolt.duplicate_id"}},
+		{"response from a client", sdk.Downstream, join(answer(1, "x"), call(2, "y")), []string{"dropped", "\"y\""}},
+		{"unknown response", sdk.Upstream, join(answer(9, "x"), answer(1, "y")), []string{"dropped 0\nheaders 4294967297", "\"y\""}},
+		{"second response", sdk.Upstream, join(answer(1, "x"), answer(1, "y")), []string{"\"x\"\nend 4294967297\ndropped"}},
+		{"responses out of order", sdk.Upstream, join(answer(2, "x"), answer(1, "y")), []string{"data 8589934594 \"x\"", "data 4294967297 \"y\""}},
+		{"reverse request", sdk.Upstream, join(call(5, "x"), answer(1, "y")), []string{"dropped", "\"y\"", "said 01000002010000000" + "50b0006"}},
+		{"reverse one-way", sdk.Upstream, join(oneWay), []string{"dropped 0\n"}},
+		{"response with a malformed map", sdk.Upstream, join(foreign, answer(2, "y")), []string{"reset 4294967297", "\"y\""}},
+		{"application error", sdk.Upstream, join(failed), []string{`:status="500" x-rpc-status="0"`, `sofa_head_response_error="true"`}},
+		{"CRC", sdk.Downstream, crc.bytes(), []string{"data 4294967303 \"body\"\nend"}},
+		{"bad CRC", sdk.Downstream, broken, []string{"error 0 bolt.crc_mismatch"}},
+		{"CRC switch in version 1", sdk.Downstream, plain, []string{"data 4294967303 \"body\"\nend"}},
+		{"not Bolt", sdk.Downstream, []byte("GET / HTTP/1.1\r\n\r\n"), []string{"error 0 bolt.protocol"}},
+		{"version 3 of Bolt 2", sdk.Downstream, []byte{2, 3}, []string{"error 0 bolt.protocol"}},
+		{"type 3", sdk.Downstream, []byte{1, 3}, []string{"error 0 bolt.type"}},
+		{"command 3", sdk.Downstream, strange.bytes(), []string{"error 0 bolt.type"}},
+		{"a request that is a response", sdk.Downstream, crossed.bytes(), []string{"error 0 bolt.type"}},
+		{"cut off", sdk.Downstream, call(1, "xyz").bytes()[:40], []string{"error 0 bolt.cut_off"}},
+	} {
+		for _, ahead := range []int{0, 2} {
+			s := suite(t, c.side, Limits{LookAhead: ahead}, 2)
+			if c.name == "go away" { // the serial number of the third stream is in the id
+				s = suite(t, c.side, Limits{LookAhead: ahead}, 3)
+			}
+			got := s.Read(t, c.in)
+			for _, want := range c.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("%s, look-ahead %d:\n%s\nhas no %q", c.name, ahead, got, want)
+				}
+			}
+			s.Splits(t, c.in[:min(len(c.in), 4000)])
+		}
+	}
+}
+
+// TestLimits: each is told from the fixed part, before anything is waited for.
+func TestLimits(t *testing.T) {
+	l := Limits{Frame: 1000, Headers: 100, Class: 50, Count: 3, Streams: 2, LookAhead: 64}
+	huge := func(content uint32) []byte {
+		p := call(1, "").bytes()[:22]
+		p[18], p[19], p[20], p[21] = byte(content>>24), byte(content>>16), byte(content>>8), byte(content)
+		return p
+	}
+	long := call(1, "")
+	long.class = strings.Repeat("c", 51)
+	for _, c := range []struct {
+		name string
+		in   []byte
+		err  string
+	}{
+		{"content", huge(1000), "bolt.frame_too_large"},
+		{"4 GB", huge(0xfffffff0), "bolt.frame_too_large"},
+		{"negative", huge(0x80000000), "bolt.frame_too_large"},
+		{"headers", call(1, "", "k", strings.Repeat("v", 60)).bytes()[:22], "bolt.headers_too_large"},
+		{"class", long.bytes()[:22], "bolt.class_too_long"},
+		{"count", call(1, "", "a", "", "b", "").bytes(), "bolt.too_many_headers"},
+		{"open requests", join(call(1, ""), call(2, ""), call(3, "")), "bolt.too_many_requests"},
+	} {
+		if got := suite(t, sdk.Downstream, l, 0).Read(t, c.in); !strings.Contains(got, " "+c.err+":") {
+			t.Errorf("%s: no %s in\n%s", c.name, c.err, got)
+		}
+	}
+}
+
+// TestBigFramesPass: content beyond the look-ahead is handed on as it arrives, and
+// its CRC is made anew on the way.
+func TestBigFramesPass(t *testing.T) {
+	for _, crc := range []bool{false, true} {
+		m := call(3, strings.Repeat("0123456789", 10000))
+		m.version, m.crc = 2, crc
+		down, up := ends(t, Limits{LookAhead: 100})
+		r := newRelay(t, down.New(), up.New())
+		in := m.bytes()
+		half := len(in) / 2
+		rest := r.run(in[:half])
+		if r.out.Len() != half || len(rest) > 0 {
+			t.Fatalf("of %d bytes %d are handed on, %d kept", half, r.out.Len(), len(rest))
+		}
+		r.run(in[half:])
+		if got := take(r.out); !bytes.Equal(got, withID(in, 1)) {
+			t.Errorf("crc %v: another frame came out", crc)
+		}
+	}
+}
+
+func TestHeartbeat(t *testing.T) {
+	_, up := ends(t, Limits{})
+	c := up.New()
+	out := buffer()
+	var ids [2][]byte
+	for i := range ids {
+		c.(sdk.Heartbeater).WriteHeartbeat(out)
+		p := take(out)
+		var f fixed
+		if err := f.parse(p); err != nil || f.cmd != cmdHeartbeat || f.kind != typeRequest || f.timeout != -1 || len(p) != 22 {
+			t.Fatalf("%x: %v", p, err)
+		}
+		ids[i] = msg{cmd: cmdHeartbeat, id: f.id, serial: 1}.bytes()
+	}
+	for i, want := range []sdk.EventKind{sdk.EventDropped, sdk.EventHeartbeat, sdk.EventDropped} {
+		ev := sdk.Event{Msg: new(sdk.Message)}
+		if _, err := c.Decode(ids[min(i, 1)], &ev); err != nil || ev.Kind != want {
+			t.Errorf("answer %d: %v, %v", i, ev.Kind, err)
+		}
+	}
+}
+
+func TestGoAway(t *testing.T) {
+	down, up := ends(t, Limits{})
+	c, out := down.New(), buffer()
+	if !c.Reusable() {
+		t.Error("a new connection takes no streams")
+	}
+	c.WriteGoAway(out)
+	c.WriteGoAway(out)
+	got := suite(t, sdk.Upstream, Limits{}, 0).Read(t, take(out))
+	if got != "goaway 4294967295\n" || c.Reusable() {
+		t.Errorf("a client reads %q", got)
+	}
+	k := up.New()
+	k.WriteGoAway(out)
+	if !out.Empty() || k.Reusable() {
+		t.Error("a client says go away")
+	}
+	a := asks(t, c, 5)
+	if a == 0 {
+		t.Error("a request after go-away is not taken")
+	}
+}
+
+// TestSniff: at most 6 bytes decide.
+func TestSniff(t *testing.T) {
+	match := Codec(Limits{}).Match
+	for _, frame := range captured(t) {
+		var f fixed
+		_ = f.parse(frame)
+		if f.kind == typeResponse {
+			continue
+		}
+		for n := range 16 {
+			want := sdk.Matched
+			if n < 5 || f.v2 && n < 6 {
+				want = sdk.NeedMore
+			}
+			if got := match(frame[:n]); got != want {
+				t.Errorf("%x: %v", frame[:n], got)
+			}
+		}
+	}
+	for _, s := range []string{"GET / ", "\x16\x03\x01\x02\x00\x01", "\x03", "\x02\x03", "\x01\x00\x00", "\x01\x01\x01", "\x01\x01\x00\x02", "\x01\x01\x00\x01\x02", "\xda\xbb"} {
+		if got := match([]byte(s)); got != sdk.NoMatch {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+// TestTable holds the table against a map.
+func TestTable(t *testing.T) {
+	var tab table
+	model := map[uint32]uint64{}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range 200000 {
+		id := rnd.Uint32N(300) * (1 + rnd.Uint32N(2)*0x9e370001)
+		if _, ok := model[id]; ok {
+			tab.remove(id)
+			delete(model, id)
+		} else if len(model) < 200 {
+			tab.add(open{stream: uint64(i + 1), id: id})
+			model[id] = uint64(i + 1)
+		}
+		probe := rnd.Uint32N(300)
+		if o := tab.get(probe); (o != nil) != (model[probe] != 0) || o != nil && o.stream != model[probe] {
+			t.Fatalf("step %d: %d is %v, want stream %d", i, probe, o, model[probe])
+		}
+	}
+	for id := range model {
+		tab.remove(id)
+	}
+	if tab.used != 0 || tab.slots != nil {
+		t.Errorf("%d are left, %d slots are kept", tab.used, len(tab.slots))
+	}
+}
