@@ -213,7 +213,7 @@ func (d *serverConn) remoteGone() {
 	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemote)
 	if d.active() {
 		d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
-		d.eachStream(clientLeft)
+		d.endStreams(clientLeft)
 	} else if d.headSince != 0 && !d.closing {
 		d.abandonedHead()
 	}
@@ -257,7 +257,7 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 		d.remoteGone()
 	default:
 		w.stats.Inc(d.cfg.Stats.CxDestroyLocal)
-		d.eachStream(clientLeft)
+		d.endStreams(clientLeft)
 	}
 }
 

@@ -46,9 +46,7 @@ func (d *serverConn) stream(id uint64) *Stream {
 }
 
 // active reports whether the connection has streams.
-func (d *serverConn) active() bool {
-	return d.cur != nil || d.shared != nil && len(d.shared.streams) > 0
-}
+func (d *serverConn) active() bool { return d.count() > 0 }
 
 // full reports whether the connection has as many streams as it may.
 func (d *serverConn) full() bool { return d.shared != nil && len(d.shared.streams) >= maxShared }
@@ -64,6 +62,28 @@ func (d *serverConn) eachStream(f func(*Stream)) {
 	for _, s := range d.shared.streams {
 		f(s)
 	}
+}
+
+// endStreams calls f, which ends a stream, for every stream, also when a filter that
+// is told of the end panics.
+func (d *serverConn) endStreams(f func(*Stream)) {
+	before := d.count()
+	defer func() {
+		if n := d.count(); n > 0 && n < before {
+			d.endStreams(f)
+		}
+	}()
+	d.eachStream(f)
+}
+
+func (d *serverConn) count() int {
+	switch {
+	case d.shared != nil:
+		return len(d.shared.streams)
+	case d.cur != nil:
+		return 1
+	}
+	return 0
 }
 
 // closeAfter makes the response under way the connection's last, where the rest of
@@ -94,7 +114,7 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		return true
 	}
 	d.closing = true
-	d.eachStream(func(s *Stream) {
+	d.endStreams(func(s *Stream) {
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})

@@ -161,3 +161,31 @@ func TestSharedWait(t *testing.T) {
 	w.Settle()
 	w.stats("downstream_rq_active", 0)
 }
+
+// explosive panics when it is told of the end of "/end".
+type explosive struct{ sdk.PassThrough }
+
+func (explosive) New(sdk.Stream) sdk.Filter { return explosive{} }
+func (explosive) Close()                    {}
+
+func (explosive) OnEnd(s sdk.Stream) {
+	if s.Request().Path() == "/end" {
+		panic("end")
+	}
+}
+
+// TestSharedPanic: streams that panic when their connection ends keep none of the
+// others alive.
+func TestSharedPanic(t *testing.T) {
+	w := newWorld(t, muxed(setup{filters: []FilterConfig{{Name: "explosive", Config: explosive{}}}}))
+	c := w.client()
+	w.send(c, "1 H /a\n2 H /end\n3 H /c\n4 H /end\n5 H /e\n")
+	w.stats("downstream_rq_active", 5)
+	c.Close()
+	w.Settle()
+	if len(w.Logs) == 0 {
+		t.Error("the panic is not logged")
+	}
+	w.Logs = nil
+	w.stats("downstream_rq_active", 0, "downstream_cx_active", 0)
+}

@@ -92,8 +92,10 @@ func (w *Worker) newShadow() *shadow {
 func (m *shadow) start(lc *cluster.LoopCluster, h *cluster.Host, u *upstream, end bool) {
 	m.ended = end
 	m.owned = !end
-	if u.timeout > 0 {
-		m.timer.Arm(u.timeout)
+	if limit := u.timeout; limit > 0 {
+		m.timer.Arm(limit)
+	} else if limit = u.s.cfg.StreamIdleTimeout; limit > 0 {
+		m.timer.Arm(limit) // nobody else would end the wait for a host that never answers
 	}
 	lc.Start(&m.call, h, m, u.priority)
 }

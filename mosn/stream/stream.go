@@ -230,12 +230,13 @@ func (s *Stream) leave() {
 	s.w.leave()
 }
 
-// panicked ends the stream, unless it was its end that panicked, and the connection,
-// on which nobody may have been told of it.
+// panicked ends the stream, unless it was its end that panicked, and a connection
+// that is its alone, on which nobody may have been told of it.
 func (s *Stream) panicked() {
-	d := s.conn
-	d.closing = true
-	defer d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	if d := s.conn; d.shared == nil {
+		d.closing = true
+		defer d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	}
 	if s.phase.live() {
 		s.info.Details = "internal_error"
 		s.abort(sdk.FlagLocalReset)
