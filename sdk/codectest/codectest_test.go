@@ -19,6 +19,15 @@ type lineConn struct {
 	keeps     bool // an alias of the input
 	plain     bool // reports errors that are no *CodecError
 	kept      []byte
+	said      []byte
+	refuses   bool // lines that begin with '-', and answers those with '?'
+}
+
+func (c *lineConn) Pending() bool { return len(c.said) > 0 }
+
+func (c *lineConn) Flush(out *sdk.Buffer) {
+	out.Append(c.said)
+	c.said = nil
 }
 
 func (c *lineConn) Decode(in []byte, ev *sdk.Event) (int, error) {
@@ -46,6 +55,13 @@ func (c *lineConn) Decode(in []byte, ev *sdk.Event) (int, error) {
 		in[0] = 'x'
 	}
 	c.id++
+	if c.refuses && in[0] == '-' {
+		ev.Stream = c.id
+		return i + 1, &sdk.CodecError{Status: 403, Details: "minus", Text: "no", Stream: true}
+	}
+	if c.refuses && in[0] == '?' {
+		c.said = append(c.said, '!')
+	}
 	if c.keeps {
 		c.kept = in[:1]
 	}
@@ -122,4 +138,15 @@ func TestTranscript(t *testing.T) {
 	if got := s.Read(t, []byte("a\nb\n")); got != "data 1 \"a\"\nend 1\n" || asked != 2 {
 		t.Fatalf("reading goes on after Open said no: %q, asked %d times", got, asked)
 	}
+}
+
+// TestTalk: a stream that is refused is not the end of the connection, and what a
+// codec says by itself is part of the transcript.
+func TestTalk(t *testing.T) {
+	s := Suite{New: func() sdk.CodecConn { return &lineConn{refuses: true} }}
+	want := "refused 1 403 minus: no\nend 1\ndata 2 \"?\"\nend 2\ndata 3 \"?\"\nend 3\nsaid 2121\n"
+	if got := s.Read(t, []byte("-\n?\n?\n")); !strings.HasPrefix(got, want[:len(want)-len("said 2121\n")]) || !strings.HasSuffix(got, "said 2121\n") {
+		t.Fatalf("got\n%s\nwant\n%s", got, want)
+	}
+	s.Splits(t, []byte("-\n?\n-\n?"))
 }

@@ -46,7 +46,9 @@ func (c *conn) Decode(in []byte, ev *sdk.Event) (n int, err error) {
 			return n, err
 		}
 		if ev.Kind != sdk.EventNone || k == 0 {
-			c.partial = n < len(in)
+			if len(in) > 0 {
+				c.partial = n < len(in)
+			}
 			return n, nil
 		}
 	}

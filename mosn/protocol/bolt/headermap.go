@@ -57,9 +57,7 @@ func (e *entry) shownName(dst *[maxName]byte, block []byte) []byte {
 	}
 	name := dst[:len(key)]
 	for i, c := range key {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		} else if !tokenByte(c) {
+		if c = tokenLower[c]; c == 0 {
 			return nil
 		}
 		name[i] = c
@@ -70,10 +68,20 @@ func (e *entry) shownName(dst *[maxName]byte, block []byte) []byte {
 	return name
 }
 
-// tokenByte reports whether a character other than a capital letter may be in an
-// HTTP token (RFC 9110 section 5.6.2).
-func tokenByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+// tokenLower maps the characters of a token (RFC 9110 section 5.6.2) to lower case
+// and all others to 0.
+//
+//nolint:gochecknoglobals // a constant table
+var tokenLower = makeTokenLower()
+
+func makeTokenLower() (t [256]byte) {
+	for c := byte('a'); c <= 'z'; c++ {
+		t[c], t[c-'a'+'A'] = c, c
+	}
+	for _, c := range []byte("0123456789!#$%&'*+-.^_`|~") {
+		t[c] = c
+	}
+	return t
 }
 
 // hidden reports whether a lower-case name belongs to HTTP's own machinery:
