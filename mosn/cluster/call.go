@@ -42,6 +42,21 @@ type CallEvents interface {
 	OnCallFailed(c *Call, err *sdk.Error)
 }
 
+// carrier is what an active Call is on: a connection of its own, a place on a shared
+// one, or another loop that has the connection. Its methods are what the Call's
+// methods of the same names say, for a Call that is active.
+type carrier interface {
+	writeHeaders(c *Call, m *sdk.Message, end bool) error
+	writeData(c *Call, p []byte, end bool) int
+	writeTrailers(c *Call, m *sdk.Message)
+	aboveHigh(c *Call) bool
+	readDisable(c *Call, on bool) // first and last of a nest only
+	consumed(c *Call, n int)
+	cancel(c *Call, reason sdk.ResetReason)
+	localAddr() eventloop.Addr
+	bytes(c *Call) (received, sent uint64)
+}
+
 // callState is where a Call is in its life.
 type callState uint8
 
@@ -55,14 +70,15 @@ const (
 // value in what makes the attempt; the zero value is ready, and it may be used again
 // when it has ended. It must not be copied while it is under way.
 type Call struct {
-	ev   CallEvents
-	pool *pool
-	conn *connection // set while active
+	ev      CallEvents
+	pool    *pool
+	carrier carrier // set while active
 
-	next, prev *Call // in the pool's queue
+	next, prev *Call // in the pool's queue, or on its multiplexed connection
 	order      uint64
 
 	id       uint64 // of the stream on the connection
+	mux      muxCall
 	inBase   uint64 // the connection's bytes before this call
 	outBase  uint64
 	received uint64 // wire bytes, once ended
@@ -102,12 +118,13 @@ func (c *Call) TransportFailure() string { return c.failure }
 // ConnID returns the id of the connection that the Call has or had, 0 if none.
 func (c *Call) ConnID() uint64 { return c.connID }
 
-// LocalAddr returns our address on the connection, while the Call is Ready.
+// LocalAddr returns our address on the connection, while the Call is Ready. It is
+// not known where another loop has the connection.
 func (c *Call) LocalAddr() eventloop.Addr {
 	if c.state != callActive {
 		return eventloop.Addr{}
 	}
-	return c.conn.conn.LocalAddr()
+	return c.carrier.localAddr()
 }
 
 // BytesReceived returns the wire bytes received for the Call so far, also when it
@@ -116,16 +133,18 @@ func (c *Call) BytesReceived() uint64 {
 	if c.state != callActive {
 		return c.received
 	}
-	return c.conn.conn.BytesIn() - c.inBase
+	received, _ := c.carrier.bytes(c)
+	return received
 }
 
 // BytesSent returns the wire bytes that the socket has accepted for the Call so far,
-// also when it has ended.
+// also when it has ended. On a shared connection it is those written.
 func (c *Call) BytesSent() uint64 {
 	if c.state != callActive {
 		return c.sent
 	}
-	return c.conn.conn.BytesOut() - c.outBase
+	_, sent := c.carrier.bytes(c)
+	return sent
 }
 
 // WriteHeaders writes the request's head. An error means that the codec refuses the
@@ -134,13 +153,7 @@ func (c *Call) WriteHeaders(m *sdk.Message, end bool) error {
 	if c.state != callActive {
 		return nil
 	}
-	conn := c.conn
-	if err := conn.codec.WriteHeaders(conn.conn.Out(), c.id, m, end); err != nil {
-		return err
-	}
-	c.requestDone = end
-	conn.wrote()
-	return nil
+	return c.carrier.writeHeaders(c, m, end)
 }
 
 // WriteData writes body bytes and returns how many were taken. When that is not all,
@@ -150,32 +163,19 @@ func (c *Call) WriteData(p []byte, end bool) int {
 	if c.state != callActive {
 		return len(p)
 	}
-	conn := c.conn
-	n := conn.codec.WriteData(conn.conn.Out(), c.id, p, end)
-	if end && n == len(p) {
-		c.requestDone = true
-		if conn.upgraded {
-			conn.conn.CloseWrite()
-		}
-	}
-	conn.wrote()
-	return n
+	return c.carrier.writeData(c, p, end)
 }
 
 // WriteTrailers ends the request.
 func (c *Call) WriteTrailers(m *sdk.Message) {
-	if c.state != callActive {
-		return
+	if c.state == callActive {
+		c.carrier.writeTrailers(c, m)
 	}
-	conn := c.conn
-	conn.codec.WriteTrailers(conn.conn.Out(), c.id, m)
-	c.requestDone = true
-	conn.wrote()
 }
 
 // AboveHigh reports whether more is queued than the cluster's buffer limit: the
 // owner should stop its source until OnCallWritable.
-func (c *Call) AboveHigh() bool { return c.state == callActive && c.conn.conn.AboveHigh() }
+func (c *Call) AboveHigh() bool { return c.state == callActive && c.carrier.aboveHigh(c) }
 
 // ReadDisable(true) stops the events of the response, ReadDisable(false) undoes one
 // such call. Calls nest; the end of the Call undoes them all.
@@ -186,25 +186,25 @@ func (c *Call) ReadDisable(on bool) {
 	lc := c.pool.lc
 	switch {
 	case on:
-		if c.readDisabled == 0 {
+		if c.readDisabled++; c.readDisabled == 1 {
 			lc.inc(FlowPausedReading)
+			c.carrier.readDisable(c, true)
 		}
-		c.readDisabled++
 	case c.readDisabled == 0:
 		panic("cluster: ReadDisable(false) without ReadDisable(true)")
 	default:
 		if c.readDisabled--; c.readDisabled == 0 {
 			lc.inc(FlowResumedReading)
+			c.carrier.readDisable(c, false)
 		}
 	}
-	c.conn.conn.ReadDisable(on)
 }
 
 // Consumed tells that n body bytes of the response have left our buffers, so that
 // the peer of a flow-controlled protocol may send more.
 func (c *Call) Consumed(n int) {
 	if c.state == callActive {
-		c.conn.codec.Consumed(c.conn.conn.Out(), c.id, n)
+		c.carrier.consumed(c, n)
 	}
 }
 
@@ -217,14 +217,6 @@ func (c *Call) Cancel(reason sdk.ResetReason) {
 		c.state = callIdle
 		c.pool.lc.inc(RqCancelled)
 	case callActive:
-		conn := c.conn
-		if conn.codec.WriteReset(conn.conn.Out(), c.id, reason) {
-			conn.detach(c)
-			conn.release(false)
-			return
-		}
-		conn.finish(false)
-		conn.detach(c)
-		conn.pool.grow()
+		c.carrier.cancel(c, reason)
 	}
 }

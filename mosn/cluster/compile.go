@@ -117,8 +117,8 @@ func (c *Config) compileCodec(comp sdk.Compiler, common *corev3.HttpProtocolOpti
 	if err != nil {
 		return err
 	}
-	if codec.Mode != sdk.Serial {
-		return comp.Errorf("the multiplexed protocol %s is not supported for clusters yet", codec.Name)
+	if codec.Mode == sdk.Serial {
+		c.mux = nil
 	}
 	o := sdk.CodecOptions{
 		MaxHeaderBytes: int(common.GetMaxResponseHeadersKb().GetValue()) << 10,

@@ -211,12 +211,23 @@ func TestExtensionOptions(t *testing.T) {
 	}
 }
 
-func TestMultiplexedCodecIsRefused(t *testing.T) {
-	comp := sdktest.NewCompiler(t)
-	comp.AddCodec(&sdk.Codec{Name: "http1", Mode: sdk.Multiplexed})
-	pb := sdktest.Text[clusterv3.Cluster](t, static(""))
-	if _, err := Compile(comp, pb, CompileOptions{}); err == nil || !strings.Contains(err.Error(), "multiplexed") {
-		t.Errorf("%v", err)
+// TestPerHostThresholds: they are for connections that are shared.
+func TestPerHostThresholds(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	const limits = `circuit_breakers {
+		per_host_thresholds { max_connections { value: 2 } }
+		per_host_thresholds { max_connections { value: 9 } }
+		per_host_thresholds { priority: HIGH max_connections { value: 0 } } }`
+	if _, err := w.compile(static(limits)); err == nil || !strings.Contains(err.Error(), "per_host_thresholds: is supported for multiplexed") {
+		t.Errorf("HTTP/1: %v", err)
+	}
+	w.codec = frameCodec{}.codec()
+	if cfg := w.config(static(limits)); cfg.perHost != [numPriorities]uint32{2, 1} || cfg.mux.MaxStreams != 1024 {
+		t.Errorf("%v, %+v", cfg.perHost, cfg.mux)
+	}
+	_, err := w.compile(static(`circuit_breakers { per_host_thresholds { max_requests { value: 2 } } }`))
+	if err == nil || !strings.Contains(err.Error(), "only max_connections") {
+		t.Errorf("max_requests: %v", err)
 	}
 }
 
@@ -248,7 +259,6 @@ func TestRefusedFields(t *testing.T) {
 		`eds_cluster_config {}`:                                                 "eds_cluster_config",
 		`round_robin_lb_config { slow_start_config {} }`:                        "round_robin_lb_config.slow_start_config",
 		`common_lb_config { locality_weighted_lb_config {} }`:                   "common_lb_config.locality_weighted_lb_config",
-		`circuit_breakers { per_host_thresholds {} }`:                           "circuit_breakers.per_host_thresholds",
 		`load_assignment { policy { drop_overloads {} } }`:                      "load_assignment.policy.drop_overloads",
 		`load_assignment { endpoints { lb_endpoints { endpoint_name: "x" } } }`: "load_assignment.endpoints[0].lb_endpoints[0].endpoint_name",
 	} {

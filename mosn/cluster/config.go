@@ -56,6 +56,8 @@ type Config struct {
 
 	lb         lbOptions
 	thresholds [numPriorities]thresholds
+	mux        *Multiplex            // nil for a Serial codec
+	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
 	endpoints  []*endpoint
 	dns        *dnsOptions // nil for STATIC
 	metadata   *corev3.Metadata
@@ -75,6 +77,8 @@ type CompileOptions struct {
 	// BindConfig is the default for upstream_bind_config (the bootstrap's
 	// cluster_manager), nil when there is none.
 	BindConfig *corev3.BindConfig
+	// Multiplex is for clusters whose codec is Multiplexed; the zero value is fine.
+	Multiplex Multiplex
 }
 
 // StatPrefix returns the prefix of a cluster's stats, "cluster.<name>", as Envoy
@@ -92,7 +96,7 @@ func StatPrefix(pb *clusterv3.Cluster) string {
 // check against Fields. It asks c for the codec "http1" and for the extension
 // messages; c.Stats is the cluster's own scope. It runs off the loops.
 func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, error) {
-	cfg := &Config{name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata()}
+	cfg := &Config{name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), mux: o.Multiplex.withDefaults()}
 	if cfg.kind == nil {
 		cfg.kind = NewKind()
 	}
@@ -157,6 +161,9 @@ func (c *Config) newCluster() *cluster {
 }
 
 func (c *Config) compileBreakers(comp sdk.Compiler, pb *clusterv3.Cluster) error {
+	if err := c.compilePerHost(comp.At("circuit_breakers.per_host_thresholds"), pb); err != nil {
+		return err
+	}
 	var seen [numPriorities]bool
 	for i := range c.thresholds {
 		c.thresholds[i] = thresholds{
@@ -177,6 +184,29 @@ func (c *Config) compileBreakers(comp sdk.Compiler, pb *clusterv3.Cluster) error
 		if t.GetTrackRemaining() {
 			b := stats.BlockOf(comp.Stats(), c.kind.remaining[prio])
 			c.remaining[prio] = &b
+		}
+	}
+	return nil
+}
+
+// compilePerHost takes the limits of connections to one host. They are kept by giving
+// the connections to as few loops, so they hold for shared connections only.
+func (c *Config) compilePerHost(comp sdk.Compiler, pb *clusterv3.Cluster) error {
+	var seen [numPriorities]bool
+	for _, t := range pb.GetCircuitBreakers().GetPerHostThresholds() {
+		if c.mux == nil {
+			return comp.Errorf("is supported for multiplexed protocols only yet")
+		}
+		if t.GetMaxPendingRequests() != nil || t.GetMaxRequests() != nil || t.GetMaxRetries() != nil || t.GetRetryBudget() != nil {
+			return comp.Errorf("only max_connections is supported")
+		}
+		prio := Default
+		if t.GetPriority() == corev3.RoutingPriority_HIGH {
+			prio = High
+		}
+		if !seen[prio] {
+			seen[prio] = true
+			c.perHost[prio] = max(uint32Or(t.GetMaxConnections(), 0), uint32(btoi(t.GetMaxConnections() != nil)))
 		}
 	}
 	return nil

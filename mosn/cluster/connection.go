@@ -7,135 +7,61 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// connState is where a connection is in its life.
-type connState uint8
-
-const (
-	connConnecting connState = iota
-	connIdle                 // in the pool's idle list
-	connBusy                 // has a Call, or is between one and the idle list
-	connClosed
-)
-
 // upgradedFlush is how long an upgraded connection that is given up may take to write
 // what is queued: the client's last words may have come together with its end.
 const upgradedFlush = time.Second
 
-// connection is an upstream connection. Its pool owns it; the loop calls it as the
-// connection's handler and its timers' handler.
-//
-// It serves one call at a time. For a multiplexed codec, call becomes a table from
-// stream id to Call, and busy means that no further stream fits; both are asked
-// nowhere but in this file.
+// connection is an upstream connection of a Serial codec, which serves one call at a
+// time. Its pool owns it; the loop calls it as the connection's handler and its
+// timers' handler.
 type connection struct {
-	pool  *pool
-	conn  *eventloop.Conn
-	codec sdk.CodecConn
-	call  *Call
+	link
+	call *Call
 
 	next, prev *connection // in the idle list, the last used first
 
-	idleTimer eventloop.Timer // not stopped while busy: re-arming it later is one store
-	lifeTimer eventloop.Timer // max_connection_duration
-
-	started               time.Duration
-	served                uint32 // exchanges begun
-	state                 connState
-	draining              bool // no further exchange
-	upgraded              bool // opaque bytes from here on
-	answering             bool // some of the present response has come
-	backedUp              bool // above the high watermark
-	countedIn, countedOut uint64
+	upgraded  bool // opaque bytes from here on
+	answering bool // some of the present response has come
 }
 
 // dial starts a connection for the pool.
 func (p *pool) dial() {
-	lc := p.lc
-	cfg := lc.cfg
-	cn := &connection{pool: p, codec: cfg.codec.New(), started: lc.local.loop.Now()}
-	cn.idleTimer.Init(lc.local.loop, cn)
-	cn.lifeTimer.Init(lc.local.loop, cn)
-	lc.inc(CxTotal)
-	lc.inc(CxHTTP1Total)
-	lc.local.stats.AddGauge(lc.block.Gauge(gCxActive), 1)
-	p.host.Connections.Add(1)
-	p.host.ActiveConnections.Add(1)
-	p.conns++
-	p.connecting++
-	cn.conn = lc.local.loop.Dial(p.host.addr, &cfg.dial, cn)
-	cn.conn.SetWatermarks(cfg.high, cfg.high/2)
-	cn.conn.SetReadLimit(cfg.readLimit)
+	cn := &connection{}
+	cn.link.dial(p, cn)
 }
 
 // OnConnect implements eventloop.Handler.
 func (cn *connection) OnConnect(*eventloop.Conn) {
-	p := cn.pool
-	lc := p.lc
-	p.connecting--
-	cn.state = connBusy
-	lc.observe(hConnect, millis(lc.local.loop.Now()-cn.started))
-	if d := lc.cfg.maxDuration; d > 0 {
-		cn.lifeTimer.Arm(d)
-	}
-	p.serve(cn)
+	cn.established()
+	cn.pool.serve(cn)
 }
-
-func millis(d time.Duration) uint64 { return uint64(d / time.Millisecond) }
 
 // attach gives the connection to a call and tells the call.
 func (cn *connection) attach(c *Call) {
-	p := cn.pool
-	lc := p.lc
 	cn.state = connBusy
 	cn.call = c
 	cn.answering = false
-	c.conn, c.state = cn, callActive
-	c.reused = cn.served > 0
+	cn.begin(c, cn)
 	c.id = cn.codec.NewStream()
-	c.connID = cn.conn.ID()
 	c.inBase, c.outBase = cn.conn.BytesIn(), cn.conn.BytesOut()
-	c.requestDone, c.readDisabled = false, 0
-	cn.served++
-	if cn.served == lc.cfg.maxRequests {
-		lc.inc(CxMaxRequests)
-		cn.draining = true
-	}
-	p.host.Requests.Add(1)
-	p.host.ActiveRequests.Add(1)
-	lc.local.stats.Inc(lc.hot.rqTotal)
-	lc.local.stats.AddGauge(lc.hot.rqActive, 1)
 	c.ev.OnCallReady(c)
 }
 
 // detach ends a call on this connection; its owner is told by the caller, if at all.
 func (cn *connection) detach(c *Call) {
-	p := cn.pool
-	lc := p.lc
 	c.received, c.sent = c.BytesReceived(), c.BytesSent()
-	for ; c.readDisabled > 0; c.readDisabled-- {
+	if c.readDisabled > 0 {
+		c.readDisabled = 0
 		cn.conn.ReadDisable(false)
 	}
-	c.state, c.conn = callIdle, nil
+	c.state, c.carrier = callIdle, nil
 	cn.call = nil
-	p.breakers.Requests.Release()
-	p.host.ActiveRequests.Add(-1)
-	lc.local.stats.AddGauge(lc.hot.rqActive, -1)
-}
-
-// wrote notes that the write queue has passed the high watermark.
-func (cn *connection) wrote() {
-	if !cn.backedUp && cn.conn.AboveHigh() {
-		cn.backedUp = true
-		cn.pool.lc.inc(FlowBackedUp)
-	}
+	cn.ended()
 }
 
 // OnDrained implements eventloop.Handler.
 func (cn *connection) OnDrained(*eventloop.Conn) {
-	if cn.backedUp {
-		cn.backedUp = false
-		cn.pool.lc.inc(FlowDrained)
-	}
+	cn.drained()
 	if c := cn.call; c != nil {
 		c.ev.OnCallWritable(c)
 	}
@@ -324,18 +250,10 @@ func (cn *connection) lose(remote bool, err *sdk.Error) {
 // connectFailed ends an attempt to connect. All calls that wait fail with it, as in
 // Envoy, so that their owners can try another host.
 func (cn *connection) connectFailed(err error) {
-	p := cn.pool
-	failure := ErrConnFailure
-	timeout := eventloop.KindOf(err) == eventloop.KindTimeout
-	if timeout {
-		failure = ErrConnTimeout
-		p.lc.inc(CxConnectTimeout)
-	}
-	p.lc.inc(CxConnectFail)
-	p.host.ConnectionFailures.Add(1)
-	cn.finish(!timeout)
-	defer p.grow() // also for those who wait when the owner of a call panics
-	p.failPending(failure, transportFailure(err))
+	failure, remote := cn.countFailure(err)
+	cn.finish(remote)
+	defer cn.pool.grow() // also for those who wait when the owner of a call panics
+	cn.pool.failPending(failure, transportFailure(err))
 }
 
 // OnTimer implements eventloop.TimerHandler.
@@ -357,50 +275,63 @@ func (cn *connection) finish(remote bool) {
 	if cn.state == connClosed {
 		return
 	}
-	p := cn.pool
-	switch cn.state {
-	case connConnecting:
-		p.connecting--
-	case connIdle:
-		p.unlink(cn)
-	case connBusy, connClosed:
+	if cn.state == connIdle {
+		cn.pool.unlink(cn)
 	}
-	cn.state = connClosed
-	p.conns--
-	cn.idleTimer.Stop()
-	cn.lifeTimer.Stop()
-	cn.countBytes()
 	if cn.upgraded {
 		cn.conn.CloseFlush(upgradedFlush)
 	} else {
 		cn.conn.Close()
 	}
-	p.breakers.Connections.Release()
-	p.host.ActiveConnections.Add(-1)
-	cn.countEnd(remote)
+	cn.closed(remote, cn.call != nil)
 }
 
-func (cn *connection) countEnd(remote bool) {
-	lc := cn.pool.lc
-	lc.local.stats.AddGauge(lc.block.Gauge(gCxActive), -1)
-	lc.observe(hLength, millis(lc.local.loop.Now()-cn.started))
-	side, withRq := CxDestroyLocal, CxDestroyLocalWithActiveRq
-	if remote {
-		side, withRq = CxDestroyRemote, CxDestroyRemoteWithActiveRq
+// The rest implements carrier.
+
+func (cn *connection) writeHeaders(c *Call, m *sdk.Message, end bool) error {
+	if err := cn.codec.WriteHeaders(cn.conn.Out(), c.id, m, end); err != nil {
+		return err
 	}
-	lc.inc(CxDestroy)
-	lc.inc(side)
-	if cn.call != nil {
-		lc.inc(CxDestroyWithActiveRq)
-		lc.inc(withRq)
-	}
+	c.requestDone = end
+	cn.wrote()
+	return nil
 }
 
-// countBytes adds what went over the wire since the last time.
-func (cn *connection) countBytes() {
-	lc := cn.pool.lc
-	in, out := cn.conn.BytesIn(), cn.conn.BytesOut()
-	lc.local.stats.Add(lc.hot.rxBytes, in-cn.countedIn)
-	lc.local.stats.Add(lc.hot.txBytes, out-cn.countedOut)
-	cn.countedIn, cn.countedOut = in, out
+func (cn *connection) writeData(c *Call, p []byte, end bool) int {
+	n := cn.codec.WriteData(cn.conn.Out(), c.id, p, end)
+	if end && n == len(p) {
+		c.requestDone = true
+		if cn.upgraded {
+			cn.conn.CloseWrite()
+		}
+	}
+	cn.wrote()
+	return n
+}
+
+func (cn *connection) writeTrailers(c *Call, m *sdk.Message) {
+	cn.codec.WriteTrailers(cn.conn.Out(), c.id, m)
+	c.requestDone = true
+	cn.wrote()
+}
+
+func (cn *connection) aboveHigh(*Call) bool { return cn.conn.AboveHigh() }
+
+func (cn *connection) readDisable(_ *Call, on bool) { cn.conn.ReadDisable(on) }
+
+func (cn *connection) consumed(c *Call, n int) { cn.codec.Consumed(cn.conn.Out(), c.id, n) }
+
+func (cn *connection) bytes(c *Call) (received, sent uint64) {
+	return cn.conn.BytesIn() - c.inBase, cn.conn.BytesOut() - c.outBase
+}
+
+func (cn *connection) cancel(c *Call, reason sdk.ResetReason) {
+	if cn.codec.WriteReset(cn.conn.Out(), c.id, reason) {
+		cn.detach(c)
+		cn.release(false)
+		return
+	}
+	cn.finish(false)
+	cn.detach(c)
+	cn.pool.grow()
 }

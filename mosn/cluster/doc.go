@@ -16,7 +16,9 @@
 //
 //	pending --connection--> active --response end / failure / Cancel--> idle
 //
-// A connection serves one Call at a time (Serial codecs). What a multiplexed codec
-// needs (several Calls a connection, found by stream id) has its place in
-// connection: the Call is looked up there and nowhere else.
+// A connection serves one Call at a time when its codec is Serial (connection, pool),
+// and many, told apart by stream id, when it is Multiplexed (muxConn, muxPool). Each
+// loop has connections of its own; but with a limit of shared connections to a host
+// that is below the number of loops some loops own them, and Calls of the others are
+// carried there and back by messages (relay), on all loops without a lock.
 package cluster

@@ -47,6 +47,12 @@ var (
 		Side: sdk.Upstream, Flag: sdk.FlagUpstreamProtocolError, Reset: sdk.ResetProtocol,
 		Details: "upstream_reset_before_response_started{protocol_error}",
 	}
+	// ErrUnwritable: the codec refuses the request, found where another loop has the
+	// connection, so that WriteHeaders could not say so.
+	ErrUnwritable = &sdk.Error{
+		Side: sdk.Local, Flag: sdk.FlagUpstreamProtocolError, Reset: sdk.ResetProtocol,
+		Details: "upstream_reset_before_response_started{protocol_error}",
+	}
 	// ErrRemoteReset: the host gave up the stream.
 	ErrRemoteReset = &sdk.Error{
 		Side: sdk.Upstream, Flag: sdk.FlagUpstreamRemoteReset, Reset: sdk.ResetRemote,

@@ -45,8 +45,7 @@ func clusterFields(set fieldsOf) {
 	set(m+".RefreshRate", sdk.Supported, "base_interval", "max_interval")
 
 	const b = "config.cluster.v3.CircuitBreakers"
-	set(b, sdk.Supported, "thresholds")
-	set(b, sdk.Refused, "per_host_thresholds")
+	set(b, sdk.Supported, "thresholds", "per_host_thresholds") // the latter where connections are shared
 	set(b+".Thresholds", sdk.Supported,
 		"priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget", "track_remaining")
 	set(b+".Thresholds", sdk.Refused, "max_connection_pools")

@@ -38,6 +38,8 @@ type world struct {
 	collect *stats.Collector
 	kind    *Kind
 	codec   *sdk.Codec
+
+	multiplex Multiplex
 }
 
 func newWorld(t testing.TB, loops int, r Resolver) *world {
@@ -61,7 +63,7 @@ func (w *world) compile(text string) (*Config, error) {
 	}
 	comp := &compiler{sdktest.NewCompiler(w.t), w.store.Root().Scope(StatPrefix(pb))}
 	comp.AddCodec(w.codec)
-	return Compile(comp, pb, CompileOptions{Kind: w.kind})
+	return Compile(comp, pb, CompileOptions{Kind: w.kind, Multiplex: w.multiplex})
 }
 
 func (w *world) config(text string) *Config {

@@ -29,6 +29,10 @@ type Local struct {
 	random rand.PCG
 	event  sdk.Event   // what is decoded now
 	msg    sdk.Message // its head
+	chunk  sdk.Buffer  // a piece of body that was kept, while it is delivered
+	parked *parked     // to be used again
+	relays []*relay    // to be used again, by the index of the owner's loop
+	peers  []*Local    // all loops' views; for their loops' index and for relays only
 }
 
 // entry is a cluster on this loop. Its LoopCluster is made when it is first asked
@@ -42,6 +46,7 @@ type entry struct {
 func newLocal(loop *eventloop.Loop, st *stats.Local, seed uint64) *Local {
 	l := &Local{loop: loop, stats: st, names: map[string]Slot{}}
 	l.random.Seed(seed, uint64(loop.Index()))
+	l.chunk.Init(loop.Buffers())
 	return l
 }
 
@@ -248,6 +253,11 @@ func (lc *LoopCluster) Start(c *Call, h *Host, ev CallEvents, prio Priority) {
 	p.start(c)
 }
 
+// countStray counts a response that nobody waits for.
+func (lc *LoopCluster) countStray() {
+	lc.local.stats.Inc(lc.block.Lazy(lc.cfg.kind.stray))
+}
+
 func (lc *LoopCluster) poolOf(h *Host, prio Priority) *pool {
 	i := int(h.slot)*int(numPriorities) + int(prio)
 	if i < len(lc.pools) {
@@ -262,6 +272,9 @@ func (lc *LoopCluster) poolOf(h *Host, prio Priority) *pool {
 // one request and is not kept.
 func (lc *LoopCluster) newPool(h *Host, prio Priority, i int) *pool {
 	p := &pool{lc: lc, host: h, prio: prio, breakers: &lc.cluster.breakers[prio]}
+	if lc.cfg.mux != nil {
+		p.mux, p.owner = newMuxPool(lc, h, prio)
+	}
 	if lc.drained || !lc.hosts.has(h) {
 		p.draining = true
 		return p

@@ -73,6 +73,13 @@ func NewManager(o Options) *Manager {
 	for i := range o.Group.Len() {
 		m.locals = append(m.locals, &mail{local: newLocal(o.Group.Loop(i), o.Stats[i], o.Seed)})
 	}
+	var peers []*Local
+	for _, ml := range m.locals {
+		peers = append(peers, ml.local)
+	}
+	for _, l := range peers {
+		l.peers = peers
+	}
 	m.dns = newResolver(m, o.Resolver, o.Seed)
 	return m
 }

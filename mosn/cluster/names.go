@@ -160,6 +160,7 @@ type Kind struct {
 	remaining [numPriorities]*stats.Names // for track_remaining
 	codes     *stats.Codes
 	perCode   int // lazy counters for one prefix
+	stray     int // the lazy counter of responses that nobody waits for
 }
 
 // NewKind returns a Kind.
@@ -170,6 +171,9 @@ func NewKind() *Kind {
 	lazy = append(lazy, k.codes.Names("external.upstream_rq_")...)
 	lazy = append(lazy, k.codes.Names("internal.upstream_rq_")...)
 	lazy = append(lazy, "external.upstream_rq_completed", "internal.upstream_rq_completed")
+	// Not Envoy's: responses on shared connections to calls that were given up, or to none.
+	k.stray = len(lazy)
+	lazy = append(lazy, "upstream_rq_stray_response")
 	k.names = stats.NewNames(stats.List{
 		Gauges: gaugeNames(), Counters: counterNames(), Lazy: lazy, Histograms: histogramNames(),
 	})

@@ -17,6 +17,9 @@ type pool struct {
 	prio     Priority
 	draining bool // the host is gone: no connection is kept
 
+	mux   *muxPool // for a Multiplexed codec, if this loop has the connections
+	owner *Local   // the loop that has them if it is another one
+
 	idle       *connection // the one used last
 	conns      int         // all that are not closed
 	connecting int
@@ -28,6 +31,14 @@ type pool struct {
 
 // start has a call served by an idle connection or queued.
 func (p *pool) start(c *Call) {
+	switch {
+	case p.mux != nil:
+		p.startStream(c)
+		return
+	case p.owner != nil:
+		p.handOver(c)
+		return
+	}
 	for cn := p.idle; cn != nil; cn = p.idle {
 		if !cn.conn.Closed() {
 			if !p.admit(c) {
@@ -106,7 +117,7 @@ func (p *pool) unqueue(c *Call) {
 // At the limit of connections there is still a first one for each pool, since
 // nobody else would ever serve its calls (Envoy does the same).
 func (p *pool) grow() {
-	for p.waiting > p.connecting {
+	for p.missing() {
 		if !p.breakers.Connections.TryAcquire() {
 			p.lc.inc(CxOverflow)
 			if p.conns > 0 {
@@ -114,7 +125,7 @@ func (p *pool) grow() {
 			}
 			p.breakers.Connections.Force()
 		}
-		p.dial()
+		p.connect()
 	}
 }
 
@@ -178,6 +189,10 @@ func (p *pool) failPending(err *sdk.Error, transport string) {
 // drain closes what is idle, and the rest when its exchange is over.
 func (p *pool) drain() {
 	p.draining = true
+	if p.mux != nil {
+		p.drainStreams()
+		return
+	}
 	for p.idle != nil {
 		p.idle.finish(false)
 	}

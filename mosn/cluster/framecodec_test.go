@@ -1,0 +1,210 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// frameCodec is a multiplexed protocol of frames: a kind, the id of the stream and
+// the length of what follows. Lower-case kinds of messages end them.
+//
+//	Q q  head of a request (the path)          H h  head of a response
+//	D d  data                                  T    trailers
+//	R X  reset, and reset before processed     I    1xx head
+//	W    window of a stream, 0 for all         G    going away; the id is the last one processed
+//	B b  heartbeat and answer                  P p  the peer's heartbeat and our answer
+//	E    malformed, this stream only           Z    malformed
+type frameCodec struct {
+	piece    int  // most bytes that a WriteData takes
+	noReset  bool // only closing expresses a reset
+	onePiece bool // no other request while one is not complete
+	sameID   bool // gives the same id again and again
+	ids      uint64
+}
+
+const frameHead = 9
+
+var (
+	errFrame  = errors.New("not a frame")
+	errStream = &sdk.CodecError{Text: "malformed message", Stream: true}
+)
+
+func (f frameCodec) codec() *sdk.Codec {
+	return &sdk.Codec{Name: "http1", Mode: sdk.Multiplexed,
+		Compile: func(sdk.Compiler, sdk.Side, sdk.CodecOptions) (sdk.CodecConfig, error) { return f, nil }}
+}
+
+func (f frameCodec) New() sdk.CodecConn { return &frameConn{frameCodec: f} }
+
+type frameConn struct {
+	frameCodec
+	next    uint64
+	writing uint64 // the stream whose request is not complete, with onePiece
+	pings   int
+}
+
+func appendFrame(b []byte, kind byte, id uint64, payload string) []byte {
+	b = append(b, kind)
+	b = binary.BigEndian.AppendUint32(b, uint32(id))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
+	return append(b, payload...)
+}
+
+func writeFrame(out *sdk.Buffer, kind byte, id uint64, n int) {
+	head := out.Reserve(frameHead)
+	head[0] = kind
+	binary.BigEndian.PutUint32(head[1:], uint32(id))
+	binary.BigEndian.PutUint32(head[5:], uint32(n))
+	out.Commit(frameHead)
+}
+
+func (c *frameConn) Decode(in []byte, ev *sdk.Event) (int, error) {
+	ev.Kind, ev.End, ev.Data = sdk.EventNone, false, nil
+	if len(in) < frameHead {
+		return 0, nil
+	}
+	kind, size := in[0], int(binary.BigEndian.Uint32(in[5:]))
+	if len(in) < frameHead+size {
+		return 0, nil
+	}
+	ev.Stream = uint64(binary.BigEndian.Uint32(in[1:]))
+	n := frameHead + size
+	ev.Data = in[frameHead:n]
+	switch kind {
+	case 'V':
+		ev.Kind = sdk.EventDropped
+	case 'H', 'h', 'I':
+		ev.Msg.Reset()
+		ev.Msg.SetStatus(200)
+		if kind == 'I' {
+			ev.Msg.SetStatus(100)
+		}
+		ev.Msg.Close = size == 5 // "close"
+		ev.Kind, ev.End = sdk.EventHeaders, kind == 'h'
+		if kind == 'I' {
+			ev.Kind = sdk.EventInformational
+		}
+	case 'D', 'd':
+		ev.Kind, ev.End = sdk.EventData, kind == 'd'
+	case 'T':
+		ev.Msg.Reset()
+		ev.Msg.Add("a", "b")
+		ev.Kind = sdk.EventTrailers
+	case 'R':
+		ev.Kind, ev.Reset = sdk.EventReset, sdk.ResetRemote
+	case 'X':
+		ev.Kind, ev.Reset = sdk.EventReset, sdk.ResetRefused
+	case 'W':
+		ev.Kind = sdk.EventWindow
+	case 'G':
+		ev.Kind = sdk.EventGoAway
+	case 'b':
+		ev.Kind = sdk.EventHeartbeat
+	case 'P':
+		c.pings++
+		m, err := c.Decode(in[n:], ev)
+		return n + m, err
+	case 'E':
+		return n, errStream
+	default:
+		return 0, errFrame
+	}
+	return n, nil
+}
+
+func (c *frameConn) EOF(*sdk.Event) error { return nil }
+
+func (c *frameConn) NewStream() uint64 {
+	c.next++
+	if c.ids > 0 {
+		return 1 + (c.next-1)%c.ids
+	}
+	if c.sameID {
+		return 1
+	}
+	return c.next
+}
+
+var errBadRequest = errors.New("a request without a path")
+
+func (c *frameConn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool) error {
+	if m.Path() == "" {
+		return errBadRequest
+	}
+	kind := byte('Q')
+	if end {
+		kind = 'q'
+	} else {
+		c.writing = id
+	}
+	writeFrame(out, kind, id, len(m.Path()))
+	out.AppendString(m.Path())
+	return nil
+}
+
+func (c *frameConn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
+	if c.piece > 0 && len(p) > c.piece {
+		p, end = p[:c.piece], false
+	}
+	kind := byte('D')
+	if end {
+		kind, c.writing = 'd', 0
+	}
+	writeFrame(out, kind, id, len(p))
+	out.Append(p)
+	return len(p)
+}
+
+func (c *frameConn) WriteTrailers(out *sdk.Buffer, id uint64, _ *sdk.Message) {
+	writeFrame(out, 'T', id, 0)
+	c.writing = 0
+}
+
+func (c *frameConn) WriteReset(out *sdk.Buffer, id uint64, _ sdk.ResetReason) bool {
+	if c.noReset {
+		return false
+	}
+	writeFrame(out, 'R', id, 0)
+	return true
+}
+
+func (c *frameConn) Consumed(out *sdk.Buffer, id uint64, n int) { writeFrame(out, 'C', id, 0) }
+func (c *frameConn) WriteGoAway(*sdk.Buffer)                    {}
+func (c *frameConn) Reusable() bool                             { return !c.onePiece || c.writing == 0 }
+func (c *frameConn) WriteHeartbeat(out *sdk.Buffer)             { writeFrame(out, 'B', 0, 0) }
+func (c *frameConn) Pending() bool                              { return c.pings > 0 }
+
+func (c *frameConn) Flush(out *sdk.Buffer) {
+	for ; c.pings > 0; c.pings-- {
+		writeFrame(out, 'p', 0, 0)
+	}
+}
+
+// frames shows what has arrived at a peer: "Q1:/a d1:xyz".
+func frames(p *looptest.Peer) string {
+	var out []string
+	b := p.Take()
+	for len(b) >= frameHead {
+		n := frameHead + int(binary.BigEndian.Uint32(b[5:]))
+		s := fmt.Sprintf("%c%d", b[0], binary.BigEndian.Uint32(b[1:]))
+		if n > frameHead {
+			s += ":" + string(b[frameHead:n])
+		}
+		out = append(out, s)
+		b = b[n:]
+	}
+	if len(b) > 0 {
+		out = append(out, fmt.Sprintf("and %d bytes", len(b)))
+	}
+	return strings.Join(out, " ")
+}
+
+// say sends a frame.
+func say(p *looptest.Peer, kind byte, id uint64, payload string) {
+	p.SendBytes(appendFrame(nil, kind, id, payload))
+}

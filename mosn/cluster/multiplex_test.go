@@ -1,0 +1,799 @@
+package cluster
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// mux makes a world with the multiplexed cluster c on one loop.
+func mux(t testing.TB, f frameCodec, o Multiplex, fields string) (*world, *LoopCluster) {
+	t.Helper()
+	w := newWorld(t, 1, nil)
+	w.codec, w.multiplex = f.codec(), o
+	w.OnDial(addr(1), looptest.Accept)
+	w.set(static(fields))
+	return w, w.m.Local(0).Get("c")
+}
+
+// ask starts a call whose request is a head with that path.
+func ask(lc *LoopCluster, path string) *probe {
+	p := &probe{lc: lc, ready: func(p *probe) { p.send("GET", path, true) }}
+	p.start()
+	return p
+}
+
+// post starts a call whose request has a head, and a body that the test writes.
+func post(lc *LoopCluster, path string) *probe {
+	p := &probe{lc: lc, ready: func(p *probe) { p.send("POST", path, false) }}
+	p.start()
+	return p
+}
+
+func TestCallsShareAConnection(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a, b := ask(lc, "a"), ask(lc, "b")
+	w.Settle()
+	peer := w.dialled(1)
+	if got := frames(peer); got != "q1:/a q2:/b" {
+		t.Fatalf("sent %q", got)
+	}
+	c := ask(lc, "c")
+	if !c.Ready() || c.ConnID() != a.ConnID() || c.Reused() {
+		t.Error("a call does not join, or counts as one on an idle connection")
+	}
+	w.stats("upstream_rq_active", 3, "upstream_cx_active", 1)
+	say(peer, 'I', 2, "")
+	say(peer, 'H', 2, "")
+	say(peer, 'H', 1, "")
+	say(peer, 'D', 2, "b-")
+	say(peer, 'd', 1, "a")
+	say(peer, 'T', 2, "")
+	say(peer, 'h', 3, "")
+	w.Settle()
+	a.expect(t, `head 200; "a" end`)
+	b.expect(t, `1xx 100; head 200; "b-"; trailers 1`)
+	c.expect(t, "head 200 end")
+	if got, want := b.BytesReceived(), uint64(4*frameHead+2); got != want {
+		t.Errorf("%d bytes received, want %d", got, want)
+	}
+	if got, want := a.BytesSent(), uint64(frameHead+2); got != want {
+		t.Errorf("%d bytes sent, want %d", got, want)
+	}
+	w.stats("upstream_cx_total", 1, "upstream_cx_active", 1, "upstream_rq_total", 3, "upstream_rq_active", 0,
+		"upstream_rq_pending_active", 0, "upstream_cx_rx_bytes_total", 7*frameHead+3)
+	if d := ask(lc, "d"); !d.Reused() {
+		t.Error("the connection was not kept")
+	}
+}
+
+// TestSplitFrames has everything come byte by byte.
+func TestSplitFrames(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a, b := ask(lc, "a"), ask(lc, "b")
+	w.Settle()
+	peer := w.dialled(1)
+	var all []byte
+	all = appendFrame(all, 'H', 1, "")
+	all = appendFrame(all, 'H', 2, "")
+	all = appendFrame(all, 'P', 0, "")
+	all = appendFrame(all, 'd', 2, "bb")
+	all = appendFrame(all, 'd', 1, "aa")
+	frames(peer)
+	for i := range all {
+		peer.SendBytes(all[i : i+1])
+		w.Settle()
+	}
+	a.expect(t, `head 200; "aa" end`)
+	b.expect(t, `head 200; "bb" end`)
+	if got := frames(peer); got != "p0" {
+		t.Errorf("the codec's own output: %q", got)
+	}
+}
+
+func TestStreamLimit(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{MaxStreams: 2}, "")
+	var calls []*probe
+	for range 4 {
+		calls = append(calls, ask(lc, "x"))
+	}
+	w.Settle()
+	one, two := w.dialled(1), w.dialled(1)
+	if w.Dialled(addr(1)) != nil || frames(one) != "q1:/x q2:/x" || frames(two) != "q1:/x q2:/x" {
+		t.Fatal("four calls do not take two connections of two streams")
+	}
+	fifth := ask(lc, "x")
+	w.Settle()
+	three := w.dialled(1)
+	if !fifth.Ready() || frames(three) != "q1:/x" {
+		t.Fatal("no further connection at the limit")
+	}
+	// The one with the fewest streams is taken.
+	say(two, 'h', 1, "")
+	say(two, 'h', 2, "")
+	w.Settle()
+	if p := ask(lc, "x"); p.ConnID() != calls[2].ConnID() {
+		t.Error("not the connection with the fewest streams")
+	}
+	w.stats("upstream_cx_active", 3, "upstream_rq_active", 4)
+}
+
+// TestConnectionQuota: at the limit of connections to a host calls wait for a stream.
+func TestConnectionQuota(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{MaxStreams: 1},
+		"circuit_breakers { per_host_thresholds { max_connections { value: 1 } } }")
+	a, b := ask(lc, "a"), ask(lc, "b")
+	w.Settle()
+	peer := w.dialled(1)
+	if !a.Ready() || b.Ready() || w.Dialled(addr(1)) != nil {
+		t.Fatal("a second connection was made, or a second stream")
+	}
+	say(peer, 'h', 1, "")
+	w.Settle()
+	if !b.Ready() || frames(peer) != "q1:/a q2:/b" {
+		t.Fatal("the call that waited is not served")
+	}
+	b.Cancel(sdk.ResetLocal)
+	if c := ask(lc, "c"); !c.Ready() {
+		t.Error("a cancelled call keeps its stream")
+	}
+	if got := frames(peer); got != "" {
+		t.Errorf("written before the turn's end: %q", got)
+	}
+	w.Settle()
+	if got := frames(peer); got != "R2 q3:/c" {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// TestRequestInOnePiece: a protocol whose requests cannot interleave takes the next
+// one after the end of the one that is being written.
+func TestRequestInOnePiece(t *testing.T) {
+	w, lc := mux(t, frameCodec{onePiece: true}, Multiplex{},
+		"circuit_breakers { per_host_thresholds { max_connections { value: 1 } } }")
+	a := post(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	b := ask(lc, "b")
+	w.Settle()
+	if b.Ready() {
+		t.Fatal("a request begins within another")
+	}
+	a.WriteData([]byte("1"), false)
+	a.WriteData([]byte("2"), true)
+	w.Settle()
+	if got := frames(peer); got != "Q1:/a D1:1 d1:2 q2:/b" {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestLateAndUnknownResponses(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a, b := ask(lc, "a"), ask(lc, "b")
+	w.Settle()
+	peer := w.dialled(1)
+	a.Cancel(sdk.ResetLocal)
+	w.Settle()
+	frames(peer)
+	say(peer, 'H', 1, "") // late
+	say(peer, 'd', 1, "xx")
+	say(peer, 'h', 77, "") // never asked for
+	say(peer, 'V', 0, "")  // dropped by the codec
+	say(peer, 'R', 78, "")
+	say(peer, 'W', 79, "")
+	say(peer, 'E', 80, "")
+	say(peer, 'h', 2, "")
+	say(peer, 'h', 2, "") // twice
+	w.Settle()
+	a.expect(t, "")
+	b.expect(t, "head 200 end")
+	if got := frames(peer); got != "C1" {
+		t.Errorf("sent %q, want what was dropped to be given back to the window", got)
+	}
+	w.stats("upstream_rq_stray_response", 4, "upstream_cx_active", 1, "upstream_cx_protocol_error", 0)
+}
+
+// TestEndsOfAConnection lists what ends a connection, with two calls under way.
+func TestEndsOfAConnection(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		do     func(*looptest.Peer)
+		a, b   string
+		remote int
+		stat   string
+	}{
+		{"closed", func(p *looptest.Peer) { p.Close() }, "failed UC connection termination", "", 1, ""},
+		{"reset", func(p *looptest.Peer) { p.Reset() }, "failed UC connection termination", "", 1, ""},
+		{"garbage", func(p *looptest.Peer) { say(p, 'Z', 0, "") }, "failed UPE protocol error", "", 0, "upstream_cx_protocol_error"},
+		{"two heads", func(p *looptest.Peer) { say(p, 'H', 1, ""); say(p, 'H', 1, "") }, "head 200; failed UPE protocol error",
+			"failed UPE protocol error", 0, "upstream_cx_protocol_error"},
+		{"answers that are not read", func(p *looptest.Peer) {
+			p.Window(0)
+			for range maxTalk/frameHead + 1 {
+				say(p, 'P', 0, "")
+			}
+		}, "failed UPE protocol error", "", 0, "upstream_cx_protocol_error"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+			a, b := ask(lc, "a"), ask(lc, "b")
+			w.Settle()
+			peer := w.dialled(1)
+			c.do(peer)
+			w.Settle()
+			a.expect(t, c.a)
+			if c.b == "" {
+				c.b = c.a
+			}
+			b.expect(t, c.b)
+			if !peer.Closed() || a.err.Unsent || a.Reused() {
+				t.Errorf("closed %v, unsent %v, reused %v", peer.Closed(), a.err.Unsent, a.Reused())
+			}
+			w.stats("upstream_cx_active", 0, "upstream_cx_destroy", 1, "upstream_cx_destroy_with_active_rq", 1,
+				"upstream_cx_destroy_remote", c.remote, "upstream_rq_active", 0)
+			if c.stat != "" {
+				w.stats(c.stat, 1)
+			}
+			if d := ask(lc, "d"); d.Ready() {
+				t.Error("the closed connection is used")
+			}
+		})
+	}
+}
+
+// TestUnsentWhenLost: the call of which the socket had taken nothing is safe to retry,
+// the other one is not.
+func TestUnsentWhenLost(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a := ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	peer.Window(0)
+	b := ask(lc, "b")
+	w.Settle()
+	peer.Reset()
+	w.Settle()
+	a.expect(t, "failed UC connection termination")
+	b.expect(t, "failed UC connection termination")
+	if a.err != ErrConnLost || b.err != ErrConnLostUnsent {
+		t.Errorf("%+v, %+v", a.err, b.err)
+	}
+}
+
+// TestIdleRaceOnly: Reused is for the race with a host that closes an idle connection.
+func TestIdleRaceOnly(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a := ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	say(peer, 'h', 1, "")
+	w.Settle()
+	a.expect(t, "head 200 end")
+	b := ask(lc, "b")
+	c := ask(lc, "c")
+	peer.Reset()
+	w.Settle()
+	if !b.Reused() || c.Reused() {
+		t.Errorf("reused %v and %v, want only the one on the idle connection", b.Reused(), c.Reused())
+	}
+
+	d := ask(lc, "d")
+	w.Settle()
+	peer = w.dialled(1)
+	say(peer, 'h', 1, "")
+	w.Settle()
+	e := ask(lc, "e")
+	w.Settle()
+	say(peer, 'P', 0, "") // it lives
+	w.Settle()
+	peer.Reset()
+	w.Settle()
+	d.expect(t, "head 200 end")
+	e.expect(t, "failed UC connection termination")
+	if e.Reused() {
+		t.Error("the host has sent something since, and yet it may be an idle connection's end")
+	}
+}
+
+func TestResets(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a, b, c, d := ask(lc, "a"), ask(lc, "b"), ask(lc, "c"), ask(lc, "d")
+	w.Settle()
+	peer := w.dialled(1)
+	frames(peer)
+	say(peer, 'R', 1, "")
+	say(peer, 'X', 2, "")
+	say(peer, 'E', 3, "")
+	w.Settle()
+	a.expect(t, "failed UR remote reset")
+	b.expect(t, "failed UR remote refused stream reset")
+	c.expect(t, "failed UPE protocol error")
+	if !b.err.Unsent || frames(peer) != "R3" {
+		t.Error("a refused stream is not unsent, or the peer is not told of a malformed one")
+	}
+	say(peer, 'h', 4, "")
+	w.Settle()
+	d.expect(t, "head 200 end")
+	w.stats("upstream_cx_active", 1, "upstream_rq_active", 0)
+}
+
+// TestGoAway: calls above the last id are refused, the others end as they should, and
+// then the connection does.
+func TestGoAway(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a, b, c := ask(lc, "a"), ask(lc, "b"), ask(lc, "c")
+	w.Settle()
+	peer := w.dialled(1)
+	retried := 0
+	c.on = func(p *probe, what string) {
+		if strings.HasPrefix(what, "failed") {
+			retried++
+			p.on = nil
+			p.start()
+		}
+	}
+	say(peer, 'G', 2, "")
+	w.Settle()
+	c.expect(t, "failed UR remote refused stream reset")
+	if c.err != ErrRefused || retried != 1 {
+		t.Errorf("%+v", c.err)
+	}
+	next := w.dialled(1)
+	if got := frames(next); got != "q1:/c" {
+		t.Errorf("the retry sent %q", got)
+	}
+	say(peer, 'h', 1, "")
+	w.Settle()
+	if peer.Closed() {
+		t.Error("closed with a call under way")
+	}
+	say(peer, 'h', 2, "")
+	w.Settle()
+	a.expect(t, "head 200 end")
+	b.expect(t, "head 200 end")
+	if !peer.Closed() {
+		t.Error("not closed after the last call")
+	}
+	say(next, 'G', 0, "")
+	say(next, 'h', 1, "")
+	w.Settle()
+	c.expect(t, "failed UR remote refused stream reset")
+	if !next.Closed() {
+		t.Error("a connection without calls outlives going away")
+	}
+	w.stats("upstream_cx_active", 0, "upstream_rq_active", 0, "upstream_cx_destroy_with_active_rq", 0)
+}
+
+// TestGoAwayVictimsCancelEachOther: the owner of one refused call gives up others.
+func TestGoAwayVictimsCancelEachOther(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	var calls []*probe
+	for range 9 {
+		calls = append(calls, ask(lc, "x"))
+	}
+	for i, p := range calls {
+		p.on = func(*probe, string) {
+			if i+1 < len(calls) {
+				calls[i+1].Cancel(sdk.ResetLocal)
+			}
+		}
+	}
+	w.Settle()
+	say(w.dialled(1), 'G', 0, "")
+	w.Settle()
+	for i, p := range calls {
+		want := "failed UR remote refused stream reset"
+		if i%2 == 1 {
+			want = ""
+		}
+		p.expect(t, want)
+		if p.Active() {
+			t.Error("a call goes on")
+		}
+	}
+	w.stats("upstream_rq_active", 0, "upstream_cx_active", 0)
+}
+
+// TestNotUsedFurther lists what lets the calls of a connection end, but no new begin.
+func TestNotUsedFurther(t *testing.T) {
+	for _, c := range []struct {
+		name, fields string
+		codec        frameCodec
+		do           func(w *world, a *probe, peer *looptest.Peer)
+		stat         string
+	}{
+		{"max_requests_per_connection", "max_requests_per_connection { value: 2 }", frameCodec{},
+			func(*world, *probe, *looptest.Peer) {}, "upstream_cx_max_requests"},
+		{"max_connection_duration", "common_http_protocol_options { max_connection_duration { seconds: 9 } }", frameCodec{},
+			func(w *world, _ *probe, _ *looptest.Peer) { w.Advance(10 * time.Second) }, "upstream_cx_max_duration_reached"},
+		{"response that closes", "", frameCodec{}, func(w *world, _ *probe, peer *looptest.Peer) {
+			say(peer, 'H', 1, "close")
+			w.Settle()
+		}, "upstream_cx_close_notify"},
+		{"cancelled in the middle of a frame", "", frameCodec{noReset: true},
+			func(_ *world, a *probe, _ *looptest.Peer) { a.Cancel(sdk.ResetLocal) }, ""},
+		{"replaced cluster", "", frameCodec{}, func(w *world, _ *probe, _ *looptest.Peer) { w.set(static("")) }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, lc := mux(t, c.codec, Multiplex{HeartbeatInterval: -1}, c.fields)
+			a, b := ask(lc, "a"), ask(lc, "b")
+			w.Settle()
+			peer := w.dialled(1)
+			c.do(w, a, peer)
+			if peer.Closed() {
+				t.Fatal("closed with a call under way")
+			}
+			if p := ask(w.m.Local(0).Get("c"), "c"); p.Ready() {
+				t.Error("a further call is taken")
+			}
+			say(peer, 'h', 2, "")
+			w.Settle()
+			b.expect(t, "head 200 end")
+			say(peer, 'd', 1, "")
+			a.Cancel(sdk.ResetLocal)
+			w.Settle()
+			if !peer.Closed() {
+				t.Error("open after the last call")
+			}
+			if c.stat != "" {
+				w.stats(c.stat, 1)
+			}
+			w.stats("upstream_cx_active", 1, "upstream_rq_active", 1)
+		})
+	}
+}
+
+func TestIdleTimeoutOfSharedConnections(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{HeartbeatInterval: -1}, "common_http_protocol_options { idle_timeout { seconds: 5 } }")
+	a := ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	w.Advance(time.Minute)
+	say(peer, 'h', 1, "")
+	w.Settle()
+	a.expect(t, "head 200 end")
+	w.Advance(4 * time.Second)
+	b := ask(lc, "b")
+	w.Advance(4 * time.Second)
+	if peer.Closed() {
+		t.Fatal("closed with a call under way")
+	}
+	say(peer, 'h', 2, "")
+	w.Settle()
+	b.expect(t, "head 200 end")
+	w.Advance(6 * time.Second)
+	if !peer.Closed() {
+		t.Fatal("open after the idle timeout")
+	}
+	w.stats("upstream_cx_idle_timeout", 1, "upstream_cx_active", 0)
+}
+
+func TestHeartbeats(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 2}, "")
+	a := ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	frames(peer)
+	w.Advance(9 * time.Second)
+	say(peer, 'H', 1, "") // traffic is as good as an answer
+	w.Advance(9 * time.Second)
+	if got := frames(peer); got != "" {
+		t.Fatalf("a connection in use is sent %q", got)
+	}
+	w.Advance(2 * time.Second)
+	if got := frames(peer); got != "B0" {
+		t.Fatalf("a silent connection is sent %q", got)
+	}
+	say(peer, 'b', 0, "")
+	w.Advance(9 * time.Second)
+	if got := frames(peer); got != "" {
+		t.Fatalf("after an answer: %q", got)
+	}
+	w.Advance(6 * time.Second)
+	if got := frames(peer); got != "B0 B0" || peer.Closed() {
+		t.Fatalf("without an answer: %q, closed %v", got, peer.Closed())
+	}
+	w.Advance(2 * time.Second)
+	a.expect(t, "head 200; failed UC connection termination")
+	if !peer.Closed() {
+		t.Fatal("a dead host's connection is open")
+	}
+	w.stats("upstream_cx_destroy_local_with_active_rq", 1)
+}
+
+// TestSharedWritability: a full queue, a stream's and the connection's window.
+func TestSharedWritability(t *testing.T) {
+	w, lc := mux(t, frameCodec{piece: 3}, Multiplex{}, "per_connection_buffer_limit_bytes { value: 100 }")
+	a, b := post(lc, "a"), post(lc, "b")
+	w.Settle()
+	peer := w.dialled(1)
+	if n := a.WriteData([]byte("12345"), true); n != 3 {
+		t.Fatalf("%d bytes taken", n)
+	}
+	w.Settle()
+	say(peer, 'W', 1, "")
+	w.Settle()
+	a.expect(t, "writable")
+	b.expect(t, "")
+	b.WriteData([]byte("12345"), true)
+	say(peer, 'W', 0, "")
+	w.Settle()
+	a.expect(t, "")
+	b.expect(t, "writable")
+
+	peer.Window(0)
+	for range 20 {
+		a.WriteData([]byte("xyz"), false)
+	}
+	if !a.AboveHigh() || !b.AboveHigh() {
+		t.Fatal("not above the high watermark")
+	}
+	w.Settle()
+	peer.Window(-1)
+	w.Settle()
+	a.expect(t, "writable")
+	b.expect(t, "writable")
+	w.stats("upstream_flow_control_backed_up_total", 1, "upstream_flow_control_drained_total", 1)
+	b.WriteTrailers(&sdk.Message{})
+	a.Consumed(1)
+	w.Settle()
+	if got := frames(peer); !strings.HasSuffix(got, "T2 C1") {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// TestPausedCall: one call's owner does not read; the others are not held up, and
+// nothing is lost, also when the connection ends meanwhile.
+func TestPausedCall(t *testing.T) {
+	for _, ending := range []string{"data", "empty data", "trailers", "head", "lost", "cancelled"} {
+		t.Run(ending, func(t *testing.T) {
+			w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+			a, b := ask(lc, "a"), ask(lc, "b")
+			w.Settle()
+			peer := w.dialled(1)
+			a.ReadDisable(true)
+			a.ReadDisable(true)
+			want := `head 200; "12"`
+			say(peer, 'I', 1, "")
+			if ending == "head" {
+				say(peer, 'h', 1, "")
+				want = "head 200 end"
+			} else {
+				say(peer, 'H', 1, "")
+				say(peer, 'D', 1, "1")
+				say(peer, 'D', 1, "2")
+			}
+			switch ending {
+			case "data":
+				say(peer, 'd', 1, "3")
+				want = `head 200; "123" end`
+			case "empty data":
+				w.Settle()
+				a.ReadDisable(false)
+				a.ReadDisable(false)
+				w.Advance(time.Millisecond)
+				a.ReadDisable(true)
+				a.ReadDisable(true)
+				say(peer, 'd', 1, "")
+				want += `; "" end`
+			case "trailers":
+				say(peer, 'T', 1, "")
+				want += "; trailers 1"
+			}
+			say(peer, 'h', 2, "")
+			w.Settle()
+			b.expect(t, "head 200 end")
+			switch ending {
+			case "lost":
+				peer.Close()
+				w.Settle()
+				a.expect(t, "failed UC connection termination")
+				w.stats("upstream_rq_active", 0)
+				return
+			case "cancelled":
+				a.Cancel(sdk.ResetLocal)
+				w.Advance(time.Second)
+				a.expect(t, "")
+				w.stats("upstream_rq_active", 0)
+				return
+			}
+			peer.Close() // the response is complete
+			w.Settle()
+			a.ReadDisable(false)
+			w.Advance(time.Millisecond)
+			if !a.Active() {
+				t.Fatal("a paused call was ended")
+			}
+			a.WriteData([]byte("late"), false)
+			a.Consumed(1)
+			a.ReadDisable(false)
+			a.expectSoon(w, want)
+			w.stats("upstream_rq_active", 0, "upstream_cx_active", 0, "upstream_cx_destroy_with_active_rq", 0)
+		})
+	}
+}
+
+func (p *probe) expectSoon(w *world, want string) {
+	w.t.Helper()
+	w.Advance(2 * time.Millisecond)
+	p.expect(w.t, want)
+}
+
+// TestPausedCallChokes: what is kept for one call is bounded; beyond it the connection
+// stops reading, until the owner reads on or gives up.
+func TestPausedCallChokes(t *testing.T) {
+	for _, giveUp := range []bool{false, true} {
+		w, lc := mux(t, frameCodec{}, Multiplex{}, "per_connection_buffer_limit_bytes { value: 1000 }")
+		a, b := ask(lc, "a"), ask(lc, "b")
+		w.Settle()
+		peer := w.dialled(1)
+		a.ReadDisable(true)
+		say(peer, 'H', 1, "")
+		for range 100 {
+			say(peer, 'D', 1, strings.Repeat("x", 100))
+			w.Settle()
+		}
+		say(peer, 'h', 2, "")
+		w.Settle()
+		if peer.Unread() < 8000 {
+			t.Fatalf("%d bytes are unread", peer.Unread())
+		}
+		b.expect(t, "")
+		if giveUp {
+			a.Cancel(sdk.ResetLocal)
+		} else {
+			a.ReadDisable(false)
+		}
+		w.Advance(10 * time.Millisecond)
+		b.expect(t, "head 200 end")
+		if got := strings.Count(a.events(), "x"); got != 10000 && !giveUp {
+			t.Errorf("%d bytes of 10000", got)
+		}
+	}
+}
+
+// TestEarlyResponse: the answer is complete before the request is.
+func TestEarlyResponseOnASharedConnection(t *testing.T) {
+	for _, noReset := range []bool{false, true} {
+		w, lc := mux(t, frameCodec{noReset: noReset}, Multiplex{}, "")
+		a, b := post(lc, "a"), ask(lc, "b")
+		w.Settle()
+		peer := w.dialled(1)
+		frames(peer)
+		say(peer, 'h', 1, "")
+		w.Settle()
+		a.expect(t, "head 200 end")
+		if n := a.WriteData([]byte("late"), true); n != 4 {
+			t.Errorf("%d bytes taken after the end", n)
+		}
+		say(peer, 'h', 2, "")
+		w.Settle()
+		b.expect(t, "head 200 end")
+		if got := frames(peer); (got == "R1") == noReset || peer.Closed() != noReset {
+			t.Errorf("sent %q, closed %v", got, peer.Closed())
+		}
+	}
+}
+
+func TestSharedConnectFails(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w.OnDial(addr(1), looptest.Refuse)
+	a, b := ask(lc, "a"), ask(lc, "b")
+	w.Settle()
+	a.expect(t, "failed UF remote connection failure")
+	b.expect(t, "failed UF remote connection failure")
+	if a.TransportFailure() != "delayed connect error: Connection refused" {
+		t.Errorf("%q", a.TransportFailure())
+	}
+	w.stats("upstream_cx_connect_fail", 1, "upstream_cx_active", 0, "upstream_rq_pending_failure_eject", 2)
+
+	w.OnDial(addr(1), looptest.Hold)
+	c := ask(lc, "c")
+	w.Advance(6 * time.Second)
+	c.expect(t, "failed UF connection timeout")
+	w.stats("upstream_cx_connect_timeout", 1, "upstream_cx_active", 0)
+}
+
+func TestSharedBreakers(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{MaxStreams: 1}, `circuit_breakers { thresholds {
+		max_connections { value: 1 } max_requests { value: 2 } max_pending_requests { value: 2 } } }`)
+	a, b, c := ask(lc, "a"), ask(lc, "b"), ask(lc, "c")
+	c.expect(t, "failed UO overflow")
+	w.Settle()
+	peer := w.dialled(1)
+	if !a.Ready() || b.Ready() {
+		t.Fatal("max_connections does not hold")
+	}
+	w.stats("upstream_rq_pending_overflow", 1)
+	b.Cancel(sdk.ResetLocal)
+	say(peer, 'h', 1, "")
+	w.Settle()
+
+	w, lc = mux(t, frameCodec{}, Multiplex{}, `circuit_breakers { thresholds { max_requests { value: 2 } } }`)
+	a, b, c = ask(lc, "a"), ask(lc, "b"), ask(lc, "c")
+	w.Settle()
+	d := ask(lc, "d")
+	c.expect(t, "failed UO overflow")
+	d.expect(t, "failed UO overflow")
+	w.stats("upstream_rq_active_overflow", 2, "upstream_rq_active", 2)
+	a.Cancel(sdk.ResetLocal)
+	b.Cancel(sdk.ResetLocal)
+	w.stats("upstream_rq_active", 0)
+}
+
+// TestIDs: ids that wrap around pass over those in use; a codec that has no other ends
+// its connection.
+func TestIDs(t *testing.T) {
+	w, lc := mux(t, frameCodec{ids: 3}, Multiplex{}, "")
+	a := ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	for _, id := range []uint64{2, 3, 2, 3} {
+		b := ask(lc, "b")
+		w.Settle()
+		if got := frames(peer); !strings.Contains(got, fmt.Sprintf("q%d:/b", id)) {
+			t.Fatalf("sent %q, want id %d", got, id)
+		}
+		say(peer, 'h', id, "")
+		w.Settle()
+		b.expect(t, "head 200 end")
+	}
+	a.expect(t, "")
+
+	w, lc = mux(t, frameCodec{sameID: true}, Multiplex{}, "")
+	a = ask(lc, "a")
+	b := ask(lc, "b")
+	w.Settle()
+	a.expect(t, "failed UPE protocol error")
+	b.expect(t, "failed UC connection termination")
+	if !b.err.Unsent || !w.dialled(1).Closed() {
+		t.Error("the call without an id is not unsent, or the connection is open")
+	}
+	w.stats("upstream_rq_active", 0, "upstream_cx_active", 0)
+}
+
+// TestThousandCalls: a thousand calls at a time on one connection, answered in another
+// order and in pieces; each gets what it asked for.
+func TestThousandCalls(t *testing.T) {
+	const n = 1000
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	calls := make([]*probe, n)
+	for i := range calls {
+		calls[i] = ask(lc, fmt.Sprint("p", i))
+	}
+	w.Settle()
+	peer := w.dialled(1)
+	sent := strings.Fields(frames(peer))
+	if len(sent) != n || w.Dialled(addr(1)) != nil {
+		t.Fatalf("%d requests", len(sent))
+	}
+	var out bytes.Buffer
+	for round := range 3 {
+		for i := range sent {
+			var id uint64
+			var path string
+			if _, err := fmt.Sscanf(sent[i*7%n], "q%d:/%s", &id, &path); err != nil {
+				t.Fatal(err)
+			}
+			switch round {
+			case 0:
+				out.Write(appendFrame(nil, 'H', id, ""))
+			case 1:
+				out.Write(appendFrame(nil, 'D', id, path))
+			case 2:
+				out.Write(appendFrame(nil, 'd', id, "!"))
+			}
+		}
+	}
+	peer.SendBytes(out.Bytes())
+	w.Settle()
+	for i, p := range calls {
+		p.expect(t, fmt.Sprintf(`head 200; "p%d"; "!" end`, i))
+	}
+	w.stats("upstream_cx_total", 1, "upstream_rq_total", n, "upstream_rq_active", 0)
+}
