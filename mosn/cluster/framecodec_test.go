@@ -25,6 +25,7 @@ type frameCodec struct {
 	onePiece bool // no other request while one is not complete
 	sameID   bool // gives the same id again and again
 	ids      uint64
+	queue    bool // requests wait in the codec while one is not complete, as Bolt's do
 }
 
 const frameHead = 9
@@ -44,8 +45,16 @@ func (f frameCodec) New() sdk.CodecConn { return &frameConn{frameCodec: f} }
 type frameConn struct {
 	frameCodec
 	next    uint64
-	writing uint64 // the stream whose request is not complete, with onePiece
+	writing uint64 // the stream whose request is not complete, with onePiece and queue
 	pings   int
+	held    []heldHead // with queue
+	windows []uint64
+}
+
+type heldHead struct {
+	id   uint64
+	path string
+	end  bool
 }
 
 func appendFrame(b []byte, kind byte, id uint64, payload string) []byte {
@@ -65,6 +74,11 @@ func writeFrame(out *sdk.Buffer, kind byte, id uint64, n int) {
 
 func (c *frameConn) Decode(in []byte, ev *sdk.Event) (int, error) {
 	ev.Kind, ev.End, ev.Data = sdk.EventNone, false, nil
+	if len(c.windows) > 0 {
+		ev.Kind, ev.Stream = sdk.EventWindow, c.windows[0]
+		c.windows = c.windows[1:]
+		return 0, nil
+	}
 	if len(in) < frameHead {
 		return 0, nil
 	}
@@ -136,37 +150,64 @@ func (c *frameConn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end
 	if m.Path() == "" {
 		return errBadRequest
 	}
-	kind := byte('Q')
-	if end {
-		kind = 'q'
-	} else {
-		c.writing = id
+	if c.queue && c.writing != 0 {
+		c.held = append(c.held, heldHead{id, m.Path(), end})
+		return nil
 	}
-	writeFrame(out, kind, id, len(m.Path()))
-	out.AppendString(m.Path())
+	c.writeHead(out, heldHead{id, m.Path(), end})
 	return nil
 }
 
+func (c *frameConn) writeHead(out *sdk.Buffer, h heldHead) {
+	kind := byte('Q')
+	if h.end {
+		kind = 'q'
+	} else {
+		c.writing = h.id
+	}
+	writeFrame(out, kind, h.id, len(h.path))
+	out.AppendString(h.path)
+}
+
+// complete begins the requests that wait for the end of this one.
+func (c *frameConn) complete(out *sdk.Buffer) {
+	c.writing = 0
+	for len(c.held) > 0 && c.writing == 0 {
+		h := c.held[0]
+		c.held = c.held[1:]
+		c.writeHead(out, h)
+		if !h.end {
+			c.windows = append(c.windows, h.id)
+		}
+	}
+}
+
 func (c *frameConn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
+	if c.queue && c.writing != id {
+		return 0
+	}
 	if c.piece > 0 && len(p) > c.piece {
 		p, end = p[:c.piece], false
 	}
 	kind := byte('D')
 	if end {
-		kind, c.writing = 'd', 0
+		kind = 'd'
 	}
 	writeFrame(out, kind, id, len(p))
 	out.Append(p)
+	if end {
+		c.complete(out)
+	}
 	return len(p)
 }
 
 func (c *frameConn) WriteTrailers(out *sdk.Buffer, id uint64, _ *sdk.Message) {
 	writeFrame(out, 'T', id, 0)
-	c.writing = 0
+	c.complete(out)
 }
 
 func (c *frameConn) WriteReset(out *sdk.Buffer, id uint64, _ sdk.ResetReason) bool {
-	if c.noReset {
+	if c.noReset || c.queue && c.writing == id {
 		return false
 	}
 	writeFrame(out, 'R', id, 0)
@@ -177,7 +218,7 @@ func (c *frameConn) Consumed(out *sdk.Buffer, id uint64, n int) { writeFrame(out
 func (c *frameConn) WriteGoAway(*sdk.Buffer)                    {}
 func (c *frameConn) Reusable() bool                             { return !c.onePiece || c.writing == 0 }
 func (c *frameConn) WriteHeartbeat(out *sdk.Buffer)             { writeFrame(out, 'B', 0, 0) }
-func (c *frameConn) Pending() bool                              { return c.pings > 0 }
+func (c *frameConn) Pending() bool                              { return c.pings > 0 || len(c.windows) > 0 }
 
 func (c *frameConn) Flush(out *sdk.Buffer) {
 	for ; c.pings > 0; c.pings-- {

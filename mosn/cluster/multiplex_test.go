@@ -797,3 +797,130 @@ func TestThousandCalls(t *testing.T) {
 	}
 	w.stats("upstream_cx_total", 1, "upstream_rq_total", n, "upstream_rq_active", 0)
 }
+
+// TestCodecThatHoldsRequests: a codec that writes one request after the other tells
+// who may go on by an event that no input announces.
+func TestCodecThatHoldsRequests(t *testing.T) {
+	w, lc := mux(t, frameCodec{queue: true}, Multiplex{}, "")
+	a, b, c := post(lc, "a"), post(lc, "b"), ask(lc, "c")
+	w.Settle()
+	peer := w.dialled(1)
+	if n := b.WriteData([]byte("b"), true); n != 0 {
+		t.Fatalf("%d bytes taken of a request that waits", n)
+	}
+	if n := a.WriteData([]byte("a"), true); n != 1 {
+		t.Fatalf("%d bytes taken", n)
+	}
+	b.expect(t, "") // not from within the other's write
+	w.Settle()
+	b.expect(t, "writable")
+	b.WriteData([]byte("b"), true)
+	w.Settle()
+	if got := frames(peer); got != "Q1:/a d1:a Q2:/b d2:b q3:/c" {
+		t.Errorf("sent %q", got)
+	}
+	c.expect(t, "")
+}
+
+// TestHalfWrittenRequestIsGivenUp: what waits behind it has not been sent, and is told
+// so; what was sent before is still answered.
+func TestHalfWrittenRequestIsGivenUp(t *testing.T) {
+	w, lc := mux(t, frameCodec{queue: true}, Multiplex{}, "")
+	before, half, behind, also := ask(lc, "a"), post(lc, "b"), ask(lc, "c"), post(lc, "d")
+	w.Settle()
+	peer := w.dialled(1)
+	half.WriteData([]byte("x"), false)
+	w.Settle()
+	half.Cancel(sdk.ResetLocal)
+	w.Settle()
+	behind.expect(t, "failed UC connection termination")
+	also.expect(t, "failed UC connection termination")
+	if behind.err != ErrConnLostUnsent || also.err != ErrConnLostUnsent || peer.Closed() {
+		t.Errorf("%v, %v, closed %v", behind.err, also.err, peer.Closed())
+	}
+	say(peer, 'h', 1, "")
+	w.Settle()
+	before.expect(t, "head 200 end")
+	if got := frames(peer); got != "q1:/a Q2:/b D2:x" || !peer.Closed() {
+		t.Errorf("sent %q, closed %v", got, peer.Closed())
+	}
+	w.stats("upstream_rq_active", 0)
+}
+
+// oneWay starts a call for which there is no response.
+func oneWay(lc *LoopCluster) *probe {
+	p := &probe{lc: lc, ready: func(p *probe) {
+		var m sdk.Message
+		m.AddID(sdk.HeaderPath, "/one-way")
+		m.OneWay = true
+		if err := p.WriteHeaders(&m, true); err != nil {
+			panic(err)
+		}
+	}}
+	p.start()
+	return p
+}
+
+// TestOneWay: it ends when the socket has accepted its last byte.
+func TestOneWay(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a, b := ask(lc, "a"), oneWay(lc)
+	w.Settle()
+	peer := w.dialled(1)
+	b.expect(t, "head 200 end")
+	peer.Window(0)
+	c := oneWay(lc)
+	w.Settle()
+	c.expect(t, "")
+	peer.Window(-1)
+	w.Settle()
+	c.expect(t, "head 200 end")
+	say(peer, 'h', 1, "")
+	w.Settle()
+	a.expect(t, "head 200 end")
+	peer.Window(0)
+	d := oneWay(lc)
+	w.Settle()
+	peer.Reset()
+	w.Settle()
+	d.expect(t, "failed UC connection termination")
+	w.stats("upstream_rq_active", 0)
+}
+
+// TestManyAnswersOfTheCodecsOwn: a peer that reads may ask as often as it likes.
+func TestManyAnswersOfTheCodecsOwn(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	a := ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	peer.Discard()
+	for range 3 * maxTalk / frameHead / 100 {
+		for range 100 {
+			say(peer, 'P', 0, "")
+		}
+		w.Settle()
+	}
+	say(peer, 'h', 1, "")
+	w.Settle()
+	a.expect(t, "head 200 end")
+}
+
+// TestOwnerPanics: the calls behind one whose owner panics are told all the same.
+func TestOwnerPanics(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	calls := []*probe{ask(lc, "a"), ask(lc, "b"), ask(lc, "c")}
+	w.Settle()
+	calls[0].on = func(*probe, string) { panic("on purpose") }
+	calls[1].on = func(*probe, string) { panic("on purpose") }
+	w.dialled(1).Close()
+	w.Settle()
+	for _, p := range calls {
+		p.expect(t, "failed UC connection termination")
+	}
+	w.stats("upstream_rq_active", 0, "upstream_cx_active", 0)
+	d := ask(lc, "d")
+	w.Settle()
+	if !d.Ready() {
+		t.Error("the pool does not go on")
+	}
+}

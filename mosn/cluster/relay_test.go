@@ -403,3 +403,51 @@ func TestHandOverConsumed(t *testing.T) {
 		t.Errorf("sent %q", got)
 	}
 }
+
+// TestHandOverMailboxFull: a mailbox that is full while a call is under way delays what
+// is posted, in both directions; nothing of it is lost.
+func TestHandOverMailboxFull(t *testing.T) {
+	fill := func(l *eventloop.Loop) {
+		from := l.Group().Loop(2)
+		for from.PostFromLoop(l, eventloop.TaskFunc(func(*eventloop.Loop) {})) {
+		}
+		for l.TryPost(eventloop.TaskFunc(func(*eventloop.Loop) {})) {
+		}
+	}
+	stuff := func(from, to *eventloop.Loop) { // the outbox too
+		fill(to)
+		for from.PostFromLoop(to, eventloop.TaskFunc(func(*eventloop.Loop) {})) {
+		}
+	}
+	w, lc := relayed(t, frameCodec{}, "")
+	p := post(lc(1), "a")
+	w.Settle()
+	peer := w.dialled(1)
+	frames(peer)
+	owner, caller := w.Group.Loop(0), w.Group.Loop(1)
+	stuff(caller, owner)
+	p.WriteData([]byte("body"), true)
+	w.Advance(5 * time.Millisecond)
+	if got := frames(peer); got != "d1:body" {
+		t.Fatalf("sent %q", got)
+	}
+	say(peer, 'H', 1, "")
+	say(peer, 'd', 1, "x")
+	stuff(owner, caller)
+	w.Advance(5 * time.Millisecond)
+	p.expect(t, `head 200; "x" end`)
+
+	p.ready = func(p *probe) { p.send("GET", "b", true) }
+	p.start()
+	w.Settle()
+	stuff(caller, owner)
+	p.Cancel(sdk.ResetLocal)
+	w.Advance(5 * time.Millisecond)
+	if got := frames(peer); got != "q2:/b R2" {
+		t.Errorf("sent %q", got)
+	}
+	w.stats("upstream_rq_active", 0)
+	if r := w.m.Local(1).relays[0]; r == nil || r.caller.next != nil {
+		t.Error("the relay was not given back")
+	}
+}
