@@ -325,18 +325,33 @@ func (r *callerSide) Run(*eventloop.Loop) {
 		if at.call != nil && at.call.readDisabled > 0 {
 			return
 		}
-		last := s.final()
-		(*relay)(r).deliver(s)
-		s.trim()
-		r.toCaller.pop()
-		if last {
-			at.local.putRelay((*relay)(r))
+		if r.step(s) {
 			return
 		}
 		if r.toCaller.waiting.Swap(false) {
 			(*relay)(r).pokeOwner()
 		}
 	}
+}
+
+// step delivers a parcel and reports whether it was the last. When the call's owner
+// panics it counts as delivered, and the others still come.
+func (r *callerSide) step(s *parcel) (last bool) {
+	last = s.final()
+	done := false
+	defer func() {
+		s.trim()
+		r.toCaller.pop()
+		switch {
+		case last:
+			r.caller.local.putRelay((*relay)(r))
+		case !done:
+			(*relay)(r).pokeSelf()
+		}
+	}()
+	(*relay)(r).deliver(s)
+	done = true
+	return last
 }
 
 // deliver tells the call's owner of a parcel, after the call's end if it is that.

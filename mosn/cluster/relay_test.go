@@ -451,3 +451,49 @@ func TestHandOverMailboxFull(t *testing.T) {
 		t.Error("the relay was not given back")
 	}
 }
+
+// TestHandOverOwnerPanics: what comes after the event in which a call's owner panics is
+// delivered, once, and the relay is given back.
+func TestHandOverOwnerPanics(t *testing.T) {
+	for _, at := range []string{"head 200", `"y" end`} {
+		w, lc := relayed(t, frameCodec{}, "")
+		p := ask(lc(1), "a")
+		w.Settle()
+		p.on = func(_ *probe, what string) {
+			if what == at {
+				panic("on purpose")
+			}
+		}
+		peer := w.dialled(1)
+		say(peer, 'H', 1, "")
+		say(peer, 'D', 1, "x")
+		say(peer, 'd', 1, "y")
+		w.Settle()
+		p.expect(t, `head 200; "x"; "y" end`)
+		if r := w.m.Local(1).relays[0]; p.Active() || r == nil || r.caller.next != nil {
+			t.Error("the call is active, or the relay was not given back")
+		}
+	}
+}
+
+// TestHandOverEndAlwaysFits: the end of a request is taken when nothing else is.
+func TestHandOverEndAlwaysFits(t *testing.T) {
+	for _, trailers := range []bool{false, true} {
+		w, lc := relayed(t, frameCodec{}, "")
+		p := post(lc(1), "a")
+		sent := 0
+		for p.WriteData([]byte("x"), false) == 1 {
+			sent++
+		}
+		if trailers {
+			p.WriteTrailers(&sdk.Message{})
+		} else {
+			p.WriteData(nil, true)
+		}
+		w.Settle()
+		got := frames(w.dialled(1))
+		if strings.Count(got, "D1:x") != sent || !strings.HasSuffix(got, map[bool]string{false: " d1", true: " T1"}[trailers]) {
+			t.Errorf("%d pieces: sent %q", sent, got)
+		}
+	}
+}
