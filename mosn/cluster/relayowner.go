@@ -61,6 +61,11 @@ func (r *ownerSide) apply(s *parcel) bool {
 	c := &r.owner.call
 	switch {
 	case s.kind == parcelOpen:
+		// With the head, and not before it: ids have to be given in the order in which
+		// heads are written (RFC 9113 section 5.1.1), or going away would lie.
+		if r.toOwner.room() > laneSlots-2 && r.cancelled.Load() == 0 {
+			return false
+		}
 		r.open()
 		return true
 	case !c.Active():
