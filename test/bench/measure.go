@@ -182,7 +182,7 @@ func (r *rig) measureHog(ctx context.Context) error {
 	if len(cases) == 0 || r.gear.hog.Path == "" {
 		return nil
 	}
-	x, err := r.launch(ctx, r.gear.hog, "mosn-hog", 0)
+	x, err := r.launch(ctx, r.gear.hog, "hog", 0)
 	if err != nil {
 		r.results.fail(cases[0].name, "mosn", err.Error())
 		return nil
