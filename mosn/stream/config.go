@@ -2,6 +2,7 @@ package stream
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/route"
@@ -56,11 +57,9 @@ type Config struct {
 	NormalizePath            bool
 	MergeSlashes             bool
 	EscapedSlashes           EscapedSlashes
-	Secure                   bool // the connection is TLS: x-forwarded-proto https
 	AppendXForwardedPort     bool
 	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool // router
-	StrictHeaders            []sdk.HeaderID
 
 	Stats Stats
 }
@@ -102,30 +101,11 @@ const (
 // it, lets a request of this type upgrade.
 func (cfg *Config) upgradeAllowed(kind string) bool {
 	for i := range cfg.Upgrades {
-		if asciiEqualFold(cfg.Upgrades[i].Type, kind) {
+		if strings.EqualFold(cfg.Upgrades[i].Type, kind) {
 			return cfg.Upgrades[i].Enabled
 		}
 	}
 	return false
-}
-
-func asciiEqualFold(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
 }
 
 // Close implements ConnFactory.
