@@ -3,15 +3,17 @@ package sdk
 import "google.golang.org/protobuf/proto"
 
 // Level says how much a codec understands of its protocol. A rule that needs more
-// is refused by name when the configuration is compiled.
+// is refused by name when the configuration of a listener that has this protocol
+// alone is compiled. Where the protocol is found out only when a connection comes,
+// such a rule does not match, or has no effect on what this codec sends on.
 type Level uint8
 
 const (
-	// Light cuts frames and finds an id.
+	// Light cuts frames and finds an id. :authority is the codec's name, :path "/".
 	Light Level = iota
 	// Medium also shows service, method and headers.
 	Medium
-	// Heavy can also build messages: local replies with content, translation.
+	// Heavy can also build messages: with header fields edited, replies with content.
 	Heavy
 )
 
@@ -55,7 +57,11 @@ type Codec struct {
 	Name  string
 	Level Level
 	Mode  Mode
-	// Match judges the first bytes of a connection; it must decide on 16 bytes.
+	// RPC says that the messages are RPCs: their Protocol is RPC, and clusters carry
+	// them to their hosts by this same codec, whatever HTTP's options say.
+	RPC bool
+	// Match judges the first bytes of a connection; it must decide on 16 bytes. Nil
+	// matches nothing.
 	Match func(prefix []byte) Verdict
 	// Compile turns a configuration into what makes connections. It runs off the
 	// loops.
@@ -84,6 +90,9 @@ type CodecOptions struct {
 // loops.
 type CodecConfig interface {
 	New() CodecConn
+	// ReadLimit is the most bytes of input that Decode may have to see at a time:
+	// more than that is never left unconsumed.
+	ReadLimit() int
 }
 
 // CodecConn is one end of one connection as a pure state machine: bytes in, events

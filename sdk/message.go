@@ -42,6 +42,13 @@ type Message struct {
 	Upgrade bool
 	// OneWay marks a request that gets no response.
 	OneWay bool
+	// Share keeps apart what must not share an upstream connection, where a server
+	// remembers things of a connection's one client: requests of one codec whose Share
+	// differs go over different connections. Codecs use a few small numbers.
+	Share uint8
+	// Text is what a reply of our own says, for codecs of RPC to put into an error (or,
+	// if the status is 2xx, a result) of theirs.
+	Text string
 	// Timeout is how long the request's sender waits for the response, as the protocol
 	// itself says it; 0 when it does not. A codec writes it in its own form.
 	Timeout time.Duration
@@ -53,6 +60,7 @@ func (m *Message) Reset() {
 	m.Protocol, m.Codec = ProtocolUnknown, nil
 	m.Frame = m.Frame[:0]
 	m.Close, m.Upgrade, m.OneWay, m.Timeout = false, false, false, 0
+	m.Share, m.Text = 0, ""
 }
 
 // CopyFrom makes m a copy of src.
@@ -61,6 +69,7 @@ func (m *Message) CopyFrom(src *Message) {
 	m.Protocol, m.Codec = src.Protocol, src.Codec
 	m.Frame = append(m.Frame[:0], src.Frame...)
 	m.Close, m.Upgrade, m.OneWay, m.Timeout = src.Close, src.Upgrade, src.OneWay, src.Timeout
+	m.Share, m.Text = src.Share, src.Text
 }
 
 // Swap exchanges two messages, storage included.

@@ -128,7 +128,6 @@ func (c *Config) compileCodec(comp sdk.Compiler, common *corev3.HttpProtocolOpti
 		o.Proto = http1
 	}
 	c.codecName = codec.Name
-	c.readLimit = max(defaultHeadLimit, o.MaxHeaderBytes) + readMargin
 	c.codec, err = codec.Compile(comp, sdk.Upstream, o)
 	return err
 }

@@ -30,13 +30,6 @@ const (
 	defaultDNSRefresh       = 5 * time.Second
 )
 
-// What a connection keeps of a head that is not complete must exceed the codec's
-// limit, in bytes, or a long head would stop the reading instead of being refused.
-const (
-	defaultHeadLimit = 80 << 10
-	readMargin       = 16 << 10
-)
-
 // Config is a compiled cluster: immutable, shared by all loops.
 type Config struct {
 	name, statName string
@@ -48,7 +41,6 @@ type Config struct {
 	codecName string
 	dial      eventloop.DialConfig
 	high      int // bytes that may be queued to a host; 0 is unlimited
-	readLimit int
 
 	idleTimeout time.Duration // 0: none
 	maxDuration time.Duration // 0: none

@@ -18,6 +18,7 @@ func lineCodec() *sdk.Codec {
 type lineConfig struct{}
 
 func (lineConfig) New() sdk.CodecConn { return &lineConn{} }
+func (lineConfig) ReadLimit() int     { return 96 << 10 }
 
 type lineConn struct {
 	head bool // of the response, delivered

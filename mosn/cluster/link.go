@@ -60,7 +60,7 @@ func (ln *link) dial(p *pool, h linkHandler) {
 	p.connecting++
 	ln.conn = loop.Dial(p.host.addr, &cfg.dial, h)
 	ln.conn.SetWatermarks(cfg.high, cfg.high/2)
-	ln.conn.SetReadLimit(cfg.readLimit)
+	ln.conn.SetReadLimit(cfg.codec.ReadLimit())
 }
 
 // protocolStat returns Envoy's counter of connections of a protocol.

@@ -32,8 +32,6 @@ type Config struct {
 	MaxRequestsPerConnection uint32
 	// Runtime overrides fractions; nil does not.
 	Runtime *runtime.Snapshot
-	// HeadLimit is the largest head in bytes that the codec may have to see whole.
-	HeadLimit int
 
 	ServerName   string
 	ServerHeader ServerHeader

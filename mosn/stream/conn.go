@@ -42,8 +42,8 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 	if cfg.Mode == sdk.Multiplexed {
 		d.share()
 	}
-	if cfg.HeadLimit > eventloop.DefaultReadLimit {
-		c.SetReadLimit(cfg.HeadLimit)
+	if n := cfg.Codec.ReadLimit(); n > eventloop.DefaultReadLimit {
+		c.SetReadLimit(n)
 	}
 	if cfg.MaxConnectionDuration > 0 {
 		d.deadline = w.now() + cfg.MaxConnectionDuration

@@ -153,8 +153,8 @@ func (w *world) config(o setup) *Config {
 	cfg := &Config{
 		Codec: codec, Routes: w.routes(o), Filters: o.filters, AccessLogs: []sdk.AccessLogger{&w.log},
 		StreamIdleTimeout: 5 * time.Minute, IdleTimeout: time.Hour, DelayedCloseTimeout: time.Second,
-		ServerName: "envoy", HeadLimit: 61 << 10,
-		Stats: NewNames().New(w.store.Root().Scope("http.t")),
+		ServerName: "envoy",
+		Stats:      NewNames().New(w.store.Root().Scope("http.t")),
 	}
 	if o.edit != nil {
 		o.edit(cfg)

@@ -17,6 +17,9 @@ type lines struct{ pongs int }
 // New implements sdk.CodecConfig.
 func (lines) New() sdk.CodecConn { return &lines{} }
 
+// ReadLimit implements sdk.CodecConfig.
+func (lines) ReadLimit() int { return 64 << 10 }
+
 func (l *lines) Decode(in []byte, ev *sdk.Event) (int, error) {
 	n := bytes.IndexByte(in, '\n') + 1
 	if n == 0 {

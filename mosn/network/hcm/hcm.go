@@ -115,7 +115,6 @@ func compileCodec(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 		o.MaxHeaderCount = int(v.GetValue())
 	}
 	cfg.Mode = codec.Mode
-	cfg.HeadLimit = o.MaxHeaderBytes + 1<<10
 	cfg.Codec, err = codec.Compile(c.At("http_protocol_options"), sdk.Downstream, o)
 	return err
 }

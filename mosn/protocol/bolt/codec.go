@@ -33,7 +33,7 @@ func (l Limits) orDefault() Limits {
 // Codec returns the codec. Every call makes a new one, so a program calls it
 // once, for its list of built-in extensions.
 func Codec(l Limits) *sdk.Codec {
-	codec := &sdk.Codec{Name: "bolt", Level: sdk.Medium, Mode: sdk.Multiplexed, Match: sniff}
+	codec := &sdk.Codec{Name: "bolt", Level: sdk.Heavy, Mode: sdk.Multiplexed, RPC: true, Match: sniff}
 	codec.Compile = func(c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
 		if o.Proto != nil {
 			return nil, c.Errorf("bolt has no options of the type %s", o.Proto.ProtoReflect().Descriptor().FullName())
@@ -55,6 +55,9 @@ type config struct {
 
 // New makes the codec of one connection.
 func (c *config) New() sdk.CodecConn { return &conn{cfg: c} }
+
+// ReadLimit implements sdk.CodecConfig: a head and the look-ahead are read whole.
+func (c *config) ReadLimit() int { return 24 + c.Class + c.Headers + c.LookAhead + 4 }
 
 // sniff tells Bolt by the bytes that are constant in its frames: protocol,
 // version, type, command and command version.

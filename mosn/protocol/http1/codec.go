@@ -86,6 +86,13 @@ func (c *config) New() sdk.CodecConn {
 	return &server{decoder: decoder{cfg: c}}
 }
 
+// ReadLimit implements sdk.CodecConfig: a head is read whole.
+func (c *config) ReadLimit() int { return c.maxBytes + readMargin }
+
+// readMargin is for the first line and for what is malformed, which is to be refused
+// and not to be waited for.
+const readMargin = 16 << 10
+
 func compile(codec *sdk.Codec, c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
 	cfg := &config{
 		codec: codec, side: side, underscore: o.UnderscoreAction, absoluteURL: true,
