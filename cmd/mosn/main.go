@@ -3,12 +3,10 @@
 package main
 
 import (
-	"os"
-
 	"sofamesh.io/sofamesh/mosn/builtin"
 	"sofamesh.io/sofamesh/mosn/server"
 )
 
 func main() {
-	os.Exit(server.Main(builtin.Default(), os.Args, os.Stdout, os.Stderr))
+	server.Main(builtin.Default())
 }

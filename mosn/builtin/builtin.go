@@ -1,6 +1,6 @@
 // Package builtin is THE list of the data plane's extensions, as data: what the mosn
-// binary is built with. A proxy with other extensions takes Default() and adds its
-// own with Extensions.With.
+// binary is built with. A proxy with codecs of its own is built with With, one with
+// other extensions takes Default() and adds them with Extensions.With.
 package builtin
 
 import (
@@ -9,6 +9,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/accesslog/stdout"
 	"sofamesh.io/sofamesh/mosn/config"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
+	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -17,9 +18,20 @@ import (
 // Default returns the extensions of the mosn binary.
 func Default() config.Extensions {
 	return config.Extensions{
-		Codecs:         []*sdk.Codec{http1.Codec()},
+		Codecs:         []*sdk.Codec{http1.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters:    []*sdk.HTTPFilter{hcm.Router()},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
 	}
+}
+
+// With returns the extensions of the mosn binary and further protocols, for
+//
+//	func main() { server.Main(builtin.With(mycodec.Codec)) }
+func With(codecs ...func() *sdk.Codec) config.Extensions {
+	var more config.Extensions
+	for _, codec := range codecs {
+		more.Codecs = append(more.Codecs, codec())
+	}
+	return Default().With(more)
 }

@@ -14,9 +14,15 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 )
 
-// Main runs a proxy built with some extensions until it is told to end, and returns
-// the exit code. args is the whole command line.
-func Main(ext config.Extensions, args []string, stdout, stderr io.Writer) int {
+// Main is the main function of a proxy built with some extensions: it takes the
+// process's command line, runs until it is told to end, and exits.
+func Main(ext config.Extensions) {
+	os.Exit(Run(ext, os.Args, os.Stdout, os.Stderr))
+}
+
+// Run is Main for a caller who has a command line of his own, program name first. It
+// returns the exit code. The signals that end a proxy are the process's.
+func Run(ext config.Extensions, args []string, stdout, stderr io.Writer) int {
 	o, err := ParseArgs(args[min(1, len(args)):], stdout)
 	switch {
 	case errors.Is(err, errDone):

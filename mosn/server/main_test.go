@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func run(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = server.Main(builtin.Default(), append([]string{"mosn"}, args...), &out, &errs)
+	code = server.Run(builtin.Default(), append([]string{"mosn"}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
