@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/hessian"
 )
 
 // decoder is where reading stands. Between frames it is empty.
@@ -138,7 +139,8 @@ func (c *conn) request(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	}
 	ev.Stream = c.newStream(f.id)
 	if f.kind == typeRequest {
-		c.table.add(open{stream: ev.Stream, id: f.id, v2: f.v2, serial: f.serial})
+		sofa := string(in[f.size:f.size+f.class]) == hessian.SofaRequestClass
+		c.table.add(open{stream: ev.Stream, id: f.id, v2: f.v2, serial: f.serial, sofa: sofa})
 	}
 	if err := c.showRequest(in, f, ev.Msg); err != nil {
 		c.skip(f.content + f.trailer())

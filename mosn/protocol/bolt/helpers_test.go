@@ -96,8 +96,6 @@ func (m msg) bytes() []byte {
 	return p
 }
 
-const serialProtobuf = 11
-
 // call is a request to a service with protobuf, whose names are in headers.
 func call(id uint32, content string, headers ...string) msg {
 	return msg{
@@ -189,6 +187,7 @@ func (r *relay) run(p []byte) []byte {
 			if !r.msg.OneWay {
 				r.msg.Reset()
 				r.msg.SetStatus(400)
+				r.msg.Text = err.Error()
 				if err := r.conn.WriteHeaders(r.said, r.ev.Stream, &r.msg, true); err != nil {
 					r.tb.Fatal(err)
 				}

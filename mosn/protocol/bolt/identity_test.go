@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/hessian"
 )
 
 // decoded reads one request and returns the view.
@@ -167,7 +168,10 @@ func TestRefusedCall(t *testing.T) {
 	if got, want := string(take(r.out)), string(withID(call(9, "good").bytes(), 1)); got != want {
 		t.Errorf("sent on %q, want %q", got, want)
 	}
-	want := msg{version: 1, cmd: cmdResponse, id: 7, serial: serialHessian, status: statusUnknown}
+	want := msg{
+		version: 1, cmd: cmdResponse, id: 7, serial: serialHessian, class: hessian.SofaResponseClass,
+		headers: []string{headerFailed, "true"}, content: string(hessian.AppendSofaResponse(nil, errBody.Text, true)),
+	}
 	if got := string(take(r.said)); got != string(want.bytes()) {
 		t.Errorf("answered %q, want %q", got, want.bytes())
 	}
