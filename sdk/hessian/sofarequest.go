@@ -16,7 +16,28 @@ type SofaRequest struct {
 	// method that it is about. Else it is nil. (SOFARPC's own generic client
 	// already puts the real method into Method.)
 	Generic []byte
+	// Writer is who wrote it, as far as the body's first definition of a class tells.
+	Writer SofaWriter
 }
+
+// SofaWriter tells the clients apart by the order of the fields in their SofaRequest.
+type SofaWriter uint8
+
+const (
+	// SofaOther is any other client.
+	SofaOther SofaWriter = iota
+	// SofaJava is sofa-rpc-all (its classes have been the same since 5.4.0).
+	SofaJava
+	// SofaNode is sofa-rpc-node.
+	SofaNode
+)
+
+// The definitions with which these clients begin each request.
+const (
+	sofaClass = "O\xbc" + SofaRequestClass + "\x95"
+	sofaJava  = sofaClass + "\x0dtargetAppName\x0amethodName\x17targetServiceUniqueName\x0crequestProps\x0dmethodArgSigs"
+	sofaNode  = sofaClass + "\x0amethodName\x0dmethodArgSigs\x17targetServiceUniqueName\x0dtargetAppName\x0crequestProps"
+)
 
 // The fields that matter, by their names in the class.
 const (
@@ -33,20 +54,58 @@ const (
 // is null or not a text, and a value of a class before these fields, because
 // only a reader that knows the class can say where it ends.
 func (q *SofaRequest) Read(r *Reader) error {
-	*q = SofaRequest{}
+	*q = SofaRequest{Writer: r.sofaWriter()}
 	at := r.Offset()
 	o, err := r.Object()
 	if err != nil {
 		return err
 	}
-	if err := checkSofaClass(o, at); err != nil {
+	left := 2 // fields after the two, in the known definitions
+	if q.Writer != SofaOther && o.class == r.classes[0] {
+		err = q.inOrder(r)
+	} else {
+		q.Writer = SofaOther
+		left, err = q.byName(r, o, at)
+	}
+	if err != nil {
 		return err
+	}
+	switch string(q.Method) {
+	case "$invoke", "$genericInvoke":
+		return q.generic(r, left)
+	}
+	return nil
+}
+
+// inOrder reads the two fields of a known writer.
+func (q *SofaRequest) inOrder(r *Reader) (err error) {
+	if q.Writer == SofaJava {
+		if err = r.skipPlain(); err != nil {
+			return err
+		}
+	}
+	if q.Method, err = r.String(nil); err != nil {
+		return err
+	}
+	if q.Writer == SofaNode {
+		if err = r.skipPlain(); err != nil {
+			return err
+		}
+	}
+	q.Service, err = r.String(nil)
+	return err
+}
+
+// byName reads the two fields of any writer and returns how many follow them.
+func (q *SofaRequest) byName(r *Reader, o Instance, at int) (left int, err error) {
+	if err := checkSofaClass(o, at); err != nil {
+		return 0, err
 	}
 	for q.Service == nil || q.Method == nil {
 		// checkSofaClass saw both names, so there is a next field.
 		name, _, err := o.Next()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		switch string(name) {
 		case sofaService:
@@ -57,31 +116,40 @@ func (q *SofaRequest) Read(r *Reader) error {
 			err = r.skipPlain()
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	switch string(q.Method) {
-	case "$invoke", "$genericInvoke":
-		return q.generic(r, &o)
-	}
-	return nil
+	return o.left, nil
 }
 
-// generic reads the rest of the object and the first argument.
-func (q *SofaRequest) generic(r *Reader, o *Instance) error {
-	for {
-		_, ok, err := o.Next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
+// sofaWriter reads the definition of a SofaRequest if the body begins with one
+// that it knows.
+func (r *Reader) sofaWriter() SofaWriter {
+	if r.final || r.pos > 0 || len(r.b) < len(sofaJava) {
+		return SofaOther
+	}
+	var w SofaWriter
+	switch string(r.b[:len(sofaJava)]) {
+	case sofaJava:
+		w = SofaJava
+	case sofaNode:
+		w = SofaNode
+	default:
+		return SofaOther
+	}
+	r.pos = len(sofaJava)
+	r.classes = append(r.classes, class{name: 1, names: len(sofaClass), fields: 5})
+	return w
+}
+
+// generic reads the rest of the object, of which so many fields are left, and the
+// first argument.
+func (q *SofaRequest) generic(r *Reader, left int) (err error) {
+	for range left {
 		if err := r.Skip(); err != nil {
 			return err
 		}
 	}
-	var err error
 	q.Generic, err = r.String(nil)
 	return err
 }

@@ -13,15 +13,18 @@ func readSofa(t testing.TB, body []byte) (q SofaRequest, err error) {
 }
 
 func TestSofaRequestCaptured(t *testing.T) {
-	for _, c := range []struct{ what, method string }{
-		{"Java client: sync", "hello"},
-		{"Java client: one-way", "tell"},
-		{"Node client", "hello"},
+	for _, c := range []struct {
+		what, method string
+		writer       SofaWriter
+	}{
+		{"Java client: sync", "hello", SofaJava},
+		{"Java client: one-way", "tell", SofaJava},
+		{"Node client", "hello", SofaNode},
 	} {
 		body := captured(t, "sofarpc", c.what)
 		q, err := readSofa(t, body)
-		if err != nil || string(q.Service) != "Main$Echo:1.0" || string(q.Method) != c.method || q.Generic != nil {
-			t.Errorf("%s: %q %q %q, %v", c.what, q.Service, q.Method, q.Generic, err)
+		if err != nil || string(q.Service) != "Main$Echo:1.0" || string(q.Method) != c.method || q.Generic != nil || q.Writer != c.writer {
+			t.Errorf("%s: %q %q %q %d, %v", c.what, q.Service, q.Method, q.Generic, q.Writer, err)
 		}
 	}
 }
@@ -87,6 +90,41 @@ func TestSofaRequestOrder(t *testing.T) {
 	w.chunks("he", "llo").chunks("com.Echo", ":1.0")
 	if q, err := readSofa(t, w.b); err != nil || string(q.Service) != "com.Echo:1.0" || string(q.Method) != "hello" {
 		t.Errorf("%q %q, %v", q.Service, q.Method, err)
+	}
+}
+
+// TestSofaRequestWriter: a known writer is one whose body begins with the very
+// definition, and whose object is of that class. Anything else may be made to pass
+// for it before a server that remembers definitions.
+func TestSofaRequestWriter(t *testing.T) {
+	java := []string{"targetAppName", "methodName=m", "targetServiceUniqueName=s", "requestProps", "methodArgSigs"}
+	node := []string{"methodName=m", "methodArgSigs", "targetServiceUniqueName=s", "targetAppName", "requestProps"}
+	other := []string{"targetAppName", "requestProps=forbidden", "targetServiceUniqueName=s", "methodName=m", "methodArgSigs"}
+	second := func(first, second []string) []byte {
+		body := sofa(second...).b
+		at := strings.LastIndex(string(body), "o\x90")
+		definition := sofa(first...).b
+		definition = definition[:strings.LastIndex(string(definition), "o\x90")]
+		return append(append(append([]byte{}, definition...), body[:at]...), append([]byte("o\x91"), body[at+2:]...)...)
+	}
+	for _, c := range []struct {
+		name string
+		body []byte
+		want SofaWriter
+	}{
+		{"Java", sofa(java...).b, SofaJava},
+		{"Node", sofa(node...).b, SofaNode},
+		{"Java's first field", sofa(other...).b, SofaOther},
+		{"one field more", sofa(append(java[:5:5], "x")...).b, SofaOther},
+		{"Java's, unused, before another", second(java, other), SofaOther},
+		{"Java's after another", second(other, java), SofaOther},
+		{"Java's twice", second(java, java), SofaOther},
+		{"another way to write the length", append([]byte("O\xc8\x2c"), sofa(java...).b[2:]...), SofaOther},
+	} {
+		q, err := readSofa(t, c.body)
+		if err != nil || string(q.Service) != "s" || string(q.Method) != "m" || q.Writer != c.want {
+			t.Errorf("%s: %q %q %d, %v", c.name, q.Service, q.Method, q.Writer, err)
+		}
 	}
 }
 

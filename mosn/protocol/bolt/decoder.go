@@ -167,6 +167,7 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	if err := d.show(m); err != nil {
 		return err
 	}
+	m.Share = d.share
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
 	show(m, head, f.size+f.class)
 	return nil

@@ -127,6 +127,23 @@ func sofaBody(service, method string, args ...string) string {
 	return string(b)
 }
 
+// javaBody is the content as the Java client writes it, without properties.
+func javaBody(service, method string, args ...string) string {
+	b := []byte("O\xbc" + hessian.SofaRequestClass + "\x95")
+	short := func(s string) { b = append(append(b, byte(len(s))), s...) }
+	for _, field := range []string{"targetAppName", "methodName", "targetServiceUniqueName", "requestProps", "methodArgSigs"} {
+		short(field)
+	}
+	b = append(b, 'o', 0x90, 'N')
+	short(method)
+	short(service)
+	b = append(b, 'N', 'N')
+	for _, a := range args {
+		short(a)
+	}
+	return string(b)
+}
+
 var sofaFields = [...]string{"methodName", "targetServiceUniqueName"}
 
 // ends makes the two sides of one program: they share the codec.

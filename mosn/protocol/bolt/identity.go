@@ -24,6 +24,7 @@ type identity struct {
 	method  []byte
 	generic []byte // nil: an ordinary call
 	target  []byte // the second header's service
+	share   uint8  // see shareOf
 }
 
 // read finds the identity of a request: the header map, and for Hessian also the
@@ -115,11 +116,32 @@ func (d *identity) body(r *hessian.Reader, content []byte) error {
 	if d.service != nil && !bytes.Equal(d.service, q.Service) || d.method != nil && !bytes.Equal(d.method, q.Method) {
 		return errBodyNames
 	}
-	d.service, d.method = q.Service, q.Method
+	d.service, d.method, d.share = q.Service, q.Method, shareOf(q.Writer)
 	if q.Generic != nil {
 		d.method, d.generic = q.Generic, q.Method
 	}
 	return nil
+}
+
+// The kinds of clients that must not share a connection. A Node server keeps the
+// definitions of classes for as long as a connection lasts, by the class's name and
+// number of fields alone (hessian.js 2): behind a request of Java's it reads those of
+// Node with the fields in Java's order. So each kind has the definition of the very
+// first request to the last. Others among themselves are not safe from that.
+const (
+	shareJava = iota // and what is not Hessian
+	shareNode
+	shareOther
+)
+
+func shareOf(w hessian.SofaWriter) uint8 {
+	switch w {
+	case hessian.SofaJava:
+		return shareJava
+	case hessian.SofaNode:
+		return shareNode
+	}
+	return shareOther
 }
 
 // show writes the identity into the view.

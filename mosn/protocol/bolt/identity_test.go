@@ -104,6 +104,25 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// TestShare: who may share a connection with whom.
+func TestShare(t *testing.T) {
+	java := hessianCall(javaBody("a.B:1.0", "m", "x"))
+	nodeOrder := hessianCall(sofaBody("a.B:1.0", "m", "x"))
+	json := call(7, java.content)
+	json.serial = serialJSON
+	classed := java
+	classed.class = "java.lang.String"
+	for _, c := range []struct {
+		name string
+		msg  msg
+		want uint8
+	}{{"Java", java, shareJava}, {"another client", nodeOrder, shareOther}, {"JSON", json, shareJava}, {"bare Bolt", classed, shareJava}} {
+		if m, err := decoded(t, c.msg); err != nil || m.Share != c.want {
+			t.Errorf("%s: %d, %v", c.name, m.Share, err)
+		}
+	}
+}
+
 // TestNamesBehindTheLookAhead: a body whose names stand too far back is refused
 // whatever the headers say, because the server will go by the body.
 func TestNamesBehindTheLookAhead(t *testing.T) {
