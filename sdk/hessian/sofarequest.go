@@ -12,12 +12,14 @@ const SofaRequestClass = "com.alipay.sofa.rpc.core.request.SofaRequest"
 type SofaRequest struct {
 	Service []byte // targetServiceUniqueName, `interface:version[:uniqueId]`
 	Method  []byte // methodName
-	// Generic is the first argument of a call to $invoke or $genericInvoke: the
-	// method that it is about. Else it is nil. (SOFARPC's own generic client
+	// Generic is the first argument of a call to $invoke, $invokeAsync or
+	// $genericInvoke: the method that it is about. Else it is nil. (SOFARPC's own generic client
 	// already puts the real method into Method.)
 	Generic []byte
-	// Writer is who wrote it, as far as the body's first definition of a class tells.
-	Writer SofaWriter
+	// Writer is who wrote it, as far as the definition of the class tells, and
+	// Definition is that definition, with which the body begins.
+	Writer     SofaWriter
+	Definition []byte
 }
 
 // SofaWriter tells the clients apart by the order of the fields in their SofaRequest.
@@ -50,31 +52,31 @@ const (
 // them, and goes on only for a generic call; the rest of the body is not looked
 // at. A body that is shorter than that is a Truncated error.
 //
-// Refused are: another class, a missing or double field, a target or method that
+// Refused are: another class, another definition before that of the class (some
+// servers keep definitions, and would take an earlier one of the same name for
+// it), a missing or double field, a target or method that
 // is null or not a text, and a value of a class before these fields, because
 // only a reader that knows the class can say where it ends.
 func (q *SofaRequest) Read(r *Reader) error {
 	*q = SofaRequest{Writer: r.sofaWriter()}
-	at := r.Offset()
 	o, err := r.Object()
 	if err != nil {
 		return err
 	}
+	if len(r.classes) > 1 {
+		return r.failAt(0, Refused, "another definition before the SofaRequest")
+	}
+	q.Definition = r.b[:o.class.end]
 	left := 2 // fields after the two, in the known definitions
-	if q.Writer != SofaOther && o.class == r.classes[0] {
+	if q.Writer != SofaOther {
 		err = q.inOrder(r)
 	} else {
-		q.Writer = SofaOther
-		left, err = q.byName(r, o, at)
+		left, err = q.byName(r, o)
 	}
-	if err != nil {
-		return err
+	if err == nil && IsSofaGeneric(q.Method) {
+		err = q.generic(r, left)
 	}
-	switch string(q.Method) {
-	case "$invoke", "$genericInvoke":
-		return q.generic(r, left)
-	}
-	return nil
+	return err
 }
 
 // inOrder reads the two fields of a known writer.
@@ -97,8 +99,8 @@ func (q *SofaRequest) inOrder(r *Reader) (err error) {
 }
 
 // byName reads the two fields of any writer and returns how many follow them.
-func (q *SofaRequest) byName(r *Reader, o Instance, at int) (left int, err error) {
-	if err := checkSofaClass(o, at); err != nil {
+func (q *SofaRequest) byName(r *Reader, o Instance) (left int, err error) {
+	if err := checkSofaClass(o); err != nil {
 		return 0, err
 	}
 	for q.Service == nil || q.Method == nil {
@@ -122,6 +124,16 @@ func (q *SofaRequest) byName(r *Reader, o Instance, at int) (left int, err error
 	return o.left, nil
 }
 
+// IsSofaGeneric reports whether a method is one of those that call another, which
+// their first argument names.
+func IsSofaGeneric(method []byte) bool {
+	switch string(method) {
+	case "$invoke", "$invokeAsync", "$genericInvoke":
+		return true
+	}
+	return false
+}
+
 // sofaWriter reads the definition of a SofaRequest if the body begins with one
 // that it knows.
 func (r *Reader) sofaWriter() SofaWriter {
@@ -138,7 +150,7 @@ func (r *Reader) sofaWriter() SofaWriter {
 		return SofaOther
 	}
 	r.pos = len(sofaJava)
-	r.classes = append(r.classes, class{name: 1, names: len(sofaClass), fields: 5})
+	r.classes = append(r.classes, class{name: 1, names: len(sofaClass), fields: 5, end: r.pos})
 	return w
 }
 
@@ -156,13 +168,13 @@ func (q *SofaRequest) generic(r *Reader, left int) (err error) {
 
 // checkSofaClass demands that o is a SofaRequest with each field of the target
 // exactly once. It gets a copy, so that the caller can walk over the names again.
-func checkSofaClass(o Instance, at int) error {
+func checkSofaClass(o Instance) error {
 	class, err := o.Class()
 	if err != nil {
 		return err
 	}
 	if string(class) != SofaRequestClass {
-		return o.r.failAt(at, Refused, "not a SofaRequest")
+		return o.r.failAt(0, Refused, "not a SofaRequest")
 	}
 	methods, services := 0, 0
 	for {
@@ -181,7 +193,7 @@ func checkSofaClass(o Instance, at int) error {
 		}
 	}
 	if methods != 1 || services != 1 {
-		return o.r.failAt(at, Refused, "a SofaRequest without its method and target, or with two")
+		return o.r.failAt(0, Refused, "a SofaRequest without its method and target, or with two")
 	}
 	return nil
 }

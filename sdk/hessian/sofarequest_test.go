@@ -2,6 +2,7 @@ package hessian
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -84,29 +85,20 @@ func TestSofaRequestOrder(t *testing.T) {
 			t.Errorf("%q: %q %q, %v", fields, q.Service, q.Method, err)
 		}
 	}
-	// Another class may be defined first, and chunked texts are put together.
-	w := newWriter(Old).define("Other", "x")
-	w.define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(1)
+	// Chunked texts are put together.
+	w := newWriter(Old).define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(0)
 	w.chunks("he", "llo").chunks("com.Echo", ":1.0")
 	if q, err := readSofa(t, w.b); err != nil || string(q.Service) != "com.Echo:1.0" || string(q.Method) != "hello" {
 		t.Errorf("%q %q, %v", q.Service, q.Method, err)
 	}
 }
 
-// TestSofaRequestWriter: a known writer is one whose body begins with the very
-// definition, and whose object is of that class. Anything else may be made to pass
-// for it before a server that remembers definitions.
+// TestSofaRequestWriter: a known writer is one whose body begins with its very
+// definition.
 func TestSofaRequestWriter(t *testing.T) {
 	java := []string{"targetAppName", "methodName=m", "targetServiceUniqueName=s", "requestProps", "methodArgSigs"}
 	node := []string{"methodName=m", "methodArgSigs", "targetServiceUniqueName=s", "targetAppName", "requestProps"}
 	other := []string{"targetAppName", "requestProps=forbidden", "targetServiceUniqueName=s", "methodName=m", "methodArgSigs"}
-	second := func(first, second []string) []byte {
-		body := sofa(second...).b
-		at := strings.LastIndex(string(body), "o\x90")
-		definition := sofa(first...).b
-		definition = definition[:strings.LastIndex(string(definition), "o\x90")]
-		return append(append(append([]byte{}, definition...), body[:at]...), append([]byte("o\x91"), body[at+2:]...)...)
-	}
 	for _, c := range []struct {
 		name string
 		body []byte
@@ -116,25 +108,30 @@ func TestSofaRequestWriter(t *testing.T) {
 		{"Node", sofa(node...).b, SofaNode},
 		{"Java's first field", sofa(other...).b, SofaOther},
 		{"one field more", sofa(append(java[:5:5], "x")...).b, SofaOther},
-		{"Java's, unused, before another", second(java, other), SofaOther},
-		{"Java's after another", second(other, java), SofaOther},
-		{"Java's twice", second(java, java), SofaOther},
 		{"another way to write the length", append([]byte("O\xc8\x2c"), sofa(java...).b[2:]...), SofaOther},
 	} {
 		q, err := readSofa(t, c.body)
 		if err != nil || string(q.Service) != "s" || string(q.Method) != "m" || q.Writer != c.want {
 			t.Errorf("%s: %q %q %d, %v", c.name, q.Service, q.Method, q.Writer, err)
 		}
+		if n := strings.LastIndex(string(c.body), "o\x90"); string(q.Definition) != string(c.body[:n]) {
+			t.Errorf("%s: the definition is %q", c.name, q.Definition)
+		}
 	}
 }
 
 func TestSofaRequestGeneric(t *testing.T) {
 	const service = "targetServiceUniqueName=s"
-	for _, name := range []string{"$invoke", "$genericInvoke"} {
-		w := sofa("methodName="+name, service, "requestProps", "methodArgSigs")
-		q, err := readSofa(t, w.text("real").strings("int").b)
-		if err != nil || string(q.Method) != name || string(q.Generic) != "real" {
-			t.Errorf("%s: %q, %v", name, q.Generic, err)
+	for _, name := range []string{"$invoke", "$invokeAsync", "$genericInvoke"} {
+		for _, w := range []*writer{
+			sofa("methodName="+name, service, "requestProps", "methodArgSigs"),
+			sofa("targetAppName", "methodName="+name, service, "requestProps", "methodArgSigs=x"),
+			sofa("methodName="+name, "methodArgSigs=x", service, "targetAppName", "requestProps=x"),
+		} {
+			q, err := readSofa(t, w.text("real").strings("int").b)
+			if err != nil || string(q.Method) != name || string(q.Generic) != "real" {
+				t.Errorf("%s: %q, %v", name, q.Generic, err)
+			}
 		}
 		for _, argument := range []string{"", "N", "\x91", "J\x00"} {
 			w := sofa("methodName="+name, service, "requestProps")
@@ -150,8 +147,7 @@ func TestSofaRequestGeneric(t *testing.T) {
 func TestSofaRequestEvasion(t *testing.T) {
 	const service, method = "targetServiceUniqueName=s", "methodName=m"
 	withValue := func(value string) []byte { // before the target
-		w := newWriter(Old).define("com.Evil", "f")
-		w.define(SofaRequestClass, "requestProps", "methodName", "targetServiceUniqueName").object(1)
+		w := newWriter(Old).define(SofaRequestClass, "requestProps", "methodName", "targetServiceUniqueName").object(0)
 		w.b = append(w.b, value...)
 		return w.text("m").text("s").b
 	}
@@ -177,6 +173,10 @@ func TestSofaRequestEvasion(t *testing.T) {
 		"a typed map":                newWriter(Old).bytes('M').typ(SofaRequestClass).text("methodName").text("m").end().b,
 		"a number for the method":    newWriter(Old).define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(0).int(1).text("s").b,
 		"an overlong method":         newWriter(Old).define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(0).bytes(1, 0xc1, 0xad).text("s").b,
+		"a class before":             newWriter(Old).define("C", "x").define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(1).text("m").text("s").b,
+		"the class before":           sofaTwice("methodName", "targetServiceUniqueName").object(1).text("m").text("s").b,
+		"the class behind":           sofaTwice("targetServiceUniqueName", "methodName").object(0).text("m").text("s").b,
+		"Java's class twice":         sofaTwice("targetAppName", "methodName", "targetServiceUniqueName", "requestProps", "methodArgSigs").object(1).null().text("m").text("s").b,
 		"a null before":              append([]byte("N"), sofa(method, service).b...),
 		"an object before":           withValue("o\x90N"),
 		"an object deeper":           withValue("M\x01aVo\x90Nzz"),
@@ -195,6 +195,13 @@ func TestSofaRequestEvasion(t *testing.T) {
 			t.Errorf("%s: %q %q, %v", name, q.Service, q.Method, err)
 		}
 	}
+}
+
+// sofaTwice defines the class with the fields, and again in another order.
+func sofaTwice(fields ...string) *writer {
+	other := slices.Clone(fields)
+	slices.Reverse(other)
+	return newWriter(Old).define(SofaRequestClass, fields...).define(SofaRequestClass, other...)
 }
 
 // TestSofaRequestPlainEnds checks that a Reader which refused an object does not

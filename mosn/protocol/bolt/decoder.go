@@ -167,9 +167,9 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	if err := d.show(m); err != nil {
 		return err
 	}
-	m.Share = d.share
+	m.Share = d.writer.share()
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class)
+	show(m, head, f.size+f.class, d.writer)
 	return nil
 }
 
@@ -193,7 +193,7 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	m.SetStatus(httpStatus(f.status, applicationFailed(block)))
 	m.SetInt(sdk.HeaderRPCStatus, int64(f.status))
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class)
+	show(m, head, f.size+f.class, 0)
 	ev.Kind = sdk.EventHeaders
 	return c.begin(in, f, ev), nil
 }

@@ -18,12 +18,15 @@ const (
 	cmdGoAway    = 100
 )
 
-// The serializations that matter here; the first two are both Hessian.
+// The serializations of SOFARPC with which we can tell what a call is for. The first
+// two are both Hessian; with the others a server goes by the header map alone.
 const (
-	serialHessian  = 1
-	serialHessian2 = 4
-	serialProtobuf = 11
-	serialJSON     = 12
+	serialHessian    = 1
+	serialHessian2   = 4
+	serialProtobuf   = 11
+	serialJSON       = 12
+	serialMsgPack    = 13
+	serialProtostuff = 14
 )
 
 // fixed is the part of a frame that has a fixed length: 22 bytes for a request of

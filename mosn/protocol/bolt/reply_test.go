@@ -46,8 +46,8 @@ func asked(kind string, version int) msg {
 		m.serial = serialHessian2
 	case "JSON":
 		m.serial = serialJSON
-	case "Fury":
-		m.serial = 22
+	case "MsgPack":
+		m.serial = serialMsgPack
 	case "bare":
 		m.class = "java.lang.String"
 	}
@@ -58,7 +58,7 @@ func asked(kind string, version int) msg {
 // TestStatusReplies: what Bolt's own statuses say, they say for every kind of
 // request. The package's documentation has what the Java client makes of them.
 func TestStatusReplies(t *testing.T) {
-	const any = "Hessian, its other number|Hessian|protobuf|JSON|Fury|bare"
+	const any = "Hessian, its other number|Hessian|protobuf|JSON|MsgPack|bare"
 	overloaded := []string{"x-envoy-overloaded", "true"}
 	for _, c := range []struct {
 		kinds   string
@@ -74,12 +74,12 @@ func TestStatusReplies(t *testing.T) {
 		{any, 502, nil, statusClosed},
 		{any, 503, []string{"x-rpc-status", "0"}, statusClosed},
 		{any, 403, []string{"x-rpc-status", "2"}, statusException},
-		{"bare|Fury", 404, nil, statusNoProcessor},
-		{"bare|Fury", 404, []string{"x-rpc-status", "1x"}, statusNoProcessor},
-		{"bare|Fury", 403, nil, statusUnknown},
-		{"bare|Fury", 500, nil, statusUnknown},
-		{"bare|Fury", 302, nil, statusUnknown},
-		{"bare|Fury", 200, nil, statusOK},
+		{"bare|MsgPack", 404, nil, statusNoProcessor},
+		{"bare|MsgPack", 404, []string{"x-rpc-status", "1x"}, statusNoProcessor},
+		{"bare|MsgPack", 403, nil, statusUnknown},
+		{"bare|MsgPack", 500, nil, statusUnknown},
+		{"bare|MsgPack", 302, nil, statusUnknown},
+		{"bare|MsgPack", 200, nil, statusOK},
 	} {
 		for kind := range strings.SplitSeq(c.kinds, "|") {
 			for version := range 3 {

@@ -74,7 +74,7 @@ func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool
 // map is as it came, behind it when not.
 func (c *conn) head(m *sdk.Message, id uint32, end bool) ([]byte, fixed, error) {
 	var f fixed
-	head, first, count := shownIn(m.Frame)
+	head, s := split(m.Frame)
 	_ = f.parse(head) // we have made it
 	if (f.kind == typeResponse) != (c.cfg.side == sdk.Downstream) {
 		return nil, f, errForeign
@@ -83,15 +83,18 @@ func (c *conn) head(m *sdk.Message, id uint32, end bool) ([]byte, fixed, error) 
 	if !ok || end && n > 0 {
 		return nil, f, errWriteLength
 	}
-	if edited(&m.Headers, first, count) {
+	if edited(&m.Headers, s) {
 		var err error
-		if head, err = splice(m, &f, first, count); err != nil {
+		if head, err = splice(m, &f, s); err != nil {
 			return nil, f, err
 		}
 	}
 	f.content = n
 	if n > c.cfg.Frame-f.head() {
 		return nil, f, errWriteLength
+	}
+	if !c.admits(s.writer) {
+		return nil, f, errWriter
 	}
 	f.setLengths(head)
 	if f.kind == typeRequest && m.Timeout > 0 && m.Timeout != f.wait() {
