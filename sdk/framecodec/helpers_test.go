@@ -85,7 +85,7 @@ func tp() Protocol {
 			binary.BigEndian.PutUint32(head[12:], uint32((left+time.Millisecond-1)/time.Millisecond))
 		},
 		Reply: func(dst []byte, to Asked, status int, text string) []byte {
-			return append(dst, frame{kind: Response, mark: byte(status / 10), id: to.ID, timeout: uint32(to.Keep), content: text}.bytes()...)
+			return append(dst, frame{kind: Response, mark: byte(status / 10), id: to.ID, timeout: uint32(to.Keep<<16) | uint32(status), content: text}.bytes()...)
 		},
 		Heartbeat: func(dst []byte, id uint64) []byte {
 			return append(dst, frame{kind: Heartbeat, id: id}.bytes()...)
