@@ -92,7 +92,7 @@ func TestNoAllocationWaiting(t *testing.T) {
 	down, up := ends(t, tp())
 	c, out := up.New(), buffer()
 	m, empty := request(t, down, call(1, "body")), request(t, down, call(1, ""))
-	beat := frame{kind: Heartbeat, id: 4}.bytes()
+	beat, body := frame{kind: Heartbeat, id: 4}.bytes(), []byte("body")
 	ev := sdk.Event{Msg: new(sdk.Message)}
 	round := func() {
 		first, second := c.NewStream(), c.NewStream()
@@ -102,7 +102,7 @@ func TestNoAllocationWaiting(t *testing.T) {
 		if _, err := c.Decode(beat, &ev); err != nil {
 			t.Fatal(err)
 		}
-		c.WriteData(out, first, []byte("body"), true)
+		c.WriteData(out, first, body, true)
 		c.WriteReset(out, first, sdk.ResetLocal)
 		c.WriteReset(out, second, sdk.ResetLocal)
 		out.Release()
