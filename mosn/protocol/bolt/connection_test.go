@@ -161,25 +161,23 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// TestGoAway: no client but MOSN's bears to be told (see WriteGoAway), and what was
+// on its way when we decided to go is still served.
 func TestGoAway(t *testing.T) {
 	down, up := ends(t, Limits{})
-	c, out := down.New(), buffer()
-	if !c.Reusable() {
-		t.Error("a new connection takes no streams")
+	for _, c := range []sdk.CodecConn{down.New(), up.New()} {
+		out := buffer()
+		if !c.Reusable() {
+			t.Error("a new connection takes no streams")
+		}
+		c.WriteGoAway(out)
+		if !out.Empty() || c.Reusable() || c.(sdk.Talker).Pending() {
+			t.Error("go away is written, or has no effect")
+		}
 	}
-	c.WriteGoAway(out)
-	c.WriteGoAway(out)
-	got := suite(t, sdk.Upstream, Limits{}, 0).Read(t, take(out))
-	if got != "goaway 4294967295\n" || c.Reusable() {
-		t.Errorf("a client reads %q", got)
-	}
-	k := up.New()
-	k.WriteGoAway(out)
-	if !out.Empty() || k.Reusable() {
-		t.Error("a client says go away")
-	}
-	a := asks(t, c, 5)
-	if a == 0 {
+	c := down.New()
+	c.WriteGoAway(buffer())
+	if asks(t, c, 5) == 0 {
 		t.Error("a request after go-away is not taken")
 	}
 }
