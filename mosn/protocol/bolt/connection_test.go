@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -85,35 +84,6 @@ func TestReading(t *testing.T) {
 				}
 			}
 			s.Splits(t, c.in[:min(len(c.in), 4000)])
-		}
-	}
-}
-
-// TestLimits: each is told from the fixed part, before anything is waited for.
-func TestLimits(t *testing.T) {
-	l := Limits{Frame: 1000, Headers: 100, Class: 50, Count: 3, Streams: 2, LookAhead: 64}
-	huge := func(content uint32) []byte {
-		p := call(1, "").bytes()[:22]
-		p[18], p[19], p[20], p[21] = byte(content>>24), byte(content>>16), byte(content>>8), byte(content)
-		return p
-	}
-	long := call(1, "")
-	long.class = strings.Repeat("c", 51)
-	for _, c := range []struct {
-		name string
-		in   []byte
-		err  string
-	}{
-		{"content", huge(1000), "bolt.frame_too_large"},
-		{"4 GB", huge(0xfffffff0), "bolt.frame_too_large"},
-		{"negative", huge(0x80000000), "bolt.frame_too_large"},
-		{"headers", call(1, "", "k", strings.Repeat("v", 60)).bytes()[:22], "bolt.headers_too_large"},
-		{"class", long.bytes()[:22], "bolt.class_too_long"},
-		{"count", call(1, "", "a", "", "b", "").bytes(), "bolt.too_many_headers"},
-		{"open requests", join(call(1, ""), call(2, ""), call(3, "")), "bolt.too_many_requests"},
-	} {
-		if got := suite(t, sdk.Downstream, l, 0).Read(t, c.in); !strings.Contains(got, " "+c.err+":") {
-			t.Errorf("%s: no %s in\n%s", c.name, c.err, got)
 		}
 	}
 }
@@ -205,32 +175,5 @@ func TestSniff(t *testing.T) {
 		if got := match([]byte(s)); got != sdk.NoMatch {
 			t.Errorf("%q: %v", s, got)
 		}
-	}
-}
-
-// TestTable holds the table against a map.
-func TestTable(t *testing.T) {
-	var tab table
-	model := map[uint32]uint64{}
-	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range 200000 {
-		id := rnd.Uint32N(300) * (1 + rnd.Uint32N(2)*0x9e370001)
-		if _, ok := model[id]; ok {
-			tab.remove(id)
-			delete(model, id)
-		} else if len(model) < 200 {
-			tab.add(open{stream: uint64(i + 1), id: id})
-			model[id] = uint64(i + 1)
-		}
-		probe := rnd.Uint32N(300)
-		if o := tab.get(probe); (o != nil) != (model[probe] != 0) || o != nil && o.stream != model[probe] {
-			t.Fatalf("step %d: %d is %v, want stream %d", i, probe, o, model[probe])
-		}
-	}
-	for id := range model {
-		tab.remove(id)
-	}
-	if tab.used != 0 || tab.slots != nil {
-		t.Errorf("%d are left, %d slots are kept", tab.used, len(tab.slots))
 	}
 }
