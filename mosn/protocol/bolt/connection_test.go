@@ -109,6 +109,27 @@ func TestBigFramesPass(t *testing.T) {
 	}
 }
 
+// TestBadCRCIsNotMended: content is handed on before its CRC is known, but then
+// what is handed on never becomes a frame.
+func TestBadCRCIsNotMended(t *testing.T) {
+	m := call(3, strings.Repeat("0123456789", 100))
+	m.version, m.crc = 2, true
+	in := m.bytes()
+	in[len(in)-1] ^= 1
+	down, up := ends(t, Limits{LookAhead: 100})
+	r := newRelay(t, down.New(), up.New())
+	r.run(in)
+	if len(r.seen) != 1 || r.seen[0] != errCRC.Text {
+		t.Errorf("%q", r.seen)
+	}
+	if got := take(r.out); !bytes.Equal(got, withID(in, 1)[:len(in)-4]) {
+		t.Errorf("%d bytes of %d are handed on", len(got), len(in))
+	}
+	if r.to.WriteReset(r.out, r.ids[1<<32|3], sdk.ResetRemote) {
+		t.Error("the server's connection could be kept")
+	}
+}
+
 func TestHeartbeat(t *testing.T) {
 	_, up := ends(t, Limits{})
 	c := up.New()
