@@ -38,7 +38,7 @@ func (d *identity) read(c *conn, f *fixed, head, content []byte) error {
 		return err
 	}
 	if class := head[f.size : f.size+f.class]; string(class) != hessian.SofaRequestClass {
-		*d = identity{service: class}
+		*d = identity{service: class, writer: writerBare}
 		return nil
 	}
 	if d.service == nil {
