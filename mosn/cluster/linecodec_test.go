@@ -17,8 +17,9 @@ func lineCodec() *sdk.Codec {
 
 type lineConfig struct{}
 
-func (lineConfig) New() sdk.CodecConn { return &lineConn{} }
-func (lineConfig) ReadLimit() int     { return 96 << 10 }
+func (l lineConfig) Codec() *sdk.Codec { return lineCodec() }
+func (lineConfig) New() sdk.CodecConn  { return &lineConn{} }
+func (lineConfig) ReadLimit() int      { return 96 << 10 }
 
 type lineConn struct {
 	head bool // of the response, delivered
@@ -63,7 +64,7 @@ func (c *lineConn) EOF(ev *sdk.Event) error {
 func (c *lineConn) NewStream() uint64 { return 1 }
 
 func (c *lineConn) WriteHeaders(out *sdk.Buffer, _ uint64, m *sdk.Message, _ bool) error {
-	c.busy = true
+	c.busy = !m.OneWay
 	out.AppendString(m.Path())
 	out.AppendByte('\n')
 	return nil
