@@ -1,4 +1,4 @@
-package xprotocol_test
+package xprotocol
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 // Package xprotocol is a tutorial in README.md. Its tests hold the text against the
 // files beside it, and follow it to the letter.
-package xprotocol_test
+package xprotocol
 
 import (
 	"bytes"
