@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 // The runner starts its own binary as the floor and as the load side; in a test that is this one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "floor" || os.Args[1] == "side") {
+	if len(os.Args) > 1 && slices.Contains([]string{"floor", "boltfloor", "side"}, os.Args[1]) {
 		if err := run(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -29,6 +29,7 @@ var installScript string
 // gear is what the run compares: the peers that are there, and why the others are not.
 type gear struct {
 	peers   []peer.Peer
+	bolt    []peer.Peer // those that are asked Bolt
 	skipped []string
 	hog     peer.Peer // mosn with a computing goroutine; no Path when it could not be built
 }
@@ -60,6 +61,11 @@ func gather(ctx context.Context, o options, dir string, log io.Writer) (gear, er
 		}
 		if len(o.of(kindHog)) > 0 && hog == "" {
 			g.skipped = append(g.skipped, "mosn in the case kindHog: "+why["hog"])
+		}
+	}
+	for _, p := range peer.Bolt(b) {
+		if o.wants(p.Name) && p.Path != "" {
+			g.bolt = append(g.bolt, p) // one without a path is named below
 		}
 	}
 	for _, p := range peer.All(b) {
