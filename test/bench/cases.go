@@ -41,8 +41,6 @@ const (
 	boltCase = "bolt"
 )
 
-func boltPlan() load.Plan { return load.Plan{Conns: 4, Calls: 64} }
-
 func allCases() []benchCase {
 	return []benchCase{
 		{name: "start", title: "start: fresh process, no request yet", kind: kindStart},
@@ -56,8 +54,9 @@ func allCases() []benchCase {
 		{name: "close", title: "connection per request, 64 at a time, 128 B bodies", plan: load.Plan{Conns: 64, PerRequest: true}},
 		{name: "rate30", title: "open loop at 30% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.3, base: baseCase},
 		{name: "rate60", title: "open loop at 60% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.6, base: baseCase},
-		{name: boltCase, title: "Bolt, 64 callers on 4 connections, 1 kB contents; the floor patches ids", kind: kindBolt, plan: boltPlan()},
-		{name: "bolt30", title: "Bolt, open loop at 30% of saturation", kind: kindBoltRate, plan: boltPlan(), share: 0.3, base: boltCase},
+		{name: boltCase, title: "Bolt, 64 callers on 4 connections, 1 kB contents", kind: kindBolt, plan: load.Plan{Conns: 4, Calls: 64}},
+		{name: "boltburst", title: "the same, a write for all of a connection instead of one for each call", kind: kindBolt, plan: load.Plan{Conns: 4, Calls: 64, Gather: true}},
+		{name: "bolt60", title: "Bolt, open loop at 60% of saturation", kind: kindBoltRate, plan: load.Plan{Conns: 4, Calls: 64}, share: 0.6, base: boltCase},
 		{name: "hog", title: "mosn with one CPU-bound goroutine, open loop at 30% of saturation", kind: kindHog, plan: load.Plan{Conns: 64}, share: 0.3, base: baseCase},
 	}
 }

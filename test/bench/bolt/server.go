@@ -21,6 +21,10 @@ type Server struct {
 	request  *Message
 	answer   *Message
 	buf      [BufferBytes]byte
+
+	// Gather has all that a turn of the loop answers to a connection go out with one write, instead of one for each answer as SOFARPC's
+	// server does it.
+	Gather bool
 }
 
 // served is one connection. take is a method value, made once.
@@ -63,7 +67,7 @@ func (s *Server) Ready(uint32) {
 	}
 }
 
-// Ready answers all calls that the connection holds, with one write.
+// Ready answers all calls that the connection holds.
 func (c *served) Ready(events uint32) {
 	if events&unix.EPOLLOUT != 0 {
 		c.Writable()
@@ -92,5 +96,5 @@ func (c *served) serve(f Frame, frame []byte) bool {
 	if !ok {
 		c.Out[at+11] = statusError
 	}
-	return true
+	return c.s.Gather || c.Flush()
 }

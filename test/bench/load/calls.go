@@ -42,6 +42,7 @@ type line struct {
 	id    uint32
 	byID  [idSlots]*call
 	why   fault // of a frame that take did not like
+	dead  bool  // a write failed
 }
 
 func runCalls(m meter) (Result, error) {
@@ -94,6 +95,7 @@ func (l *line) open() {
 		return
 	}
 	l.Dialed(fd)
+	l.dead = false
 	l.g.waiting++
 }
 
@@ -132,6 +134,7 @@ func (l *line) connected(events uint32) bool {
 		return false
 	}
 	l.up = true
+	l.Writable()
 	l.g.waiting--
 	for _, c := range l.calls {
 		c.goOn(l.g.now())
@@ -150,7 +153,7 @@ func (c *call) goOn(now int64) {
 	}
 }
 
-// ask queues the next call; the line is flushed by whoever turns to it.
+// ask sends the next call, or queues it until its line is flushed.
 func (c *call) ask(due int64) {
 	l := c.line
 	for l.id++; l.byID[l.id%idSlots] != nil; l.id++ {
@@ -160,6 +163,9 @@ func (c *call) ask(due int64) {
 	l.g.waiting++
 	c.busy, c.id, c.mark, c.start = true, l.id, bolt.NewMark(l.g.next), due
 	l.Out = l.g.request.Append(l.Out, c.id, c.mark)
+	if !l.g.plan.Gather {
+		l.dead = l.dead || !l.Flush()
+	}
 }
 
 // end ends the caller's call.
@@ -202,7 +208,7 @@ func (l *line) answered(f bolt.Frame, frame []byte) bool {
 }
 
 func (l *line) flush() {
-	if l.up && !l.Flush() {
+	if l.up && (l.dead || !l.Flush()) {
 		l.fail(faultCut)
 	}
 }

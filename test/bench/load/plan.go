@@ -16,6 +16,7 @@ type Plan struct {
 	Target     netip.AddrPort
 	Conns      int
 	Calls      int           // Bolt: callers, spread over the connections, each with one call under way at most; 0: HTTP/1.1
+	Gather     bool          // Bolt: what a turn of the loop gives a connection to send goes out with one write, instead of one for each call
 	Large      bool          // ask for the 16 kB body instead of the 128 B one
 	PerRequest bool          // a new connection for each request, "Connection: close" in it; closed loop only
 	Rate       float64       // requests per second, sent on time whether or not answers come (open loop); 0: each connection sends when answered

@@ -106,17 +106,17 @@ func Serve(addr netip.AddrPort, in int, out io.Writer) error {
 	if err := enc.Encode(reply{Port: port, Bolt: boltPort}); err != nil {
 		return err
 	}
-	return serve(loop, box, enc)
+	return serve(loop, boltServer, box, enc)
 }
 
-func serve(loop *rawsock.Loop, box *inbox, enc *json.Encoder) error {
+func serve(loop *rawsock.Loop, boltServer *bolt.Server, box *inbox, enc *json.Encoder) error {
 	var held *load.Held
 	for !box.eof && box.err == nil {
 		if err := loop.Turn(-1); err != nil {
 			return err
 		}
 		for line, ok := box.line(); ok; line, ok = box.line() {
-			result, err := execute(loop, line, &held)
+			result, err := execute(loop, boltServer, line, &held)
 			rep := reply{Result: result}
 			if err != nil {
 				rep.Error = err.Error()
@@ -130,13 +130,14 @@ func serve(loop *rawsock.Loop, box *inbox, enc *json.Encoder) error {
 	return box.err
 }
 
-func execute(loop *rawsock.Loop, line []byte, held **load.Held) (load.Result, error) {
+func execute(loop *rawsock.Loop, boltServer *bolt.Server, line []byte, held **load.Held) (load.Result, error) {
 	var cmd command
 	if err := json.Unmarshal(line, &cmd); err != nil {
 		return load.Result{}, fmt.Errorf("command: %w", err)
 	}
 	switch {
 	case cmd.Run != nil:
+		boltServer.Gather = cmd.Run.Gather
 		return load.Run(loop, *cmd.Run)
 	case cmd.Hold != nil && *held == nil:
 		h, err := load.Hold(loop, cmd.Hold.Target, cmd.Hold.Conns)
