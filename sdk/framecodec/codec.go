@@ -90,5 +90,8 @@ func (c *config) New() sdk.CodecConn {
 	return &k
 }
 
+// Codec implements sdk.CodecConfig.
+func (c *config) Codec() *sdk.Codec { return c.codec }
+
 // ReadLimit implements sdk.CodecConfig: only heads are read whole.
 func (c *config) ReadLimit() int { return c.Limits.Head }
