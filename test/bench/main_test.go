@@ -115,7 +115,7 @@ func TestCompare(t *testing.T) {
 // Bolt's cases have peers, a backend and a floor of their own.
 func TestCompareBolt(t *testing.T) {
 	o, err := parse([]string{
-		"-rounds", "2", "-duration", "150ms", "-warm", "50ms", "-install=false", "-proxy-cpu", "-1", "-load-cpu", "-1",
+		"-rounds", "2", "-duration", "300ms", "-warm", "50ms", "-install=false", "-proxy-cpu", "-1", "-load-cpu", "-1",
 		"-peers", "floor,nginx", "-subject", "floor", "-cases", "bolt,boltburst,bolt60",
 	}, io.Discard)
 	if err != nil {

@@ -133,3 +133,24 @@ func TestAppendAndMatchDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for a call", n)
 	}
 }
+
+// FuzzFrames: whatever comes, frames are cut where their lengths say, within what is there.
+func FuzzFrames(f *testing.F) {
+	f.Add(NewRequest().frame)
+	f.Add(append(bytes.Clone(NewAnswer().frame), NewRequest().frame[:30]...))
+	f.Add([]byte{version, KindAnswer, 0, CommandHeartbeat, 1, 0, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cut := 0
+		rest, ok := each(data, func(fr Frame, frame []byte) bool {
+			if len(frame) != fr.Size || fr.Size > MaxFrame || fr.Content > fr.Size || fr.Content < answerHead {
+				t.Fatalf("%+v of %d bytes", fr, len(frame))
+			}
+			NewAnswer().Match(frame[fr.Content:])
+			cut += fr.Size
+			return true
+		})
+		if ok && (cut+len(rest) != len(data) || !bytes.HasSuffix(data, rest) || len(rest) >= MaxFrame) {
+			t.Fatalf("%d bytes cut, %d left of %d", cut, len(rest), len(data))
+		}
+	})
+}
