@@ -5,7 +5,7 @@
 //
 // A request is shown as HTTP shows one: the service's host (sdk/servicekey) in
 // :authority, /interface/method in :path, the header map below in lower case. What
-// HTTP's own machinery owns (see hidden), and names that are no HTTP token, are
+// HTTP's own machinery owns (see sdk/rpcview), and names that are no HTTP token, are
 // neither shown nor written; control characters in values are shown as '?'. The
 // bytes of a message stay as they came: without an edit of the view only the id,
 // and then the CRC, is another one. Edits of header fields are spliced into the
