@@ -96,7 +96,7 @@ func runAll(benches []*bench, quiet time.Duration) map[string]string {
 
 // run does one case and renders what both ends saw.
 func (b *bench) run(quiet time.Duration) string {
-	c := peers.NewClient(fmt.Sprintf("127.0.0.1:%d", b.port), b.backends, b.act)
+	c := b.client()
 	defer c.Close()
 	if err := c.Run(b.withPort(b.c.Client)); err != nil {
 		return err.Error() + "\n"
@@ -112,6 +112,29 @@ func (b *bench) run(quiet time.Duration) string {
 		out.WriteString(be.Report())
 	}
 	return b.normalise(out.String())
+}
+
+// client is a scripted client, of HTTP/1 or HTTP/2.
+type client interface {
+	Run([]peers.Op) error
+	AwaitAll()
+	AwaitClose()
+	Report() string
+	Close()
+}
+
+func (b *bench) client() client {
+	addr := fmt.Sprintf("127.0.0.1:%d", b.port)
+	requests := func() (n int) {
+		for _, be := range b.backends {
+			n += be.Requests()
+		}
+		return n
+	}
+	if b.c.H2["client"] {
+		return peers.NewH2Client(addr, requests, b.act)
+	}
+	return peers.NewClient(addr, requests, b.act)
 }
 
 // withPort replaces $PORT in what the client sends by the listener's port.
