@@ -125,7 +125,8 @@ func (b *bench) cluster(t *testing.T, name string, over tree, known map[string]i
 		"name": full, "type": "STATIC", "connect_timeout": "1s",
 		"load_assignment": tree{"cluster_name": full, "endpoints": []any{tree{"lb_endpoints": lb}}},
 	}
-	if slices.ContainsFunc(endpoints, func(e any) bool { return b.c.H2[e.(string)] }) {
+	_, says := over["typed_extension_protocol_options"]
+	if !says && slices.ContainsFunc(endpoints, func(e any) bool { return b.c.H2[e.(string)] }) {
 		c["typed_extension_protocol_options"] = http2Options()
 	}
 	merge(c, over)
