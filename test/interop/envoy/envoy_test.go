@@ -109,7 +109,7 @@ func testMosn(t *testing.T, cases []*testCase, envoy map[string]string) {
 func nothingSmuggled(t *testing.T, results map[string]string) {
 	t.Helper()
 	for id, r := range results {
-		if strings.HasPrefix(id, "hostile/") && strings.Contains(r, "/smuggled") {
+		if strings.Contains(id, "hostile/") && strings.Contains(r, "/smuggled") {
 			t.Errorf("%s: a smuggled request went through:\n%s", id, r)
 		}
 	}
