@@ -107,6 +107,7 @@ func (b *H2Backend) accept() {
 		}
 		b.act.Touch()
 		c := newH2Conn(nc, b.act)
+		c.resetText = "given up with "
 		b.mu.Lock()
 		b.conns = append(b.conns, c)
 		index := len(b.conns)
@@ -127,6 +128,7 @@ func (b *H2Backend) serve(c *h2Conn, index int) {
 		ops = b.connects[min(index, n)-1].Ops
 	}
 	ops = c.open(ops)
+	c.flush()
 	c.opened = func(s *h2Stream) { // with c.mu held, on the collector's goroutine
 		script := b.record(index, s)
 		go c.answer(s, script)
@@ -154,7 +156,7 @@ func (c *h2Conn) answer(s *h2Stream, script Script) {
 
 // run does the steps of a backend's script for a stream.
 func (c *h2Conn) run(stream uint32, ops []Op) {
-	for _, op := range ops {
+	for i, op := range ops {
 		switch op.Kind {
 		case OpFrame:
 			c.write(*op.Frame, stream)
@@ -174,6 +176,9 @@ func (c *h2Conn) run(stream uint32, ops []Op) {
 			c.close()
 		case OpReset:
 			c.resetConn()
+		}
+		if i == len(ops)-1 || ops[i+1].Kind != OpFrame && ops[i+1].Kind != OpSend {
+			c.flush()
 		}
 	}
 }

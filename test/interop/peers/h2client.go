@@ -35,7 +35,11 @@ func (c *H2Client) Run(ops []Op) error {
 			continue
 		}
 		if connect = ops[0].Kind == OpConnect; !connect {
-			c.step(c.conns[len(c.conns)-1], ops[0])
+			conn := c.conns[len(c.conns)-1]
+			c.step(conn, ops[0])
+			if len(ops) == 1 || ops[1].Kind != OpFrame && ops[1].Kind != OpSend {
+				conn.flush()
+			}
 		}
 		ops = ops[1:]
 	}
@@ -49,10 +53,14 @@ func (c *H2Client) connect(ops []Op) ([]Op, error) {
 		return nil, err
 	}
 	conn := newH2Conn(nc, c.act)
+	conn.resetText = "reset by "
 	c.conns = append(c.conns, conn)
 	c.asked[conn] = map[uint32]bool{}
 	conn.writeRaw([]byte(http2.ClientPreface))
 	ops = conn.open(ops)
+	if len(ops) == 0 || ops[0].Kind != OpFrame {
+		conn.flush()
+	}
 	go conn.collect()
 	return ops, nil
 }

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"slices"
@@ -19,6 +20,7 @@ type h2Conn struct {
 	act  *Activity
 
 	wmu sync.Mutex // for writes
+	buf *bufio.Writer
 	out *frameWriter
 
 	mu      sync.Mutex
@@ -31,7 +33,8 @@ type h2Conn struct {
 	broken  string // why what came is no HTTP/2
 	end     end
 
-	opened func(*h2Stream) // with mu held: the first header block of a stream is here
+	resetText string          // what a report says before the code of RST_STREAM
+	opened    func(*h2Stream) // with mu held: the first header block of a stream is here
 }
 
 // h2Stream is one stream as it arrived. Guarded by its connection's lock.
@@ -39,7 +42,7 @@ type h2Stream struct {
 	id      uint32
 	blocks  []h2Block
 	ended   bool
-	reset   string // code of RST_STREAM
+	reset   string // how RST_STREAM reads in a report
 	sentRST bool
 }
 
@@ -52,11 +55,12 @@ type h2Block struct {
 func newH2Conn(conn net.Conn, act *Activity) *h2Conn {
 	c := &h2Conn{conn: conn, act: act, streams: map[uint32]*h2Stream{}}
 	c.wake.L = &c.mu
-	c.out = newFrameWriter(http2.NewFramer(conn, nil))
+	c.buf = bufio.NewWriterSize(conn, 256<<10)
+	c.out = newFrameWriter(http2.NewFramer(c.buf, nil))
 	return c
 }
 
-// write sends a frame of a script on the stream, unless the frame names another one.
+// write prepares a frame of a script on the stream, unless the frame names another one. It goes out with the next flush.
 func (c *h2Conn) write(f Frame, stream uint32) {
 	if f.Stream == 0 && !f.Conn {
 		f.Stream = stream
@@ -70,15 +74,21 @@ func (c *h2Conn) write(f Frame, stream uint32) {
 	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 	c.out.write(&f)
 }
 
 func (c *h2Conn) writeRaw(p []byte) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	_, _ = c.buf.Write(p)
+}
+
+// flush sends what was written: neighbouring frames of a script go out in one write.
+func (c *h2Conn) flush() {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
 	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
-	_, _ = c.conn.Write(p)
+	_ = c.buf.Flush() // an error shows as the end of the connection
 }
 
 // collect reads frames until the connection ends.
@@ -137,7 +147,7 @@ func (c *h2Conn) got(f http2.Frame) {
 	case *http2.DataFrame:
 		c.gotData(f)
 	case *http2.RSTStreamFrame:
-		c.update(func() { c.stream(f.StreamID).reset = f.ErrCode.String() })
+		c.update(func() { c.stream(f.StreamID).reset = c.resetText + f.ErrCode.String() })
 	case *http2.GoAwayFrame:
 		c.update(func() { c.goaway = append(c.goaway, fmt.Sprintf("%v, last stream %d", f.ErrCode, f.LastStreamID)) })
 	case *http2.SettingsFrame:
@@ -180,9 +190,9 @@ func (c *h2Conn) gotData(f *http2.DataFrame) {
 // control writes what the collector owes the peer.
 func (c *h2Conn) control(f func(*http2.Framer)) {
 	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 	f(c.out.fr)
+	c.wmu.Unlock()
+	c.flush()
 }
 
 func (c *h2Conn) update(f func()) {
@@ -238,6 +248,7 @@ func (c *h2Conn) ping() {
 	want := c.pings + 1
 	c.mu.Unlock()
 	c.write(Frame{Type: http2.FramePing, Conn: true, Data: []byte("barrier.")}, 0)
+	c.flush()
 	c.wait(patience, func() bool { return c.pings >= want })
 }
 
@@ -292,11 +303,11 @@ func (s *h2Stream) String() string {
 			fmt.Fprintf(&out, "body %s\n", Abbreviate(b.data))
 		}
 	}
-	switch {
-	case s.reset != "":
-		fmt.Fprintf(&out, "reset by %s\n", s.reset)
-	case s.ended:
+	if s.ended {
 		out.WriteString("ended\n")
+	}
+	if s.reset != "" {
+		fmt.Fprintf(&out, "%s\n", s.reset)
 	}
 	return out.String()
 }
