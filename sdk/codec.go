@@ -115,6 +115,10 @@ type CodecOptions struct {
 	// UnderscoreAction is Envoy's headers_with_underscores_action: 0 allow,
 	// 1 reject the request, 2 drop the header.
 	UnderscoreAction int32
+	// KeepH2C leaves connection, upgrade and http2-settings in requests of HTTP/1.1 that
+	// ask for h2c, for the owner to change over or to remove them. Else they are removed,
+	// as by Envoy, and the wish with them.
+	KeepH2C bool
 	// StreamErrorOnInvalid is Envoy's stream_error_on_invalid_http_message: a
 	// malformed message ends its stream instead of the connection where possible.
 	StreamErrorOnInvalid bool
@@ -200,6 +204,15 @@ type Talker interface {
 type Clocked interface {
 	CodecConn
 	Clock(now time.Duration)
+}
+
+// Upgrader is a downstream CodecConn that can take a connection of HTTP/1.1 over, whose
+// client has asked for it with a request (RFC 7540, section 3.2).
+type Upgrader interface {
+	CodecConn
+	// Upgraded comes before all else. The request, which is complete, is the first
+	// stream, whose id it returns; settings is the value of its http2-settings.
+	Upgraded(settings string) (id uint64, err error)
 }
 
 // Heartbeater is a CodecConn that can ask whether its peer is alive. Each
