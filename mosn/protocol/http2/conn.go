@@ -169,10 +169,10 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 	}
 	known := c.next == 0 || s.is(opened) // to the peer
 	if known && !s.over() {
-		c.sayReset(s.id, codeOf(r, c.cfg.side))
+		var p [32]byte
+		c.tell(out, appendReset(p[:0], s.id, codeOf(r, c.cfg.side)))
 	}
 	c.kill(s, known)
-	c.Flush(out)
 	return true
 }
 
@@ -180,8 +180,8 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 func (c *conn) WriteHeartbeat(out *sdk.Buffer) {
 	c.beat++
 	c.beating = true
-	c.sayPing(pingBeat|c.beat, 0)
-	c.Flush(out)
+	var p [32]byte
+	c.tell(out, appendPing(p[:0], pingBeat|c.beat, 0))
 }
 
 // Reusable implements sdk.CodecConn. Downstream it becomes false when no further
