@@ -205,7 +205,7 @@ func (c *conn) EOF(ev *sdk.Event) error {
 	*ev = sdk.Event{Msg: ev.Msg}
 	if c.failed == nil && (c.partial || c.block.open || c.payload.left+c.payload.pad > 0 || c.unfinished()) {
 		c.failed, c.told = errCutOff, true
-		return &errCutOff.fatal
+		return &c.failed.fatal
 	}
 	return nil
 }

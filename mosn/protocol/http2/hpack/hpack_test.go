@@ -114,7 +114,7 @@ func TestStaticTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &static[i]
+		s := static[i]
 		if line := want[0].Name + ": " + want[0].Value + "\r\n"; s.line != line || s.id != sdk.LookupHeader(want[0].Name) {
 			t.Errorf("entry %d is %q, want %q", i, s.line, line)
 		}
