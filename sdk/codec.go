@@ -197,6 +197,15 @@ type Clocked interface {
 	Clock(now time.Duration)
 }
 
+// Switcher is a CodecConn that can take over a connection which began as another
+// protocol: a request of HTTP/1 has asked for it, and is answered by this codec.
+// Switched is called before anything else and returns the request's stream, or false
+// when the request does not say what it must.
+type Switcher interface {
+	CodecConn
+	Switched(request *Message) (id uint64, ok bool)
+}
+
 // Heartbeater is a CodecConn that can ask whether its peer is alive. Each
 // WriteHeartbeat replaces the last: the answer to it, and to no other, is an
 // EventHeartbeat. The owner keeps the time and closes what stays silent.

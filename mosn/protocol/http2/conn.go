@@ -173,6 +173,7 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 		c.tell(out, appendReset(p[:0], s.id, codeOf(r, c.cfg.side)))
 	}
 	c.kill(s, known)
+	c.Flush(out) // what it held of the window may be what others wait for
 	return true
 }
 
