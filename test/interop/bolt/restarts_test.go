@@ -1,0 +1,81 @@
+package bolt
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sofamesh.io/sofamesh/test/interop/peers"
+)
+
+// retries make every call of the load safe against a server that goes away: the service's calls may be repeated. The intervals last longer than a
+// server needs to come back.
+const retries = `retry_policy: {retry_on: "connect-failure,refused-stream,reset", num_retries: 30, ` +
+	`retry_back_off: {base_interval: 0.05s, max_interval: 0.4s}}`
+
+// spread sends a retry to another host than the last one.
+const spread = `retry_policy: {retry_on: "connect-failure,refused-stream,reset", num_retries: 10, host_selection_retry_max_attempts: 5, ` +
+	`retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts, typed_config: ` +
+	`{"@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}], ` +
+	`retry_back_off: {base_interval: 0.02s, max_interval: 0.2s}}`
+
+// testRestarts restarts servers while both clients call without a pause: no call is lost, and each gets its own answer.
+func (w *world) testRestarts(t *testing.T) {
+	kinds := map[string]func(t testing.TB, name string, port int) *server{
+		"java": func(t testing.TB, name string, port int) *server { return w.javaServer(t, name, port, 0) },
+		"node": w.nodeServer,
+	}
+	for kind, serve := range kinds {
+		t.Run(kind+", one host", func(t *testing.T) { w.testRestart(t, serve, retries, 1) })
+		t.Run(kind+", two hosts in turn", func(t *testing.T) { w.testRestart(t, serve, spread, 2) })
+	}
+}
+
+func (w *world) testRestart(t *testing.T, serve func(t testing.TB, name string, port int) *server, policy string, hosts int) {
+	var servers []*server
+	var addrs []string
+	ports := make([]int, hosts)
+	names := []string{"a", "b"}
+	for i := range ports {
+		ports[i] = peers.FreePort(t)
+		servers = append(servers, serve(t, names[i], ports[i]))
+		addrs = append(addrs, servers[i].addr)
+	}
+	m := startMosn(t, w.mosn, []listener{{"l", everything("c", policy)}}, []cluster{at("c", addrs...)})
+	const load = "load kind=callback method=slow ms=5 at_once=16 timeout=30000 to=%s"
+	java, node := w.clients["java"], w.clients["node"]
+	javas, nodes := java.begin(t, load, m.addr("l")), node.begin(t, load, m.addr("l"))
+	busy := func() {
+		before := m.stat(t, "cluster.c.upstream_rq_200")
+		eventually(t, "200 calls are answered", func() bool { return m.stat(t, "cluster.c.upstream_rq_200") > before+200 })
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		for i := range servers {
+			busy()
+			servers[i].Signal(signal)
+			select {
+			case <-servers[i].Done():
+			case <-time.After(patience):
+				t.Fatalf("%s does not end", servers[i].name)
+			}
+			servers[i] = serve(t, names[i], ports[i])
+		}
+	}
+	busy()
+	java.do(t, "stop")
+	node.do(t, "stop")
+	for client, got := range map[string]string{"java": java.result(t, javas), "node": node.result(t, nodes)} {
+		for _, field := range strings.Fields(got) {
+			if !strings.HasPrefix(field, "ok=") && !strings.HasPrefix(field, "from-") {
+				t.Errorf("%s client: %s", client, got)
+			}
+		}
+		if !strings.Contains(got, "ok=") {
+			t.Errorf("%s client got no answer: %s", client, got)
+		}
+	}
+	if n := m.stat(t, "cluster.c.upstream_rq_retry_success"); n == 0 {
+		t.Errorf("nothing was retried: the load has not met a restart")
+	}
+}

@@ -1,0 +1,5 @@
+package bolt
+
+import "testing"
+
+func (w *world) testRules(t *testing.T) {}
