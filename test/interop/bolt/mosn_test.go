@@ -121,7 +121,7 @@ func startMosn(t testing.TB, binary string, listeners []listener, clusters []clu
 // addr is where a listener listens.
 func (m *mosn) addr(listener string) string { return fmt.Sprintf("127.0.0.1:%d", m.ports[listener]) }
 
-// stat reads one counter or gauge from admin.
+// stat reads one counter or gauge from admin; those of a code are not there before its first answer.
 func (m *mosn) stat(t testing.TB, name string) int {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second}
@@ -143,7 +143,6 @@ func (m *mosn) stat(t testing.TB, name string) int {
 			return n
 		}
 	}
-	t.Fatalf("admin has no stat %s", name)
 	return 0
 }
 

@@ -59,7 +59,7 @@ async function run(verb, c, tag) {
 }
 
 require('readline').createInterface({ input: process.stdin }).on('line', line => {
-  const [tag, verb, ...pairs] = line.split(' ');
+  const [tag, verb, ...pairs] = line.split(/ +/);
   const c = Object.fromEntries(pairs.map(pair => pair.split(/=(.*)/s)));
   run(verb, c, tag)
     .catch(e => `error ${e.name} ${e.message}`)

@@ -10,7 +10,7 @@ class Command {
     private final Map<String, String> values = new HashMap<>();
 
     Command(String line) {
-        String[] words = line.split(" ");
+        String[] words = line.split(" +");
         tag = words[0];
         verb = words[1];
         for (int i = 2; i < words.length; i++) {
