@@ -60,13 +60,39 @@ type Codec struct {
 	// RPC says that the messages are RPCs: their Protocol is RPC, and clusters carry
 	// them to their hosts by this same codec, whatever HTTP's options say.
 	RPC bool
-	// Match judges the first bytes of a connection; it must decide on 16 bytes. Nil
+	// Match judges the first bytes of a connection; it must decide on MatchBytes. Nil
 	// matches nothing.
 	Match func(prefix []byte) Verdict
 	// Compile turns a configuration into what makes connections. It runs off the
 	// loops.
 	Compile func(c Compiler, side Side, o CodecOptions) (CodecConfig, error)
 	Fields  FieldStatus
+}
+
+// MatchBytes is how many bytes a codec needs at most to tell its protocol.
+const MatchBytes = 16
+
+// Detect tells which protocol a connection speaks that begins with prefix: the first
+// one that matches. With NeedMore more bytes are needed to tell; NoMatch means that
+// the bytes are none of theirs.
+func Detect(list []CodecConfig, prefix []byte) (CodecConfig, Verdict) {
+	prefix = prefix[:min(len(prefix), MatchBytes)]
+	verdict := NoMatch
+	for _, c := range list {
+		match := c.Codec().Match
+		if match == nil {
+			continue
+		}
+		switch match(prefix) {
+		case Matched:
+			return c, Matched
+		case NeedMore:
+			if len(prefix) < MatchBytes {
+				verdict = NeedMore
+			}
+		}
+	}
+	return nil, verdict
 }
 
 // CodecOptions is the configuration of a codec on one listener or cluster.
@@ -89,6 +115,8 @@ type CodecOptions struct {
 // CodecConfig makes the codec of one connection. It is immutable and shared by all
 // loops.
 type CodecConfig interface {
+	// Codec is what was compiled.
+	Codec() *Codec
 	New() CodecConn
 	// ReadLimit is the most bytes of input that Decode may have to see at a time:
 	// more than that is never left unconsumed.

@@ -106,6 +106,8 @@ type StreamInfo struct {
 	ResponseStart      int64 // first byte sent downstream
 	End                int64
 
+	// Codec is that of the request, where Protocol is RPC.
+	Codec        *Codec
 	Protocol     Protocol
 	ResponseCode int
 	Flags        ResponseFlag
@@ -144,6 +146,14 @@ type StreamInfo struct {
 	HealthCheck bool
 
 	state map[string]any
+}
+
+// ProtocolName is the protocol as %PROTOCOL% prints it: an RPC is called by its codec.
+func (i *StreamInfo) ProtocolName() string {
+	if i.Protocol == RPC && i.Codec != nil {
+		return i.Codec.Name
+	}
+	return i.Protocol.String()
 }
 
 // SetFilterState stores a value under a name for later filters and the log.

@@ -117,9 +117,6 @@ func (c *Config) compileCodec(comp sdk.Compiler, common *corev3.HttpProtocolOpti
 	if err != nil {
 		return err
 	}
-	if codec.Mode == sdk.Serial {
-		c.mux = nil
-	}
 	o := sdk.CodecOptions{
 		MaxHeaderBytes: int(common.GetMaxResponseHeadersKb().GetValue()) << 10,
 		MaxHeaderCount: int(common.GetMaxHeadersCount().GetValue()),
@@ -127,8 +124,7 @@ func (c *Config) compileCodec(comp sdk.Compiler, common *corev3.HttpProtocolOpti
 	if http1 != nil {
 		o.Proto = http1
 	}
-	c.codecName = codec.Name
-	c.codec, err = codec.Compile(comp, sdk.Upstream, o)
+	c.http, err = codec.Compile(comp, sdk.Upstream, o)
 	return err
 }
 

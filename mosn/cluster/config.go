@@ -37,10 +37,10 @@ type Config struct {
 	block          stats.Block
 	remaining      [numPriorities]*stats.Block // nil unless track_remaining
 
-	codec     sdk.CodecConfig
-	codecName string
-	dial      eventloop.DialConfig
-	high      int // bytes that may be queued to a host; 0 is unlimited
+	http sdk.CodecConfig   // for requests that are HTTP
+	rpc  []sdk.CodecConfig // for those of other protocols
+	dial eventloop.DialConfig
+	high int // bytes that may be queued to a host; 0 is unlimited
 
 	idleTimeout time.Duration // 0: none
 	maxDuration time.Duration // 0: none
@@ -48,7 +48,7 @@ type Config struct {
 
 	lb         lbOptions
 	thresholds [numPriorities]thresholds
-	mux        *Multiplex            // nil for a Serial codec
+	mux        Multiplex             // for protocols that share connections
 	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
 	endpoints  []*endpoint
 	dns        *dnsOptions // nil for STATIC
@@ -69,8 +69,9 @@ type CompileOptions struct {
 	// BindConfig is the default for upstream_bind_config (the bootstrap's
 	// cluster_manager), nil when there is none.
 	BindConfig *corev3.BindConfig
-	// Multiplex is for clusters whose codec is Multiplexed; the zero value is fine.
-	Multiplex Multiplex
+	// RPC are the codecs beside HTTP's, compiled for this side; the clusters of a
+	// process share them.
+	RPC []sdk.CodecConfig
 }
 
 // StatPrefix returns the prefix of a cluster's stats, "cluster.<name>", as Envoy
@@ -88,7 +89,7 @@ func StatPrefix(pb *clusterv3.Cluster) string {
 // check against Fields. It asks c for the codec "http1" and for the extension
 // messages; c.Stats is the cluster's own scope. It runs off the loops.
 func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, error) {
-	cfg := &Config{name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), mux: o.Multiplex.withDefaults()}
+	cfg := &Config{name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), rpc: o.RPC}
 	if cfg.kind == nil {
 		cfg.kind = NewKind()
 	}
@@ -96,7 +97,8 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	cfg.dial.Timeout = duration(pb.GetConnectTimeout(), defaultConnectTimeout)
 	cfg.high = int(uint32Or(pb.GetPerConnectionBufferLimitBytes(), defaultBufferLimit))
 	for _, step := range []func(sdk.Compiler, *clusterv3.Cluster) error{
-		cfg.compileTransport, cfg.compileProtocol, cfg.compileBalancing, cfg.compileBreakers, cfg.compileHosts,
+		cfg.compileTransport, cfg.compileProtocol, cfg.compileMultiplex, cfg.compileBalancing, cfg.compileBreakers,
+		cfg.compileHosts,
 	} {
 		if err := step(c, pb); err != nil {
 			return nil, err
@@ -186,8 +188,11 @@ func (c *Config) compileBreakers(comp sdk.Compiler, pb *clusterv3.Cluster) error
 func (c *Config) compilePerHost(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	var seen [numPriorities]bool
 	for _, t := range pb.GetCircuitBreakers().GetPerHostThresholds() {
-		if c.mux == nil {
+		if !c.multiplexes() {
 			return comp.Errorf("is supported for multiplexed protocols only yet")
+		}
+		if c.http.Codec().Mode == sdk.Serial {
+			comp.Warnf("connections of HTTP/1 are not limited by it")
 		}
 		if t.GetMaxPendingRequests() != nil || t.GetMaxRequests() != nil || t.GetMaxRetries() != nil || t.GetRetryBudget() != nil {
 			return comp.Errorf("only max_connections is supported")

@@ -22,6 +22,7 @@ type connection struct {
 
 	upgraded  bool // opaque bytes from here on
 	answering bool // some of the present response has come
+	oneWay    bool // there will be no response
 }
 
 // dial starts a connection for the pool.
@@ -40,7 +41,7 @@ func (cn *connection) OnConnect(*eventloop.Conn) {
 func (cn *connection) attach(c *Call) {
 	cn.state = connBusy
 	cn.call = c
-	cn.answering = false
+	cn.answering, cn.oneWay = false, false
 	cn.begin(c, cn)
 	c.id = cn.codec.NewStream()
 	c.inBase, c.outBase = cn.conn.BytesIn(), cn.conn.BytesOut()
@@ -62,9 +63,26 @@ func (cn *connection) detach(c *Call) {
 // OnDrained implements eventloop.Handler.
 func (cn *connection) OnDrained(*eventloop.Conn) {
 	cn.drained()
-	if c := cn.call; c != nil {
+	switch c := cn.call; {
+	case c == nil:
+	case cn.oneWay && c.requestDone && cn.conn.Queued() == 0:
+		cn.endOneWay()
+	default:
 		c.ev.OnCallWritable(c)
 	}
+}
+
+// endOneWay ends a request that gets no response: the socket has accepted its last
+// byte. Its owner sees a head that is all.
+func (cn *connection) endOneWay() {
+	local := cn.pool.lc.local
+	m := &local.msg
+	m.Reset()
+	m.SetStatus(200)
+	m.OneWay = true
+	local.event = sdk.Event{Kind: sdk.EventHeaders, End: true, Msg: m}
+	cn.deliver(&local.event)
+	cn.release(false)
 }
 
 // OnData implements eventloop.Handler.
@@ -292,27 +310,32 @@ func (cn *connection) writeHeaders(c *Call, m *sdk.Message, end bool) error {
 	if err := cn.codec.WriteHeaders(cn.conn.Out(), c.id, m, end); err != nil {
 		return err
 	}
-	c.requestDone = end
-	cn.wrote()
+	cn.oneWay = m.OneWay
+	cn.written(c, end)
 	return nil
+}
+
+// written notes what a call has written, and whether that was all.
+func (cn *connection) written(c *Call, end bool) {
+	cn.wrote()
+	if c.requestDone = end; end && cn.oneWay {
+		cn.conn.NotifyFlushed()
+	}
 }
 
 func (cn *connection) writeData(c *Call, p []byte, end bool) int {
 	n := cn.codec.WriteData(cn.conn.Out(), c.id, p, end)
-	if end && n == len(p) {
-		c.requestDone = true
-		if cn.upgraded {
-			cn.conn.CloseWrite()
-		}
+	end = end && n == len(p)
+	if end && cn.upgraded {
+		cn.conn.CloseWrite()
 	}
-	cn.wrote()
+	cn.written(c, end)
 	return n
 }
 
 func (cn *connection) writeTrailers(c *Call, m *sdk.Message) {
 	cn.codec.WriteTrailers(cn.conn.Out(), c.id, m)
-	c.requestDone = true
-	cn.wrote()
+	cn.written(c, true)
 }
 
 func (cn *connection) aboveHigh(*Call) bool { return cn.conn.AboveHigh() }

@@ -231,7 +231,7 @@ func TestStartAfterRemoval(t *testing.T) {
 		w.dialled(3).Send(ok)
 		w.Settle()
 		late := &probe{lc: lc}
-		lc.Start(&late.Call, old, late, Default)
+		lc.Start(&late.Call, old, nil, late, Default)
 		w.Settle()
 		peer := w.dialled(1)
 		peer.Send(ok)

@@ -42,6 +42,8 @@ func (f frameCodec) codec() *sdk.Codec {
 
 func (f frameCodec) New() sdk.CodecConn { return &frameConn{frameCodec: f} }
 
+func (f frameCodec) Codec() *sdk.Codec { return f.codec() }
+
 func (f frameCodec) ReadLimit() int { return 96 << 10 }
 
 type frameConn struct {

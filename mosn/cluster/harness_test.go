@@ -38,8 +38,7 @@ type world struct {
 	collect *stats.Collector
 	kind    *Kind
 	codec   *sdk.Codec
-
-	multiplex Multiplex
+	rpc     []sdk.CodecConfig
 }
 
 func newWorld(t testing.TB, loops int, r Resolver) *world {
@@ -63,7 +62,7 @@ func (w *world) compile(text string) (*Config, error) {
 	}
 	comp := &compiler{sdktest.NewCompiler(w.t), w.store.Root().Scope(StatPrefix(pb))}
 	comp.AddCodec(w.codec)
-	return Compile(comp, pb, CompileOptions{Kind: w.kind, Multiplex: w.multiplex})
+	return Compile(comp, pb, CompileOptions{Kind: w.kind, RPC: w.rpc})
 }
 
 func (w *world) config(text string) *Config {
@@ -78,6 +77,20 @@ func (w *world) config(text string) *Config {
 // static returns a STATIC cluster c with one host, 10.0.0.1:80, and other fields.
 func static(fields string) string {
 	return `name: "c" ` + fields + ` load_assignment { cluster_name: "c" endpoints { ` + ep("10.0.0.1", 80, "") + `} }`
+}
+
+// settings returns metadata with our own settings, given as name, value, name ...
+func settings(list ...any) string {
+	var b strings.Builder
+	b.WriteString(`metadata { filter_metadata { key: "mosn" value { `)
+	for i := 0; i < len(list); i += 2 {
+		kind := "number_value"
+		if _, ok := list[i+1].(string); ok {
+			kind = "string_value"
+		}
+		fmt.Fprintf(&b, `fields { key: %q value { %s: %#v } } `, list[i], kind, list[i+1])
+	}
+	return b.String() + "} } } "
 }
 
 func ep(ip string, port int, fields string) string {
@@ -234,7 +247,7 @@ func (p *probe) start() {
 	if h == nil {
 		panic("no host")
 	}
-	p.lc.Start(&p.Call, h, p, Default)
+	p.lc.Start(&p.Call, h, nil, p, Default)
 }
 
 const (

@@ -26,7 +26,7 @@ func newQuiet(lc *LoopCluster) *quiet {
 	return q
 }
 
-func (q *quiet) start() { q.lc.Start(&q.Call, q.lc.Choose(&q.ctx), q, Default) }
+func (q *quiet) start() { q.lc.Start(&q.Call, q.lc.Choose(&q.ctx), nil, q, Default) }
 
 func (q *quiet) OnCallReady(c *Call) {
 	if err := c.WriteHeaders(&q.req, true); err != nil {
@@ -118,7 +118,7 @@ func BenchmarkStart(b *testing.B) {
 	silent := &silentCall{}
 	b.ReportAllocs()
 	for b.Loop() {
-		lc.Start(&silent.Call, lc.Choose(&silent.ctx), silent, Default)
+		lc.Start(&silent.Call, lc.Choose(&silent.ctx), nil, silent, Default)
 		cn.detach(&silent.Call)
 		cn.release(false)
 	}

@@ -17,8 +17,9 @@ func lineCodec() *sdk.Codec {
 
 type lineConfig struct{}
 
-func (lineConfig) New() sdk.CodecConn { return &lineConn{} }
-func (lineConfig) ReadLimit() int     { return 96 << 10 }
+func (l lineConfig) Codec() *sdk.Codec { return lineCodec() }
+func (lineConfig) New() sdk.CodecConn  { return &lineConn{} }
+func (lineConfig) ReadLimit() int      { return 96 << 10 }
 
 type lineConn struct {
 	head bool // of the response, delivered

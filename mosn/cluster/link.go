@@ -46,11 +46,11 @@ func (ln *link) dial(p *pool, h linkHandler) {
 	lc := p.lc
 	cfg := lc.cfg
 	loop := lc.local.loop
-	ln.pool, ln.codec, ln.started = p, cfg.codec.New(), loop.Now()
+	ln.pool, ln.codec, ln.started = p, p.way.codec.New(), loop.Now()
 	ln.idleTimer.Init(loop, h)
 	ln.lifeTimer.Init(loop, h)
 	lc.inc(CxTotal)
-	if s, ok := protocolStat(cfg.codecName); ok {
+	if s, ok := protocolStat(p.way.codec.Codec().Name); ok {
 		lc.inc(s)
 	}
 	lc.local.stats.AddGauge(lc.block.Gauge(gCxActive), 1)
@@ -60,7 +60,7 @@ func (ln *link) dial(p *pool, h linkHandler) {
 	p.connecting++
 	ln.conn = loop.Dial(p.host.addr, &cfg.dial, h)
 	ln.conn.SetWatermarks(cfg.high, cfg.high/2)
-	ln.conn.SetReadLimit(cfg.codec.ReadLimit())
+	ln.conn.SetReadLimit(p.way.codec.ReadLimit())
 }
 
 // protocolStat returns Envoy's counter of connections of a protocol.

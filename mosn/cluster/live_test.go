@@ -63,7 +63,7 @@ func (c *chain) next() {
 	c.start()
 }
 
-func (c *chain) start() { c.lc.Start(&c.Call, c.lc.Choose(&c.ctx), c, Default) }
+func (c *chain) start() { c.lc.Start(&c.Call, c.lc.Choose(&c.ctx), nil, c, Default) }
 
 func (c *chain) OnCallHeaders(_ *Call, m *sdk.Message, end bool) {
 	c.res.Swap(m)

@@ -119,7 +119,7 @@ type LoopCluster struct {
 	hot     hotStats
 	hosts   *HostSet
 	pickers []sdk.LBPicker // of the host set's groups; nil until used
-	pools   []*pool        // by host slot and priority
+	pools   []*pool        // by host slot and priority; the first of a list
 	drained bool           // replaced or removed
 }
 
@@ -163,7 +163,7 @@ func (lc *LoopCluster) setHosts(hosts *HostSet) {
 		case hosts.has(p.host):
 			lc.pools[i] = p
 		default:
-			p.drain()
+			p.drainAll()
 		}
 	}
 }
@@ -172,9 +172,7 @@ func (lc *LoopCluster) setHosts(hosts *HostSet) {
 func (lc *LoopCluster) drain() {
 	lc.drained = true
 	for _, p := range lc.pools {
-		if p != nil {
-			p.drain()
-		}
+		p.drainAll()
 	}
 }
 
@@ -242,14 +240,23 @@ func (lc *LoopCluster) choose(ctx *sdk.LBContext) *Host {
 	return g.hosts[at]
 }
 
-// Start makes an attempt at a host that Choose returned.
-func (lc *LoopCluster) Start(c *Call, h *Host, ev CallEvents, prio Priority) {
+// Start makes an attempt to have the request m answered by a host that Choose
+// returned. Only m's protocol counts here; nil stands for a request of HTTP.
+func (lc *LoopCluster) Start(c *Call, h *Host, m *sdk.Message, ev CallEvents, prio Priority) {
+	lc.start(c, h, lc.cfg.wayOf(m), ev, prio)
+}
+
+func (lc *LoopCluster) start(c *Call, h *Host, by way, ev CallEvents, prio Priority) {
 	if c.state != callIdle {
 		panic("cluster: a call is started that is under way")
 	}
-	p := lc.poolOf(h, prio)
+	p := lc.poolOf(h, prio, by)
 	c.ev, c.pool, c.prio = ev, p, prio
 	c.connID, c.received, c.sent, c.reused, c.failure = 0, 0, 0, false, ""
+	if by.codec == nil {
+		c.fail(ErrUnwritable, "")
+		return
+	}
 	p.start(c)
 }
 
@@ -258,21 +265,23 @@ func (lc *LoopCluster) countStray() {
 	lc.local.stats.Inc(lc.block.Lazy(lc.cfg.kind.stray))
 }
 
-func (lc *LoopCluster) poolOf(h *Host, prio Priority) *pool {
+func (lc *LoopCluster) poolOf(h *Host, prio Priority, by way) *pool {
 	i := int(h.slot)*int(numPriorities) + int(prio)
 	if i < len(lc.pools) {
-		if p := lc.pools[i]; p != nil && p.host == h {
-			return p
+		for p := lc.pools[i]; p != nil && p.host == h; p = p.next {
+			if p.way == by {
+				return p
+			}
 		}
 	}
-	return lc.newPool(h, prio, i)
+	return lc.newPool(h, prio, by, i)
 }
 
 // newPool makes a pool. One for a host that is gone since it was chosen serves that
 // one request and is not kept.
-func (lc *LoopCluster) newPool(h *Host, prio Priority, i int) *pool {
-	p := &pool{lc: lc, host: h, prio: prio, breakers: &lc.cluster.breakers[prio]}
-	if lc.cfg.mux != nil {
+func (lc *LoopCluster) newPool(h *Host, prio Priority, by way, i int) *pool {
+	p := &pool{lc: lc, host: h, way: by, prio: prio, breakers: &lc.cluster.breakers[prio]}
+	if by.codec != nil && by.multiplexed() {
 		p.mux, p.owner = newMuxPool(lc, h, prio)
 	}
 	if lc.drained || !lc.hosts.has(h) {
@@ -282,7 +291,7 @@ func (lc *LoopCluster) newPool(h *Host, prio Priority, i int) *pool {
 	for i >= len(lc.pools) {
 		lc.pools = append(lc.pools, nil)
 	}
-	lc.pools[i] = p
+	p.next, lc.pools[i] = lc.pools[i], p
 	return p
 }
 

@@ -226,7 +226,19 @@ func (cn *muxConn) Run(*eventloop.Loop) {
 // decode handles all events that there are in the input and returns how many bytes
 // are consumed.
 func (cn *muxConn) decode(in []byte) (used int) {
+	for done := false; !done; {
+		var n int
+		n, done = cn.decodeSome(in[used:])
+		used += n
+	}
+	return used
+}
+
+// decodeSome is decode up to a panic of a call's owner, which is its own affair: the
+// other calls of the connection go on. It reports whether there was none.
+func (cn *muxConn) decodeSome(in []byte) (used int, done bool) {
 	local := cn.pool.lc.local
+	defer local.loop.Recovered()
 	ev := &local.event
 	for cn.state != connClosed && !cn.conn.ReadDisabled() {
 		ev.Msg = &local.msg
@@ -245,7 +257,7 @@ func (cn *muxConn) decode(in []byte) (used int) {
 		}
 		cn.take(ev, n)
 	}
-	return used
+	return used, true
 }
 
 // streamError handles a malformed message that ends only its stream.

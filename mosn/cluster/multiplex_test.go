@@ -12,10 +12,10 @@ import (
 )
 
 // mux makes a world with the multiplexed cluster c on one loop.
-func mux(t testing.TB, f frameCodec, o Multiplex, fields string) (*world, *LoopCluster) {
+func mux(t testing.TB, f frameCodec, fields string) (*world, *LoopCluster) {
 	t.Helper()
 	w := newWorld(t, 1, nil)
-	w.codec, w.multiplex = f.codec(), o
+	w.codec = f.codec()
 	w.OnDial(addr(1), looptest.Accept)
 	w.set(static(fields))
 	return w, w.m.Local(0).Get("c")
@@ -36,7 +36,7 @@ func post(lc *LoopCluster, path string) *probe {
 }
 
 func TestCallsShareAConnection(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a, b := ask(lc, "a"), ask(lc, "b")
 	w.Settle()
 	peer := w.dialled(1)
@@ -74,7 +74,7 @@ func TestCallsShareAConnection(t *testing.T) {
 
 // TestSplitFrames has everything come byte by byte.
 func TestSplitFrames(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a, b := ask(lc, "a"), ask(lc, "b")
 	w.Settle()
 	peer := w.dialled(1)
@@ -97,7 +97,7 @@ func TestSplitFrames(t *testing.T) {
 }
 
 func TestStreamLimit(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{MaxStreams: 2}, "")
+	w, lc := mux(t, frameCodec{}, settings("max_streams", 2))
 	var calls []*probe
 	for range 4 {
 		calls = append(calls, ask(lc, "x"))
@@ -125,7 +125,7 @@ func TestStreamLimit(t *testing.T) {
 
 // TestConnectionQuota: at the limit of connections to a host calls wait for a stream.
 func TestConnectionQuota(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{MaxStreams: 1},
+	w, lc := mux(t, frameCodec{}, settings("max_streams", 1)+
 		"circuit_breakers { per_host_thresholds { max_connections { value: 1 } } }")
 	a, b := ask(lc, "a"), ask(lc, "b")
 	w.Settle()
@@ -154,7 +154,7 @@ func TestConnectionQuota(t *testing.T) {
 // TestRequestInOnePiece: a protocol whose requests cannot interleave takes the next
 // one after the end of the one that is being written.
 func TestRequestInOnePiece(t *testing.T) {
-	w, lc := mux(t, frameCodec{onePiece: true}, Multiplex{},
+	w, lc := mux(t, frameCodec{onePiece: true},
 		"circuit_breakers { per_host_thresholds { max_connections { value: 1 } } }")
 	a := post(lc, "a")
 	w.Settle()
@@ -173,7 +173,7 @@ func TestRequestInOnePiece(t *testing.T) {
 }
 
 func TestLateAndUnknownResponses(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a, b := ask(lc, "a"), ask(lc, "b")
 	w.Settle()
 	peer := w.dialled(1)
@@ -220,7 +220,7 @@ func TestEndsOfAConnection(t *testing.T) {
 		}, "failed UPE protocol error", "", 0, "upstream_cx_protocol_error"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+			w, lc := mux(t, frameCodec{}, "")
 			a, b := ask(lc, "a"), ask(lc, "b")
 			w.Settle()
 			peer := w.dialled(1)
@@ -249,7 +249,7 @@ func TestEndsOfAConnection(t *testing.T) {
 // TestUnsentWhenLost: the call of which the socket had taken nothing is safe to retry,
 // the other one is not.
 func TestUnsentWhenLost(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a := ask(lc, "a")
 	w.Settle()
 	peer := w.dialled(1)
@@ -267,7 +267,7 @@ func TestUnsentWhenLost(t *testing.T) {
 
 // TestIdleRaceOnly: Reused is for the race with a host that closes an idle connection.
 func TestIdleRaceOnly(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a := ask(lc, "a")
 	w.Settle()
 	peer := w.dialled(1)
@@ -301,7 +301,7 @@ func TestIdleRaceOnly(t *testing.T) {
 }
 
 func TestResets(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a, b, c, d := ask(lc, "a"), ask(lc, "b"), ask(lc, "c"), ask(lc, "d")
 	w.Settle()
 	peer := w.dialled(1)
@@ -325,7 +325,7 @@ func TestResets(t *testing.T) {
 // TestGoAway: calls above the last id are refused, the others end as they should, and
 // then the connection does.
 func TestGoAway(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a, b, c := ask(lc, "a"), ask(lc, "b"), ask(lc, "c")
 	w.Settle()
 	peer := w.dialled(1)
@@ -371,7 +371,7 @@ func TestGoAway(t *testing.T) {
 
 // TestGoAwayVictimsCancelEachOther: the owner of one refused call gives up others.
 func TestGoAwayVictimsCancelEachOther(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	var calls []*probe
 	for range 9 {
 		calls = append(calls, ask(lc, "x"))
@@ -420,7 +420,7 @@ func TestNotUsedFurther(t *testing.T) {
 		{"replaced cluster", "", frameCodec{}, func(w *world, _ *probe, _ *looptest.Peer) { w.set(static("")) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, lc := mux(t, c.codec, Multiplex{HeartbeatInterval: -1}, c.fields)
+			w, lc := mux(t, c.codec, settings("heartbeat_interval", "0s")+c.fields)
 			a, b := ask(lc, "a"), ask(lc, "b")
 			w.Settle()
 			peer := w.dialled(1)
@@ -449,7 +449,7 @@ func TestNotUsedFurther(t *testing.T) {
 }
 
 func TestIdleTimeoutOfSharedConnections(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{HeartbeatInterval: -1}, "common_http_protocol_options { idle_timeout { seconds: 5 } }")
+	w, lc := mux(t, frameCodec{}, settings("heartbeat_interval", "0s")+"common_http_protocol_options { idle_timeout { seconds: 5 } }")
 	a := ask(lc, "a")
 	w.Settle()
 	peer := w.dialled(1)
@@ -474,7 +474,7 @@ func TestIdleTimeoutOfSharedConnections(t *testing.T) {
 }
 
 func TestHeartbeats(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 2}, "")
+	w, lc := mux(t, frameCodec{}, settings("heartbeat_interval", "10s", "heartbeat_timeout", "2s", "heartbeat_misses", 2))
 	a := ask(lc, "a")
 	w.Settle()
 	peer := w.dialled(1)
@@ -508,7 +508,7 @@ func TestHeartbeats(t *testing.T) {
 
 // TestSharedWritability: a full queue, a stream's and the connection's window.
 func TestSharedWritability(t *testing.T) {
-	w, lc := mux(t, frameCodec{piece: 3}, Multiplex{}, "per_connection_buffer_limit_bytes { value: 100 }")
+	w, lc := mux(t, frameCodec{piece: 3}, "per_connection_buffer_limit_bytes { value: 100 }")
 	a, b := post(lc, "a"), post(lc, "b")
 	w.Settle()
 	peer := w.dialled(1)
@@ -552,7 +552,7 @@ func TestSharedWritability(t *testing.T) {
 func TestPausedCall(t *testing.T) {
 	for _, ending := range []string{"data", "empty data", "trailers", "head", "lost", "cancelled"} {
 		t.Run(ending, func(t *testing.T) {
-			w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+			w, lc := mux(t, frameCodec{}, "")
 			a, b := ask(lc, "a"), ask(lc, "b")
 			w.Settle()
 			peer := w.dialled(1)
@@ -628,7 +628,7 @@ func (p *probe) expectSoon(w *world, want string) {
 // stops reading, until the owner reads on or gives up.
 func TestPausedCallChokes(t *testing.T) {
 	for _, giveUp := range []bool{false, true} {
-		w, lc := mux(t, frameCodec{}, Multiplex{}, "per_connection_buffer_limit_bytes { value: 1000 }")
+		w, lc := mux(t, frameCodec{}, "per_connection_buffer_limit_bytes { value: 1000 }")
 		a, b := ask(lc, "a"), ask(lc, "b")
 		w.Settle()
 		peer := w.dialled(1)
@@ -660,7 +660,7 @@ func TestPausedCallChokes(t *testing.T) {
 // TestEarlyResponse: the answer is complete before the request is.
 func TestEarlyResponseOnASharedConnection(t *testing.T) {
 	for _, noReset := range []bool{false, true} {
-		w, lc := mux(t, frameCodec{noReset: noReset}, Multiplex{}, "")
+		w, lc := mux(t, frameCodec{noReset: noReset}, "")
 		a, b := post(lc, "a"), ask(lc, "b")
 		w.Settle()
 		peer := w.dialled(1)
@@ -681,7 +681,7 @@ func TestEarlyResponseOnASharedConnection(t *testing.T) {
 }
 
 func TestSharedConnectFails(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	w.OnDial(addr(1), looptest.Refuse)
 	a, b := ask(lc, "a"), ask(lc, "b")
 	w.Settle()
@@ -700,7 +700,7 @@ func TestSharedConnectFails(t *testing.T) {
 }
 
 func TestSharedBreakers(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{MaxStreams: 1}, `circuit_breakers { thresholds {
+	w, lc := mux(t, frameCodec{}, settings("max_streams", 1)+`circuit_breakers { thresholds {
 		max_connections { value: 1 } max_requests { value: 2 } max_pending_requests { value: 2 } } }`)
 	a, b, c := ask(lc, "a"), ask(lc, "b"), ask(lc, "c")
 	c.expect(t, "failed UO overflow")
@@ -714,7 +714,7 @@ func TestSharedBreakers(t *testing.T) {
 	say(peer, 'h', 1, "")
 	w.Settle()
 
-	w, lc = mux(t, frameCodec{}, Multiplex{}, `circuit_breakers { thresholds { max_requests { value: 2 } } }`)
+	w, lc = mux(t, frameCodec{}, `circuit_breakers { thresholds { max_requests { value: 2 } } }`)
 	a, b, c = ask(lc, "a"), ask(lc, "b"), ask(lc, "c")
 	w.Settle()
 	d := ask(lc, "d")
@@ -729,7 +729,7 @@ func TestSharedBreakers(t *testing.T) {
 // TestIDs: ids that wrap around pass over those in use; a codec that has no other ends
 // its connection.
 func TestIDs(t *testing.T) {
-	w, lc := mux(t, frameCodec{ids: 3}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{ids: 3}, "")
 	a := ask(lc, "a")
 	w.Settle()
 	peer := w.dialled(1)
@@ -745,7 +745,7 @@ func TestIDs(t *testing.T) {
 	}
 	a.expect(t, "")
 
-	w, lc = mux(t, frameCodec{sameID: true}, Multiplex{}, "")
+	w, lc = mux(t, frameCodec{sameID: true}, "")
 	a = ask(lc, "a")
 	b := ask(lc, "b")
 	w.Settle()
@@ -761,7 +761,7 @@ func TestIDs(t *testing.T) {
 // order and in pieces; each gets what it asked for.
 func TestThousandCalls(t *testing.T) {
 	const n = 1000
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	calls := make([]*probe, n)
 	for i := range calls {
 		calls[i] = ask(lc, fmt.Sprint("p", i))
@@ -801,7 +801,7 @@ func TestThousandCalls(t *testing.T) {
 // TestCodecThatHoldsRequests: a codec that writes one request after the other tells
 // who may go on by an event that no input announces.
 func TestCodecThatHoldsRequests(t *testing.T) {
-	w, lc := mux(t, frameCodec{queue: true}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{queue: true}, "")
 	a, b, c := post(lc, "a"), post(lc, "b"), ask(lc, "c")
 	w.Settle()
 	peer := w.dialled(1)
@@ -825,7 +825,7 @@ func TestCodecThatHoldsRequests(t *testing.T) {
 // TestHalfWrittenRequestIsGivenUp: what waits behind it has not been sent, and is told
 // so; what was sent before is still answered.
 func TestHalfWrittenRequestIsGivenUp(t *testing.T) {
-	w, lc := mux(t, frameCodec{queue: true}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{queue: true}, "")
 	before, half, behind, also := ask(lc, "a"), post(lc, "b"), ask(lc, "c"), post(lc, "d")
 	w.Settle()
 	peer := w.dialled(1)
@@ -863,7 +863,7 @@ func oneWay(lc *LoopCluster) *probe {
 
 // TestOneWay: it ends when the socket has accepted its last byte.
 func TestOneWay(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a, b := ask(lc, "a"), oneWay(lc)
 	w.Settle()
 	peer := w.dialled(1)
@@ -889,7 +889,7 @@ func TestOneWay(t *testing.T) {
 
 // TestManyAnswersOfTheCodecsOwn: a peer that reads may ask as often as it likes.
 func TestManyAnswersOfTheCodecsOwn(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	a := ask(lc, "a")
 	w.Settle()
 	peer := w.dialled(1)
@@ -907,7 +907,7 @@ func TestManyAnswersOfTheCodecsOwn(t *testing.T) {
 
 // TestOwnerPanics: the calls behind one whose owner panics are told all the same.
 func TestOwnerPanics(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, Multiplex{}, "")
+	w, lc := mux(t, frameCodec{}, "")
 	calls := []*probe{ask(lc, "a"), ask(lc, "b"), ask(lc, "c")}
 	w.Settle()
 	calls[0].on = func(*probe, string) { panic("on purpose") }

@@ -140,7 +140,7 @@ func (c *caller) start() {
 	c.got = c.got[:0]
 	c.req.Reset()
 	c.req.AddID(sdk.HeaderPath, c.path())
-	c.lc.Start(&c.Call, c.lc.Choose(&c.ctx), c, Default)
+	c.lc.Start(&c.Call, c.lc.Choose(&c.ctx), nil, c, Default)
 }
 
 func (c *caller) OnCallReady(*Call) {

@@ -1,38 +1,39 @@
 package cluster
 
 import (
+	"cmp"
 	"slices"
 	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
+	"sofamesh.io/sofamesh/mosn/metadata"
+	"sofamesh.io/sofamesh/sdk"
 )
 
-// Multiplex says how connections of a Multiplexed codec are used. A field that is 0
-// has its default.
+// Multiplex says how connections of a Multiplexed codec are used. It comes from the
+// cluster's metadata (package metadata), where the keys are max_streams (1024),
+// heartbeat_interval (15 s, 0 is none), heartbeat_timeout (1 s) and heartbeat_misses (3).
 type Multiplex struct {
-	// MaxStreams is the most exchanges at a time on one connection; default 1024.
+	// MaxStreams is the most exchanges at a time on one connection.
 	MaxStreams uint32
-	// A connection from which nothing has come for HeartbeatInterval (15 s) is sent a
-	// heartbeat, if the protocol has one. HeartbeatMisses (3) of them in a row without
-	// a byte within HeartbeatTimeout (1 s) each end the connection. An interval below 0
-	// is no heartbeat.
+	// A connection from which nothing has come for HeartbeatInterval is sent a
+	// heartbeat, if the protocol has one. HeartbeatMisses of them in a row without a
+	// byte within HeartbeatTimeout each end the connection.
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 	HeartbeatMisses   int
 }
 
-func (m Multiplex) withDefaults() *Multiplex {
-	if m.MaxStreams == 0 {
-		m.MaxStreams = 1024
+func (c *Config) compileMultiplex(comp sdk.Compiler, pb *clusterv3.Cluster) error {
+	s := metadata.Of(comp, pb.GetMetadata())
+	c.mux = Multiplex{
+		MaxStreams:        cmp.Or(s.Uint32("max_streams"), 1024),
+		HeartbeatInterval: s.Duration("heartbeat_interval", 15*time.Second),
+		HeartbeatTimeout:  s.Duration("heartbeat_timeout", time.Second),
+		HeartbeatMisses:   int(cmp.Or(s.Uint32("heartbeat_misses"), 3)),
 	}
-	if m.HeartbeatInterval == 0 {
-		m.HeartbeatInterval = 15 * time.Second
-	}
-	if m.HeartbeatTimeout <= 0 {
-		m.HeartbeatTimeout = time.Second
-	}
-	if m.HeartbeatMisses <= 0 {
-		m.HeartbeatMisses = 3
-	}
-	return &m
+	return s.Err()
 }
 
 // muxPool is what a pool has instead of idle connections when its codec multiplexes.

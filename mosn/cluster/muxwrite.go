@@ -98,6 +98,7 @@ func (cn *muxConn) cancel(c *Call, reason sdk.ResetReason) {
 
 // OnDrained implements eventloop.Handler.
 func (cn *muxConn) OnDrained(*eventloop.Conn) {
+	defer cn.pool.lc.local.loop.Recovered() // one owner's panic is not the others' affair
 	cn.drained()
 	cn.speakSoon()
 	cn.endOneWays()

@@ -5,7 +5,9 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// pool is one loop's connections to one host for one priority.
+// pool is one loop's connections to one host for one priority and one way of
+// travelling. Pools of the same host and priority are a list: most hosts are spoken to
+// in one protocol.
 //
 // Idle connections are reused last in, first out, so that those beyond the need
 // grow old and are closed by the idle timeout. Calls that find none idle wait in
@@ -13,6 +15,8 @@ import (
 type pool struct {
 	lc       *LoopCluster
 	host     *Host
+	way      way
+	next     *pool
 	breakers *shared.Breakers
 	prio     Priority
 	draining bool // the host is gone: no connection is kept
@@ -183,6 +187,13 @@ func (p *pool) failPending(err *sdk.Error, transport string) {
 		p.unqueue(c)
 		p.lc.inc(RqPendingFailureEject)
 		c.fail(err, transport)
+	}
+}
+
+// drainAll drains p and those behind it.
+func (p *pool) drainAll() {
+	for ; p != nil; p = p.next {
+		p.drain()
 	}
 }
 

@@ -438,7 +438,7 @@ func TestPriorities(t *testing.T) {
 	w.Settle()
 	p.events()
 	high := &probe{lc: lc}
-	lc.Start(&high.Call, lc.Choose(&LBContext{}), high, High)
+	lc.Start(&high.Call, lc.Choose(&LBContext{}), nil, high, High)
 	if high.Ready() {
 		t.Error("a connection of another priority is used")
 	}

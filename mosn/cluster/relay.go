@@ -29,6 +29,7 @@ type relay struct {
 	cluster *cluster
 	hosts   *HostSet
 	host    *Host
+	way     way
 	prio    Priority
 
 	caller struct {
@@ -173,7 +174,7 @@ func (l *Local) takeRelay(owner *Local) *relay {
 
 func (l *Local) putRelay(r *relay) {
 	i := r.owner.local.loop.Index()
-	r.cluster, r.hosts, r.host = nil, nil, nil
+	r.cluster, r.hosts, r.host, r.way = nil, nil, nil, way{}
 	r.caller.next, l.relays[i] = l.relays[i], r
 }
 
@@ -197,7 +198,7 @@ func (p *pool) handOver(c *Call) {
 	}
 	r.cancelled.Store(0)
 	r.taken.Store(0)
-	r.cluster, r.hosts, r.host, r.prio = p.lc.cluster, p.lc.hosts, p.host, c.prio
+	r.cluster, r.hosts, r.host, r.way, r.prio = p.lc.cluster, p.lc.hosts, p.host, p.way, c.prio
 	r.caller.call, r.caller.blocked = c, false
 	r.toOwner.slot(parcelOpen)
 	c.carrier, c.state, c.requestDone, c.readDisabled = r, callActive, false, 0

@@ -101,7 +101,7 @@ func (r *ownerSide) open() {
 		return
 	}
 	lc := o.local.clusterOf(r.cluster, r.hosts)
-	lc.Start(&o.call, r.host, r, r.prio)
+	lc.start(&o.call, r.host, r.way, r, r.prio)
 }
 
 // clusterOf returns this loop's view of a cluster that another loop has. While an

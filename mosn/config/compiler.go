@@ -125,7 +125,7 @@ func (c compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
 
 // Codec implements sdk.Compiler.
 func (c compiler) Codec(name string) (*sdk.Codec, error) {
-	if k := c.store.ext.codecs[name]; k != nil {
+	if k := c.store.ext.codec(name); k != nil {
 		return k, nil
 	}
 	return nil, c.Errorf("this proxy is built without the codec %q", name)
@@ -184,6 +184,12 @@ func (c compiler) Node() *corev3.Node { return c.store.o.Node }
 
 // Runtime returns the runtime values in force.
 func (c compiler) Runtime() *runtime.Snapshot { return c.store.o.Runtime }
+
+// Root returns the compiler at the root of the resource.
+func (c compiler) Root() sdk.Compiler { return compiler{unit: c.unit} }
+
+// Codecs returns all protocols, in the order in which they are tried on a connection.
+func (c compiler) Codecs() []*sdk.Codec { return c.store.ext.codecs }
 
 // Listener returns the listener that is compiled, nil when it is something else.
 func (c compiler) Listener() *listenerv3.Listener { return c.listener }

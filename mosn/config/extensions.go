@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -51,7 +52,7 @@ var knownText string
 
 // Registry finds extensions and knows the names of those that are not here.
 type Registry struct {
-	codecs  map[string]*sdk.Codec
+	codecs  []*sdk.Codec // in the order of the list, which is that of detection
 	http    finder[*sdk.HTTPFilter]
 	network finder[stream.NetworkFilter]
 	logs    finder[sdk.AccessLog]
@@ -69,16 +70,15 @@ type finder[T any] struct {
 // declared twice.
 func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
-		codecs: map[string]*sdk.Codec{}, known: map[string]string{}, types: map[string]string{},
+		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
-	for _, c := range e.Codecs {
-		if r.codecs[c.Name] != nil {
+	for i, c := range e.Codecs {
+		if slices.ContainsFunc(e.Codecs[:i], func(o *sdk.Codec) bool { return o.Name == c.Name }) {
 			errs = append(errs, fmt.Errorf("codec %q is listed twice", c.Name))
 		}
-		r.codecs[c.Name] = c
 		tables = append(tables, c.Fields)
 	}
 	for _, f := range e.HTTPFilters {
@@ -100,6 +100,16 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		return nil, fmt.Errorf("extensions: %w", err)
 	}
 	return r, nil
+}
+
+// codec returns the first codec of a name, nil when there is none.
+func (r *Registry) codec(name string) *sdk.Codec {
+	for _, c := range r.codecs {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
 }
 
 func newFinder[T any]() finder[T] { return finder[T]{map[string]T{}, map[string]T{}} }

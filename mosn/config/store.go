@@ -123,6 +123,7 @@ type Store struct {
 	ext   *Registry
 	names *stats.Names // of listeners
 	kind  *cluster.Kind
+	rpc   []sdk.CodecConfig // set with the first cluster
 
 	mu      sync.Mutex
 	entries map[Key]*Entry
@@ -220,7 +221,11 @@ func (c compiler) resource(m proto.Message) (any, error) {
 	switch m := m.(type) {
 	case *clusterv3.Cluster:
 		c.scope = root.Scope(cluster.StatPrefix(m))
-		return cluster.Compile(c, m, cluster.CompileOptions{Kind: c.store.kind, BindConfig: c.store.o.BindConfig})
+		rpc, err := c.rpc()
+		if err != nil {
+			return nil, err
+		}
+		return cluster.Compile(c, m, cluster.CompileOptions{Kind: c.store.kind, BindConfig: c.store.o.BindConfig, RPC: rpc})
 	case *listenerv3.Listener:
 		c.scope, c.listener = root, m
 		return listener.Compile(c, m, listener.Options{
@@ -231,6 +236,28 @@ func (c compiler) resource(m proto.Message) (any, error) {
 		})
 	}
 	return nil, c.Errorf("a message of type %s is no resource", m.ProtoReflect().Descriptor().FullName())
+}
+
+// rpc returns the protocols beside HTTP for the side of the hosts, compiled once for
+// all clusters.
+func (c compiler) rpc() ([]sdk.CodecConfig, error) {
+	s := c.store
+	if s.rpc != nil {
+		return s.rpc, nil
+	}
+	list := []sdk.CodecConfig{}
+	for _, codec := range s.ext.codecs {
+		if !codec.RPC {
+			continue
+		}
+		cc, err := codec.Compile(c, sdk.Upstream, sdk.CodecOptions{})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, cc)
+	}
+	s.rpc = list
+	return list, nil
 }
 
 // enforce hands compiled resources of one type to their manager and keeps them.

@@ -177,6 +177,20 @@ func (l *Loop) PostFromLoop(to *Loop, t Task) bool {
 	return true
 }
 
+// Recovered, deferred by a callback that serves several parties at a time, ends a
+// panic: it is counted and logged, and the connection stays open, so that only the
+// party whose fault it is has the damage.
+func (l *Loop) Recovered() {
+	if r := recover(); r != nil {
+		l.logPanic(r)
+	}
+}
+
+func (l *Loop) logPanic(r any) {
+	l.stats.panics.Add(1)
+	l.group.cfg.Log(LevelError, fmt.Sprintf("panic on loop %d: %v\n%s", l.index, r, debug.Stack()))
+}
+
 // recovered ends a panic of a callback (rule R9): it is counted and logged, and
 // the connection that it belongs to, if any, is closed. It is deferred.
 func (l *Loop) recovered(c *Conn) {
@@ -184,8 +198,7 @@ func (l *Loop) recovered(c *Conn) {
 	if r == nil {
 		return
 	}
-	l.stats.panics.Add(1)
-	l.group.cfg.Log(LevelError, fmt.Sprintf("panic on loop %d: %v\n%s", l.index, r, debug.Stack()))
+	l.logPanic(r)
 	if c != nil {
 		c.finish(&Error{Op: "callback", Kind: KindPanic}, false)
 	}

@@ -45,7 +45,7 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 	case opStartTime:
 		return appendTime(dst, p.time, info.StartTime), text
 	case opProtocol:
-		return appendString(dst, info.Protocol.String())
+		return appendString(dst, info.ProtocolName())
 	case opResponseFlags:
 		return appendFlags(dst, info.Flags, false), text
 	case opResponseFlagsLong:

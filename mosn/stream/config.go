@@ -14,8 +14,9 @@ import (
 // (envoy.extensions.filters.network.http_connection_manager.v3): immutable and
 // shared by all loops. Times are 0 for "no limit".
 type Config struct {
-	Codec  sdk.CodecConfig
-	Mode   sdk.Mode // of the codec
+	// Codecs are the protocols that connections may speak. Which one it is their first
+	// bytes tell; the first codec also takes what is none of theirs.
+	Codecs []sdk.CodecConfig
 	Routes *route.Table
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig

@@ -15,7 +15,8 @@ type serverConn struct {
 	w      *Worker
 	cfg    *Config
 	c      *eventloop.Conn
-	codec  sdk.CodecConn
+	codec  sdk.CodecConn // nil until the first bytes have told the protocol
+	rpc    bool          // of the codec
 	cur    *Stream
 	shared *sharedConn // nil for a Serial codec
 
@@ -37,14 +38,8 @@ type serverConn struct {
 
 // NewConn implements ConnFactory.
 func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
-	d := &serverConn{w: w, cfg: cfg, c: c, codec: cfg.Codec.New(), started: w.now(), idleSince: w.now()}
+	d := &serverConn{w: w, cfg: cfg, c: c, started: w.now(), idleSince: w.now()}
 	d.timer.Init(w.loop, d)
-	if cfg.Mode == sdk.Multiplexed {
-		d.share()
-	}
-	if n := cfg.Codec.ReadLimit(); n > eventloop.DefaultReadLimit {
-		c.SetReadLimit(n)
-	}
 	if cfg.MaxConnectionDuration > 0 {
 		d.deadline = w.now() + cfg.MaxConnectionDuration
 	}
@@ -52,9 +47,55 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 	w.conns.add(d)
 	w.stats.Inc(cfg.Stats.CxTotal)
 	w.stats.AddGauge(cfg.Stats.CxActive, 1)
-	w.stats.Inc(cfg.Stats.CxHTTP1Total)
-	w.stats.AddGauge(cfg.Stats.CxHTTP1Active, 1)
+	if len(cfg.Codecs) == 1 {
+		d.speak(cfg.Codecs[0])
+	}
 	return d
+}
+
+// speak settles which protocol the connection speaks.
+func (d *serverConn) speak(cc sdk.CodecConfig) {
+	codec := cc.Codec()
+	d.codec, d.rpc = cc.New(), codec.RPC
+	if codec.Mode == sdk.Multiplexed {
+		d.share()
+	}
+	if n := cc.ReadLimit(); n > eventloop.DefaultReadLimit {
+		d.c.SetReadLimit(n)
+	}
+	if d.rpc {
+		d.w.stats.Inc(d.cfg.Stats.CxRPCTotal)
+	} else {
+		d.w.stats.Inc(d.cfg.Stats.CxHTTP1Total)
+	}
+	d.countProtocol(1)
+}
+
+// countProtocol adds n to the number of connections that speak the protocol.
+func (d *serverConn) countProtocol(n int64) {
+	switch {
+	case d.codec == nil:
+	case d.rpc:
+		d.w.stats.AddGauge(d.cfg.Stats.CxRPCActive, n)
+	default:
+		d.w.stats.AddGauge(d.cfg.Stats.CxHTTP1Active, n)
+	}
+}
+
+// detect finds out from the first bytes which protocol the connection speaks, and
+// reports whether it is known. What is nobody's goes to the first codec, as with
+// Envoy's http_inspector, and most likely is refused by it.
+func (d *serverConn) detect(in []byte) bool {
+	if d.codec == nil && len(in) > 0 {
+		cc, verdict := sdk.Detect(d.cfg.Codecs[1:], in)
+		switch verdict {
+		case sdk.Matched:
+			d.speak(cc)
+		case sdk.NoMatch:
+			d.speak(d.cfg.Codecs[0])
+		}
+	}
+	return d.codec != nil
 }
 
 // OnConnect is not called for accepted connections.
@@ -62,21 +103,40 @@ func (d *serverConn) OnConnect(*eventloop.Conn) {}
 
 // OnData decodes what has arrived and hands the events to the streams.
 func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
+	d.w.enter()
+	defer d.w.leave()
+	if !d.detect(in) {
+		d.partial(len(in) > 0)
+		return 0
+	}
+	for done := false; !done; {
+		var k int
+		k, done = d.decode(in[n:])
+		n += k
+	}
+	d.wrote()
+	return n
+}
+
+// decode hands on the events that there are in the input, and returns how much of that
+// is used. It is done when no more can be had from it now; not when it was interrupted
+// by the panic of one of several streams.
+func (d *serverConn) decode(in []byte) (n int, done bool) {
 	w := d.w
-	w.enter()
-	defer w.leave()
-	defer d.talk()
+	if d.shared != nil {
+		defer d.interrupted()
+	}
 	for !d.closing {
 		if d.cur != nil && d.cur.requestEnded {
 			d.stalled = len(in) > n
-			return n
+			return n, true
 		}
-		if n == len(in) {
-			return n
+		if n == len(in) && d.shared == nil {
+			return n, true
 		}
-		if d.cur == nil && (d.c.AboveHigh() || d.full()) {
+		if d.cur == nil && len(in) > 0 && (d.c.AboveHigh() || d.full()) {
 			d.stalled = true // the client has yet to read what it asked for before
-			return n
+			return n, true
 		}
 		ev := &w.ev
 		*ev = sdk.Event{Msg: &w.msg}
@@ -90,14 +150,17 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 		}
 		if ev.Kind == sdk.EventNone {
 			d.partial(n < len(in))
-			return n
+			return n, true
 		}
 		d.event(ev)
 	}
-	return len(in)
+	return len(in), true
 }
 
 func (d *serverConn) event(ev *sdk.Event) {
+	if d.shared != nil {
+		d.shared.at = ev.Stream
+	}
 	switch ev.Kind {
 	case sdk.EventHeaders:
 		d.headSince = 0
@@ -115,7 +178,11 @@ func (d *serverConn) event(ev *sdk.Event) {
 			s.downstreamGone(sdk.FlagDownstreamRemoteReset)
 		}
 	case sdk.EventWindow:
-		d.eachStream((*Stream).downstreamWritable)
+		if ev.Stream == 0 {
+			d.eachStream((*Stream).downstreamWritable)
+		} else if s := d.stream(ev.Stream); s != nil {
+			s.downstreamWritable()
+		}
 	case sdk.EventGoAway:
 		d.drain()
 	}
@@ -170,6 +237,13 @@ func (d *serverConn) headTimedOut() {
 		w.stats.Inc(st.RqIdleTimeout)
 		err = errHeadIdle
 	}
+	if d.codec == nil {
+		d.speak(d.cfg.Codecs[0])
+	}
+	if d.shared != nil { // there is no stream yet that could be answered
+		d.sharedMalformed(err, nil)
+		return
+	}
 	s := w.acquire()
 	d.keep(0, s)
 	w.msg.Reset()
@@ -221,8 +295,12 @@ func (d *serverConn) remoteGone() {
 
 func clientLeft(s *Stream) { s.downstreamGone(sdk.FlagDownstreamConnectionTermin) }
 
-// abandonedHead logs a request whose head did not arrive.
+// abandonedHead logs a request whose head did not arrive. A shared connection has none
+// before that.
 func (d *serverConn) abandonedHead() {
+	if d.shared != nil {
+		return
+	}
 	s := d.w.acquire()
 	d.w.msg.Reset()
 	d.w.msg.Protocol = sdk.HTTP11
@@ -237,6 +315,7 @@ func (d *serverConn) OnDrained(*eventloop.Conn) {
 	defer d.w.leave()
 	serial := d.cur != nil
 	d.eachStream((*Stream).downstreamWritable)
+	d.wrote()
 	if !serial && d.stalled {
 		d.stalled = false
 		d.c.Resume()
@@ -268,7 +347,7 @@ func (d *serverConn) account() {
 	w.conns.remove(d)
 	w.stats.Inc(st.CxDestroy)
 	w.stats.AddGauge(st.CxActive, -1)
-	w.stats.AddGauge(st.CxHTTP1Active, -1)
+	d.countProtocol(-1)
 	w.stats.Add(st.CxRxBytes, d.c.BytesIn())
 	w.stats.Add(st.CxTxBytes, d.c.BytesOut())
 	w.stats.Observe(st.CxLength, uint64((w.now()-d.started)/time.Millisecond))

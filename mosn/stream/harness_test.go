@@ -35,6 +35,7 @@ type setup struct {
 	known    []*sdk.HTTPFilter // for typed_per_filter_config
 	limit    int               // per_connection_buffer_limit_bytes; 0 is the loop's default
 	edit     func(*Config)
+	rpc      []sdk.CodecConfig // for the clusters
 }
 
 // world is a worker on a loop that the test turns by hand, with scripted clients
@@ -123,7 +124,7 @@ func (w *world) addClusters(o setup) {
 		if err := pb.Validate(); err != nil {
 			w.t.Fatal(err)
 		}
-		cfg, err := cluster.Compile(w.compiler(w.store.Root().Scope(cluster.StatPrefix(pb))), pb, cluster.CompileOptions{Kind: kind})
+		cfg, err := cluster.Compile(w.compiler(w.store.Root().Scope(cluster.StatPrefix(pb))), pb, cluster.CompileOptions{Kind: kind, RPC: o.rpc})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -151,7 +152,7 @@ func (w *world) config(o setup) *Config {
 		w.t.Fatal(err)
 	}
 	cfg := &Config{
-		Codec: codec, Routes: w.routes(o), Filters: o.filters, AccessLogs: []sdk.AccessLogger{&w.log},
+		Codecs: []sdk.CodecConfig{codec}, Routes: w.routes(o), Filters: o.filters, AccessLogs: []sdk.AccessLogger{&w.log},
 		StreamIdleTimeout: 5 * time.Minute, IdleTimeout: time.Hour, DelayedCloseTimeout: time.Second,
 		ServerName: "envoy",
 		Stats:      NewNames().New(w.store.Root().Scope("http.t")),

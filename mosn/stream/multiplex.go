@@ -11,6 +11,10 @@ type sharedConn struct {
 	streams map[uint64]*Stream
 	talker  sdk.Talker // nil when the codec has nothing to say by itself
 	away    bool       // the client was told to open no further streams
+	at      uint64     // the stream of the event that is being handled
+
+	queued     bool        // it is in the worker's list of talkers
+	nextTalker *serverConn // there
 }
 
 func (d *serverConn) share() {
@@ -98,7 +102,7 @@ func (d *serverConn) closeAfter() {
 // cut tells the client that a stream is broken off: by the protocol, else by closing
 // the connection.
 func (d *serverConn) cut(id uint64) {
-	if d.shared != nil && !d.c.Closed() && d.codec.WriteReset(d.c.Out(), id, sdk.ResetLocal) {
+	if d.shared != nil && !d.c.Closed() && d.writeReset(id, sdk.ResetLocal) {
 		d.sharedReleased()
 		return
 	}
@@ -156,14 +160,79 @@ func (d *serverConn) goAway() {
 	}
 	d.shared.away = true
 	d.codec.WriteGoAway(d.c.Out())
+	d.wrote()
 }
 
-// talk writes what the codec has to say by itself.
-func (d *serverConn) talk() {
-	if d.shared == nil || d.shared.talker == nil {
+// wrote notes that the codec may have something to say by itself: answers to
+// heartbeats, and the news that a stream which had to wait may go on. It gets its say
+// when the callback under way is over, not from within it.
+func (d *serverConn) wrote() {
+	if d.shared == nil || d.shared.talker == nil || d.shared.queued || !d.shared.talker.Pending() {
 		return
 	}
-	if t := d.shared.talker; t.Pending() && !d.c.Closed() {
-		t.Flush(d.c.Out())
+	d.shared.queued = true
+	d.shared.nextTalker, d.w.talkers = d.w.talkers, d
+}
+
+// talk lets the codec speak. What it says may let streams write, which may give it more
+// to say: then there is another round, after those of other connections.
+func (d *serverConn) talk() {
+	d.shared.queued = false
+	if d.c.Closed() || d.closing {
+		return
 	}
+	d.shared.talker.Flush(d.c.Out())
+	if d.c.AboveHigh() {
+		return // OnDrained comes back to it
+	}
+	for done := false; !done; {
+		_, done = d.decode(nil)
+	}
+	d.wrote()
+}
+
+// interrupted ends the stream whose event has made a filter panic; the others of the
+// connection go on.
+func (d *serverConn) interrupted() {
+	if r := recover(); r != nil {
+		defer d.w.loop.Recovered() // logs it
+		if s := d.stream(d.shared.at); s != nil {
+			s.panicked()
+		}
+		panic(r)
+	}
+}
+
+// The writing of a response. To a one-way request nothing is ever written: there is
+// nobody who would know what it answers.
+
+func (d *serverConn) writeHeaders(s *Stream, m *sdk.Message, end bool) error {
+	if s.req.OneWay {
+		return nil
+	}
+	err := d.codec.WriteHeaders(d.c.Out(), s.id, m, end)
+	d.wrote()
+	return err
+}
+
+func (d *serverConn) writeData(s *Stream, p []byte, end bool) int {
+	if s.req.OneWay {
+		return len(p)
+	}
+	n := d.codec.WriteData(d.c.Out(), s.id, p, end)
+	d.wrote()
+	return n
+}
+
+func (d *serverConn) writeTrailers(s *Stream, m *sdk.Message) {
+	if !s.req.OneWay {
+		d.codec.WriteTrailers(d.c.Out(), s.id, m)
+		d.wrote()
+	}
+}
+
+func (d *serverConn) writeReset(id uint64, r sdk.ResetReason) bool {
+	ok := d.codec.WriteReset(d.c.Out(), id, r)
+	d.wrote()
+	return ok
 }

@@ -9,7 +9,9 @@ import (
 )
 
 func muxed(o setup) setup {
-	o.edit = func(cfg *Config) { cfg.Codec, cfg.Mode = lines{}, sdk.Multiplexed }
+	host := &sdk.Codec{Name: "lines to HTTP/1", RPC: true}
+	o.edit = func(cfg *Config) { cfg.Codecs = []sdk.CodecConfig{lines{host: host}} }
+	o.rpc = []sdk.CodecConfig{viaHTTP{host}}
 	return o
 }
 
@@ -56,7 +58,7 @@ func TestSharedAlone(t *testing.T) {
 		t.Error("the attempt of a stream that was given up goes on")
 	}
 	w.send(c, "3 B /malformed\n4 O /malformed\n")
-	w.got(c, "3 H 400 false\n3 E Bad Request\n")
+	w.got(c, "3 H 400 true\n")
 	w.send(two, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab")
 	w.got(c, "2 H 200 false\n2 D ab\n")
 	two.Reset()

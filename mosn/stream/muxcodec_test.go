@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -12,10 +13,32 @@ import (
 // "ID E TEXT" (the end), "ID R" (reset), "ID B" (a malformed request), "ID O PATH" (a
 // one-way request that is malformed), "ping", which it answers by itself, and "bad",
 // which breaks the connection.
-type lines struct{ pongs int }
+type lines struct {
+	host  *sdk.Codec // what its requests are carried to hosts by
+	pongs int
+}
+
+// viaHTTP carries lines to hosts as HTTP/1.
+type viaHTTP struct{ codec *sdk.Codec }
+
+func (v viaHTTP) Codec() *sdk.Codec { return v.codec }
+func (v viaHTTP) ReadLimit() int    { return 96 << 10 }
+
+func (v viaHTTP) New() sdk.CodecConn {
+	cfg, err := http1.Codec().Compile(nil, sdk.Upstream, sdk.CodecOptions{})
+	if err != nil {
+		panic(err)
+	}
+	return cfg.New()
+}
+
+// Codec implements sdk.CodecConfig.
+func (l lines) Codec() *sdk.Codec {
+	return &sdk.Codec{Name: "lines", Mode: sdk.Multiplexed, RPC: true}
+}
 
 // New implements sdk.CodecConfig.
-func (lines) New() sdk.CodecConn { return &lines{} }
+func (l lines) New() sdk.CodecConn { return &lines{host: l.host} }
 
 // ReadLimit implements sdk.CodecConfig.
 func (lines) ReadLimit() int { return 64 << 10 }
@@ -58,7 +81,7 @@ func (l *lines) Decode(in []byte, ev *sdk.Event) (int, error) {
 
 func (l *lines) head(m *sdk.Message, path string) {
 	m.Reset()
-	m.Protocol = sdk.RPC
+	m.Protocol, m.Codec = sdk.RPC, l.host
 	m.AddID(sdk.HeaderMethod, "POST")
 	m.AddID(sdk.HeaderAuthority, "h")
 	m.AddID(sdk.HeaderPath, path)

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -49,7 +50,8 @@ func (s *Stream) reply(r sdk.Reply) {
 	}
 	s.phase.move(reply)
 	s.local, s.respEnded = true, true
-	s.deadlines[dlRoute], s.deadlines[dlPerTry], s.deadlines[dlTryIdle], s.deadlines[dlBackoff] = 0, 0, 0, 0
+	s.up.clearTimeouts()
+	s.deadlines[dlBackoff] = 0
 	s.pauseClient(false)
 	s.info.Details = r.Details
 	s.info.Flags |= r.Flag
@@ -58,7 +60,10 @@ func (s *Stream) reply(r sdk.Reply) {
 	m := &s.resp
 	m.SetStatus(r.Status)
 	body := r.Body
-	if s.grpcRequest() {
+	switch {
+	case s.rpc:
+		m.Text, body = cmp.Or(r.Body, r.Details), "" // its codec makes an exception of it
+	case s.grpcRequest():
 		body = s.grpcReply(r)
 	}
 	if body != "" {

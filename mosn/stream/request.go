@@ -16,8 +16,12 @@ import (
 // wrong with it.
 func (s *Stream) prepareRequest() *sdk.Reply {
 	m, cfg := &s.req, s.cfg
-	if bad := s.checkRequest(); bad != nil || s.rpc {
+	if bad := s.checkRequest(); bad != nil {
 		return bad
+	}
+	if s.rpc {
+		s.trustPeer()
+		return nil // the rest is HTTP's own
 	}
 	if m.Upgrade {
 		s.upgradeWanted = true
@@ -59,6 +63,19 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 		m.AppendID(sdk.HeaderVia, ", ", cfg.Via)
 	}
 	return s.checkUpgrade()
+}
+
+// trustPeer is what findClient is for HTTP, and cleans up, where a request says nothing
+// of those before its peer.
+func (s *Stream) trustPeer() {
+	cfg := s.cfg
+	if s.internal = isInternal(cfg.Internal, s.info.DownstreamDirectRemote.Addr().Unmap()); s.internal {
+		return
+	}
+	cleanEnvoyHeaders(&s.req.Headers, cfg.UseRemoteAddress)
+	for _, name := range cfg.Routes.InternalOnlyHeaders {
+		s.req.Remove(name)
+	}
 }
 
 // checkRequest refuses what no route may see.
@@ -143,7 +160,7 @@ func (s *Stream) answerExpect() {
 	m.Reset()
 	m.SetStatus(100)
 	s.info.ResponseCode = 100
-	_ = s.conn.codec.WriteHeaders(s.conn.c.Out(), s.id, m, false)
+	_ = s.conn.writeHeaders(s, m, false)
 }
 
 // stripHost applies the port and dot stripping options to the host.
@@ -399,7 +416,7 @@ func (u *upstream) setAttemptHeaders() {
 	if s.info.Attempts > 1 && s.vh.IncludeIsTimeoutRetry {
 		s.req.SetID(sdk.HeaderEnvoyIsTimeoutRetry, strconv.FormatBool(u.tryTimeout))
 	}
-	if s.info.Attempts > 1 && !s.cfg.SuppressEnvoyHeaders {
+	if s.info.Attempts > 1 && !s.cfg.SuppressEnvoyHeaders && !s.rpc {
 		if at := s.deadlines[dlRoute]; at > 0 {
 			u.setExpectedTimeout(max(at-s.w.now(), time.Millisecond))
 		}

@@ -42,7 +42,7 @@ func (s *Stream) informational(m *sdk.Message) {
 	}
 	m.RemoveID(sdk.HeaderConnection)
 	m.Close = false
-	_ = s.conn.codec.WriteHeaders(s.conn.c.Out(), s.id, m, false)
+	_ = s.conn.writeHeaders(s, m, false)
 }
 
 // sendHead writes the head of the response.
@@ -61,7 +61,7 @@ func (s *Stream) sendHead(end bool) {
 	s.respHeadSent = true
 	s.info.ResponseStart = int64(s.w.now())
 	s.info.ResponseCode = s.resp.Status()
-	if err := d.codec.WriteHeaders(d.c.Out(), s.id, &s.resp, end); err != nil {
+	if err := d.writeHeaders(s, &s.resp, end); err != nil {
 		s.info.Details = "http1.invalid_response_header"
 		s.abort(sdk.FlagUpstreamProtocolError)
 		return
@@ -87,7 +87,7 @@ func (s *Stream) send(p []byte, end bool) {
 	s.info.BytesSent += uint64(len(p))
 	n := 0
 	if s.out.Empty() {
-		n = d.codec.WriteData(d.c.Out(), s.id, p, end)
+		n = d.writeData(s, p, end)
 	}
 	s.out.Append(p[n:])
 	if end && s.out.Empty() {
@@ -126,7 +126,7 @@ func (s *Stream) sendTrailers() {
 		s.outTrailers = true // sent behind the body, by downstreamWritable
 		return
 	}
-	d.codec.WriteTrailers(d.c.Out(), s.id, &s.respTrail)
+	d.writeTrailers(s, &s.respTrail)
 	s.complete()
 }
 
@@ -139,7 +139,7 @@ func (s *Stream) downstreamWritable() {
 	for !s.out.Empty() {
 		p := s.out.First()
 		end := s.outEnd && len(p) == s.out.Len()
-		n := d.codec.WriteData(d.c.Out(), s.id, p, end)
+		n := d.writeData(s, p, end)
 		s.out.Drain(n)
 		if n < len(p) {
 			return
@@ -191,7 +191,7 @@ func (s *Stream) complete() {
 		s.info.Details = "direct_response"
 	}
 	if d.shared != nil && !s.requestEnded && !s.brokenRequest {
-		d.codec.WriteReset(d.c.Out(), s.id, sdk.ResetNone) // the rest is not wanted
+		d.writeReset(s.id, sdk.ResetNone) // the rest is not wanted
 	}
 	reuse := s.requestEnded && !s.upgradeWanted && !s.brokenRequest
 	s.end(0)

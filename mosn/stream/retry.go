@@ -184,8 +184,8 @@ func (r *retryState) matchesGRPC(m *sdk.Message) bool {
 // wantsReset decides on an attempt that ended without a response.
 func (r *retryState) wantsReset(u *upstream, e *sdk.Error, reused bool) bool {
 	s := u.s
-	if s.upgradeWanted && u.headSent {
-		return false
+	if s.upgradeWanted && u.headSent || s.req.OneWay && !e.Unsent {
+		return false // nobody would learn that a one-way request was done twice
 	}
 	if r.idleRace(u, e, reused) {
 		r.silent = true

@@ -56,8 +56,11 @@ func (u *upstream) startMirrors(end bool) {
 	}
 }
 
-// mirrorHeaders marks the copy, as Envoy does.
+// mirrorHeaders marks the copy, as Envoy does. An RPC goes as it came.
 func (s *Stream) mirrorHeaders(m *sdk.Message, p *route.Mirror) {
+	if s.rpc {
+		return
+	}
 	if p.HostLiteral != "" {
 		m.SetID(sdk.HeaderAuthority, p.HostLiteral)
 	}
@@ -97,7 +100,7 @@ func (m *shadow) start(lc *cluster.LoopCluster, h *cluster.Host, u *upstream, en
 	} else if limit = u.s.cfg.StreamIdleTimeout; limit > 0 {
 		m.timer.Arm(limit) // nobody else would end the wait for a host that never answers
 	}
-	lc.Start(&m.call, h, m, u.priority)
+	lc.Start(&m.call, h, &m.req, m, u.priority)
 }
 
 // mirrorData feeds the copies.

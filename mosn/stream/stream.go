@@ -65,6 +65,7 @@ const (
 	dlIdle     deadline = iota // stream_idle_timeout, checked against last
 	dlRequest                  // the whole request must have arrived
 	dlRoute                    // the response must be complete
+	dlBudget                   // the same, as the request itself says
 	dlPerTry                   // the attempt must have answered
 	dlTryIdle                  // the attempt must have made progress
 	dlBackoff                  // the next attempt is due
@@ -87,8 +88,7 @@ func newStream(w *Worker) *Stream {
 func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 	s.attach(d, id, m)
 	s.requestEnded = end
-	s.w.stats.Inc(s.cfg.Stats.RqTotal)
-	s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
+	s.countRequest()
 	if end {
 		s.info.RequestEnd = s.info.Start
 	} else {
@@ -108,9 +108,17 @@ func (s *Stream) refuse(d *serverConn, id uint64, m *sdk.Message, ce *sdk.CodecE
 		m.Protocol = sdk.HTTP11
 	}
 	s.attach(d, id, m)
-	s.w.stats.Inc(s.cfg.Stats.RqTotal)
-	s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
+	s.countRequest()
 	s.requestBroken(ce)
+}
+
+func (s *Stream) countRequest() {
+	s.w.stats.Inc(s.cfg.Stats.RqTotal)
+	if s.rpc {
+		s.w.stats.Inc(s.cfg.Stats.RqRPCTotal)
+	} else {
+		s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
+	}
 }
 
 // requestBroken ends a stream whose request has turned out to be malformed.
@@ -151,7 +159,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i := &s.info
 	i.StartTime = w.loop.Wall()
 	i.Start = int64(now)
-	i.Protocol = s.req.Protocol
+	i.Protocol, i.Codec = s.req.Protocol, s.req.Codec
 	i.ConnectionID = d.c.ID()
 	i.DownstreamDirectRemote = d.c.RemoteAddr().AddrPort
 	i.DownstreamRemote = i.DownstreamDirectRemote
@@ -377,7 +385,7 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.w.stats.Inc(s.cfg.Stats.RqTimeout)
 		s.conn.closeAfter()
 		s.replyOrAbort(sdk.Reply{Status: 408, Body: "request timeout", Details: "request_overall_timeout"})
-	case dlRoute:
+	case dlRoute, dlBudget:
 		s.up.timedOut()
 	case dlPerTry:
 		s.up.tryTimedOut(cluster.RqPerTryTimeout, "upstream_per_try_timeout")

@@ -36,6 +36,7 @@ type upstream struct {
 	priority   cluster.Priority
 
 	timeout time.Duration
+	budget  time.Duration // of the request from its head on, as it says itself; 0: it does not
 	retry   retryState
 	mirrors []*shadow
 	reason  string // transport failure, for logs and bodies
@@ -130,8 +131,11 @@ func (u *upstream) try() {
 	s.info.Attempts++
 	s.info.UpstreamHost = u.host.Address()
 	u.setAttemptHeaders()
+	if !u.spend() {
+		return
+	}
 	u.tryTimeout = false
-	u.cluster.Start(&u.call, u.host, u, u.priority)
+	u.cluster.Start(&u.call, u.host, &s.req, u, u.priority)
 }
 
 // OnCallReady implements cluster.CallEvents: the request can be written.
@@ -263,7 +267,7 @@ func (u *upstream) finished() {
 		ms := uint64(s.info.UpstreamEnd-s.info.RequestEnd) / uint64(time.Millisecond)
 		u.cluster.ObserveTime(ms, s.internal)
 	}
-	s.deadlines[dlRoute], s.deadlines[dlPerTry], s.deadlines[dlTryIdle] = 0, 0, 0
+	u.clearTimeouts()
 	s.pauseClient(false)
 }
 

@@ -102,8 +102,53 @@ func (u *upstream) setTimeouts() {
 	if u.timeout > 0 && u.retry.perTry >= u.timeout {
 		u.retry.perTry = 0
 	}
+	if u.budget = s.req.Timeout; u.budget > 0 {
+		s.setDeadline(dlBudget, max(u.budget-s.age(), 1))
+	}
 	if s.requestEnded {
 		u.armTimeout()
+	}
+}
+
+// age is how long ago the head of the request came.
+func (s *Stream) age() time.Duration { return s.w.now() - time.Duration(s.info.Start) }
+
+// spend has the host told, where the request's protocol can, how much time is left: the
+// least of what the request itself says, the route and the attempt. It reports whether
+// there is any; if not the request is answered.
+func (u *upstream) spend() bool {
+	s := u.s
+	if !s.rpc {
+		return true
+	}
+	least := u.timeout
+	if at := s.deadlines[dlRoute]; at > 0 {
+		least = max(at-s.w.now(), 1)
+	}
+	if p := u.retry.perTry; p > 0 && (least == 0 || p < least) {
+		least = p
+	}
+	if u.budget > 0 {
+		// In whole milliseconds, so that a time of which nothing is spent is not rewritten.
+		left := u.budget - s.age().Truncate(time.Millisecond)
+		if left <= 0 {
+			u.timedOut()
+			return false
+		}
+		if least == 0 || left < least {
+			least = left
+		}
+	}
+	if least > 0 {
+		least = max(least, time.Millisecond) // protocols count in those, and 0 is for ever
+	}
+	s.req.Timeout = least
+	return true
+}
+
+func (u *upstream) clearTimeouts() {
+	for _, k := range [...]deadline{dlRoute, dlBudget, dlPerTry, dlTryIdle} {
+		u.s.deadlines[k] = 0
 	}
 }
 

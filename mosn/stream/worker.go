@@ -45,10 +45,11 @@ type Worker struct {
 	chunk     sdk.Buffer  // body on its way through filters
 	replyBody sdk.Buffer
 
-	free    *Stream // to be reused
-	dead    *Stream // ended; reclaimed when depth is 0
-	shadows *shadow // mirrors to be reused
-	depth   int     // callbacks that are on the stack
+	free    *Stream     // to be reused
+	dead    *Stream     // ended; reclaimed when depth is 0
+	shadows *shadow     // mirrors to be reused
+	depth   int         // callbacks that are on the stack
+	talkers *serverConn // whose codecs have something to say; told when depth is 0 again
 
 	conns    connList
 	streams  int
@@ -104,9 +105,28 @@ func (w *Worker) Draining() bool { return w.draining }
 func (w *Worker) enter() { w.depth++ }
 
 func (w *Worker) leave() {
+	if w.depth == 1 && w.talkers != nil {
+		defer w.left() // a panic must not keep it from that
+		w.talk()
+		return
+	}
+	w.left()
+}
+
+func (w *Worker) left() {
 	w.depth--
 	if w.depth == 0 && w.dead != nil {
 		w.reap()
+	}
+}
+
+// talk lets the codecs speak that have something to say, including those that have it
+// only then.
+func (w *Worker) talk() {
+	for w.talkers != nil {
+		d := w.talkers
+		w.talkers, d.shared.nextTalker = d.shared.nextTalker, nil
+		d.talk()
 	}
 }
 

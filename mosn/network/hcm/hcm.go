@@ -27,6 +27,8 @@ import (
 type host interface {
 	Node() *corev3.Node
 	Listener() *listenerv3.Listener
+	Root() sdk.Compiler // stands at the listener
+	Codecs() []*sdk.Codec
 	Runtime() *runtime.Snapshot
 }
 
@@ -60,7 +62,7 @@ func Filter() stream.NetworkFilter {
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
 	cfg := &stream.Config{LocalAddress: localAddress()}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
-		compileCodec, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
+		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
@@ -81,42 +83,6 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
 	return cfg, err
-}
-
-func compileCodec(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
-	switch pb.GetCodecType() {
-	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1:
-	default:
-		return c.At("codec_type").Errorf("%s is not built yet", pb.GetCodecType())
-	}
-	codec, err := c.Codec("http1")
-	if err != nil {
-		return err
-	}
-	if pb.GetStreamErrorOnInvalidHttpMessage().GetValue() && pb.GetHttpProtocolOptions().GetOverrideStreamErrorOnInvalidHttpMessage() == nil {
-		return c.At("stream_error_on_invalid_http_message").Errorf("an invalid message always ends its connection here")
-	}
-	common := pb.GetCommonHttpProtocolOptions()
-	if common.GetMaxConnectionDurationJitter() != nil {
-		return c.At("common_http_protocol_options.max_connection_duration_jitter").Errorf("is not built yet")
-	}
-	o := sdk.CodecOptions{
-		MaxHeaderBytes:   defaultHeadersKB << 10,
-		MaxHeaderCount:   defaultHeadersCount,
-		UnderscoreAction: int32(common.GetHeadersWithUnderscoresAction()),
-	}
-	if p := pb.GetHttpProtocolOptions(); p != nil {
-		o.Proto = p
-	}
-	if v := pb.GetMaxRequestHeadersKb(); v != nil {
-		o.MaxHeaderBytes = int(v.GetValue()) << 10
-	}
-	if v := common.GetMaxHeadersCount(); v != nil {
-		o.MaxHeaderCount = int(v.GetValue())
-	}
-	cfg.Mode = codec.Mode
-	cfg.Codec, err = codec.Compile(c.At("http_protocol_options"), sdk.Downstream, o)
-	return err
 }
 
 // duration returns the value of a field, def when it is not set.

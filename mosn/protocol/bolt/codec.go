@@ -56,6 +56,9 @@ type config struct {
 // New makes the codec of one connection.
 func (c *config) New() sdk.CodecConn { return &conn{cfg: c} }
 
+// Codec implements sdk.CodecConfig.
+func (c *config) Codec() *sdk.Codec { return c.codec }
+
 // ReadLimit implements sdk.CodecConfig: a head and the look-ahead are read whole.
 func (c *config) ReadLimit() int { return 24 + c.Class + c.Headers + c.LookAhead + 4 }
 

@@ -86,6 +86,9 @@ func (c *config) New() sdk.CodecConn {
 	return &server{decoder: decoder{cfg: c}}
 }
 
+// Codec implements sdk.CodecConfig.
+func (c *config) Codec() *sdk.Codec { return c.codec }
+
 // ReadLimit implements sdk.CodecConfig: a head is read whole.
 func (c *config) ReadLimit() int { return c.maxBytes + readMargin }
 

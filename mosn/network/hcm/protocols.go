@@ -1,0 +1,107 @@
+package hcm
+
+import (
+	"strings"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"sofamesh.io/sofamesh/mosn/metadata"
+	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// compileCodecs finds the protocols that connections may speak. With codec_type AUTO
+// these are all that there are, HTTP/1 first, which takes what is none of the others';
+// the listener's metadata may name one instead (package metadata, key "protocol").
+func compileCodecs(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+	http1, err := c.Codec("http1")
+	if err != nil {
+		return err
+	}
+	codecs := []*sdk.Codec{http1}
+	auto := false
+	switch pb.GetCodecType() {
+	case hcmv3.HttpConnectionManager_AUTO:
+		auto = true
+	case hcmv3.HttpConnectionManager_HTTP1:
+	default:
+		return c.At("codec_type").Errorf("%s is not built yet", pb.GetCodecType())
+	}
+	if h, ok := c.(host); ok && auto {
+		if codecs, err = protocolsOf(h, http1); err != nil {
+			return err
+		}
+	}
+	for _, codec := range codecs {
+		at, o := c, rpcOptions(pb)
+		if codec == http1 {
+			at = c.At("http_protocol_options")
+			if o, err = http1Options(c, pb); err != nil {
+				return err
+			}
+		}
+		cc, err := codec.Compile(at, sdk.Downstream, o)
+		if err != nil {
+			return err
+		}
+		cfg.Codecs = append(cfg.Codecs, cc)
+	}
+	if len(codecs) == 1 && codecs[0].RPC {
+		return checkLevel(c.At("route_config"), codecs[0], pb.GetRouteConfig())
+	}
+	return nil
+}
+
+// protocolsOf returns the codecs of a listener, the one for all else first.
+func protocolsOf(h host, http1 *sdk.Codec) ([]*sdk.Codec, error) {
+	settings := metadata.Of(h.Root(), h.Listener().GetMetadata())
+	only := settings.String("protocol")
+	if err := settings.Err(); err != nil {
+		return nil, err
+	}
+	codecs, names := []*sdk.Codec{http1}, []string{}
+	for _, codec := range h.Codecs() {
+		if codec.Name == only {
+			return []*sdk.Codec{codec}, nil
+		}
+		if codec != http1 {
+			codecs = append(codecs, codec)
+		}
+		names = append(names, codec.Name)
+	}
+	if only != "" {
+		return nil, settings.At("protocol").Errorf("there is no protocol %q; there are %s", only, strings.Join(names, ", "))
+	}
+	return codecs, nil
+}
+
+func http1Options(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (o sdk.CodecOptions, err error) {
+	if pb.GetStreamErrorOnInvalidHttpMessage().GetValue() && pb.GetHttpProtocolOptions().GetOverrideStreamErrorOnInvalidHttpMessage() == nil {
+		return o, c.At("stream_error_on_invalid_http_message").Errorf("an invalid message always ends its connection here")
+	}
+	common := pb.GetCommonHttpProtocolOptions()
+	if common.GetMaxConnectionDurationJitter() != nil {
+		return o, c.At("common_http_protocol_options.max_connection_duration_jitter").Errorf("is not built yet")
+	}
+	o = rpcOptions(pb)
+	if o.MaxHeaderBytes == 0 {
+		o.MaxHeaderBytes = defaultHeadersKB << 10
+	}
+	if o.MaxHeaderCount == 0 {
+		o.MaxHeaderCount = defaultHeadersCount
+	}
+	o.UnderscoreAction = int32(common.GetHeadersWithUnderscoresAction())
+	if p := pb.GetHttpProtocolOptions(); p != nil {
+		o.Proto = p
+	}
+	return o, nil
+}
+
+// rpcOptions are those that make sense for every protocol; a limit that is not set is
+// the protocol's own.
+func rpcOptions(pb *hcmv3.HttpConnectionManager) sdk.CodecOptions {
+	return sdk.CodecOptions{
+		MaxHeaderBytes: int(pb.GetMaxRequestHeadersKb().GetValue()) << 10,
+		MaxHeaderCount: int(pb.GetCommonHttpProtocolOptions().GetMaxHeadersCount().GetValue()),
+	}
+}
