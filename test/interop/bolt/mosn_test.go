@@ -88,7 +88,7 @@ type mosn struct {
 	*peers.Process
 	admin string
 	log   string
-	ports map[string]int
+	ports map[string]int // by listener; each has seen one connection before the test's, which asked whether it is there
 }
 
 // startMosn runs a mosn of two workers.

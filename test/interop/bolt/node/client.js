@@ -32,6 +32,7 @@ async function load(c, tag) {
   const results = {};
   const count = result => { results[result] = (results[result] || 0) + 1; };
   let next = 0;
+  let first = '';
   const worker = async () => {
     while (next < Number(c.calls || Infinity) && begun === generation) {
       const text = `${tag}-${next++}-` + 'x'.repeat(Math.random() * Number(c.size || 100));
@@ -42,11 +43,12 @@ async function load(c, tag) {
         if (got === text) count('from-' + from);
       } catch (e) {
         count(e.name);
+        first = first || ' first: ' + e.message;
       }
     }
   };
   await Promise.all(Array.from({ length: Number(c.at_once || 1) }, worker));
-  return Object.keys(results).sort().map(k => `${k}=${results[k]}`).join(' ');
+  return Object.keys(results).sort().map(k => `${k}=${results[k]}`).join(' ') + first;
 }
 
 async function run(verb, c, tag) {

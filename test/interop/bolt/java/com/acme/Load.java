@@ -16,6 +16,7 @@ class Load {
     private final int calls;
     private final int atOnce;
     private final Map<String, Integer> results = new TreeMap<>();
+    private String firstError = "";
     private volatile boolean stopped;
 
     Load(Command c) {
@@ -28,7 +29,10 @@ class Load {
         running.forEach(load -> load.stopped = true);
     }
 
-    /** Returns how often each result was seen: ok, wrong (the answer of another call), from=SERVER, or the class of an exception. */
+    /**
+     * Returns how often each result was seen: ok, wrong (the answer of another call), from-SERVER, or the class of an exception; then what the
+     * first exception said.
+     */
     String run() throws InterruptedException {
         running.add(this);
         Call call = new Call(c);
@@ -44,12 +48,13 @@ class Load {
         }
         free.acquire(atOnce);
         running.remove(this);
-        return results.toString().replaceAll("[{},]", "");
+        return results.toString().replaceAll("[{},]", "") + firstError;
     }
 
     private void judge(String text, String got, Throwable e) {
         if (e != null) {
             count(Client.describe(e));
+            note(e);
             return;
         }
         int colon = got.indexOf(':');
@@ -59,6 +64,12 @@ class Load {
         }
         count("ok");
         count("from-" + got.substring(0, colon));
+    }
+
+    private synchronized void note(Throwable e) {
+        if (firstError.isEmpty()) {
+            firstError = " first: " + e.getMessage();
+        }
     }
 
     private synchronized void count(String result) {
