@@ -65,16 +65,15 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	return s.checkUpgrade()
 }
 
-// trustPeer is what findClient is for HTTP, and cleans up, where a request says nothing
-// of those before its peer.
+// trustPeer is what findClient is for HTTP, where a request says nothing of those
+// before its peer. Codecs of RPC let no header of Envoy's own through.
 func (s *Stream) trustPeer() {
 	cfg := s.cfg
-	if s.internal = isInternal(cfg.Internal, s.info.DownstreamDirectRemote.Addr().Unmap()); s.internal {
-		return
-	}
-	cleanEnvoyHeaders(&s.req.Headers, cfg.UseRemoteAddress)
-	for _, name := range cfg.Routes.InternalOnlyHeaders {
-		s.req.Remove(name)
+	s.internal = isInternal(cfg.Internal, s.info.DownstreamDirectRemote.Addr().Unmap())
+	if !s.internal {
+		for _, name := range cfg.Routes.InternalOnlyHeaders {
+			s.req.Remove(name)
+		}
 	}
 }
 

@@ -102,6 +102,9 @@ func (u *upstream) setTimeouts() {
 	if u.timeout > 0 && u.retry.perTry >= u.timeout {
 		u.retry.perTry = 0
 	}
+	if s.req.OneWay { // it is over when it is sent
+		u.timeout, u.retry.perTry, u.retry.tryIdle = 0, 0, 0
+	}
 	if u.budget = s.req.Timeout; u.budget > 0 {
 		s.setDeadline(dlBudget, max(u.budget-s.age(), 1))
 	}

@@ -19,18 +19,20 @@ func compileCodecs(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 		return err
 	}
 	codecs := []*sdk.Codec{http1}
-	auto := false
-	switch pb.GetCodecType() {
-	case hcmv3.HttpConnectionManager_AUTO:
-		auto = true
-	case hcmv3.HttpConnectionManager_HTTP1:
-	default:
-		return c.At("codec_type").Errorf("%s is not built yet", pb.GetCodecType())
-	}
-	if h, ok := c.(host); ok && auto {
+	if h, ok := c.(host); ok {
 		if codecs, err = protocolsOf(h, http1); err != nil {
 			return err
 		}
+	}
+	switch pb.GetCodecType() {
+	case hcmv3.HttpConnectionManager_AUTO:
+	case hcmv3.HttpConnectionManager_HTTP1:
+		if codecs[0] != http1 {
+			return c.At("codec_type").Errorf("is HTTP1, but the listener's metadata says %s", codecs[0].Name)
+		}
+		codecs = codecs[:1]
+	default:
+		return c.At("codec_type").Errorf("%s is not built yet", pb.GetCodecType())
 	}
 	for _, codec := range codecs {
 		at, o := c, rpcOptions(pb)

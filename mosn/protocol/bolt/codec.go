@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"cmp"
+	"hash/maphash"
 
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -33,12 +34,13 @@ func (l Limits) orDefault() Limits {
 // Codec returns the codec. Every call makes a new one, so a program calls it
 // once, for its list of built-in extensions.
 func Codec(l Limits) *sdk.Codec {
+	seed := maphash.MakeSeed() // both sides compare
 	codec := &sdk.Codec{Name: "bolt", Level: sdk.Heavy, Mode: sdk.Multiplexed, RPC: true, Match: sniff}
 	codec.Compile = func(c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
 		if o.Proto != nil {
 			return nil, c.Errorf("bolt has no options of the type %s", o.Proto.ProtoReflect().Descriptor().FullName())
 		}
-		cfg := &config{codec: codec, side: side, Limits: l.orDefault()}
+		cfg := &config{codec: codec, side: side, Limits: l.orDefault(), seed: seed}
 		cfg.Headers = cmp.Or(o.MaxHeaderBytes, cfg.Headers)
 		cfg.Count = cmp.Or(o.MaxHeaderCount, cfg.Count)
 		return cfg, nil
@@ -51,6 +53,7 @@ type config struct {
 	Limits
 	codec *sdk.Codec
 	side  sdk.Side
+	seed  maphash.Seed // see writerKind
 }
 
 // New makes the codec of one connection.

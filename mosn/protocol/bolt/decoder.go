@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/hessian"
 )
 
 // decoder is where reading stands. Between frames it is empty.
@@ -138,7 +139,8 @@ func (c *conn) request(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	}
 	ev.Stream = c.newStream(f.id)
 	if f.kind == typeRequest {
-		c.table.add(open{stream: ev.Stream, id: f.id, v2: f.v2, serial: f.serial})
+		sofa := string(in[f.size:f.size+f.class]) == hessian.SofaRequestClass
+		c.table.add(open{stream: ev.Stream, id: f.id, v2: f.v2, serial: f.serial, sofa: sofa})
 	}
 	if err := c.showRequest(in, f, ev.Msg); err != nil {
 		c.skip(f.content + f.trailer())
@@ -165,8 +167,9 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	if err := d.show(m); err != nil {
 		return err
 	}
+	m.Share = d.writer.share()
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class)
+	show(m, head, f.size+f.class, d.writer)
 	return nil
 }
 
@@ -190,7 +193,7 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	m.SetStatus(httpStatus(f.status, applicationFailed(block)))
 	m.SetInt(sdk.HeaderRPCStatus, int64(f.status))
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class)
+	show(m, head, f.size+f.class, 0)
 	ev.Kind = sdk.EventHeaders
 	return c.begin(in, f, ev), nil
 }

@@ -106,13 +106,26 @@ func hidden(name string) bool {
 	return false
 }
 
-// suffix is the length of what follows the head in Message.Frame: u16 position of
-// the first shown field in the view, u16 number of shown fields.
-const suffix = 4
+// shown is what follows the head in Message.Frame, in suffix bytes.
+type shown struct {
+	first, count int // where in the view the fields of the header map are
+	writer       writerKind
+}
+
+const suffix = 12
+
+// split parts what show has put into a Frame.
+func split(frame []byte) (head []byte, s shown) {
+	n := len(frame) - suffix
+	p := frame[n:]
+	s.first, s.count = int(binary.BigEndian.Uint16(p)), int(binary.BigEndian.Uint16(p[2:]))
+	s.writer = writerKind(binary.BigEndian.Uint64(p[4:]))
+	return frame[:n], s
+}
 
 // show adds the fields of a header map that are shown to the view, and puts the
 // head and the suffix into the message's Frame.
-func show(m *sdk.Message, head []byte, blockAt int) {
+func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
 	block := head[blockAt:]
 	first, count := m.Slots(), 0
 	loaded := m.Load(block)
@@ -134,6 +147,7 @@ func show(m *sdk.Message, head []byte, blockAt int) {
 	m.Frame = append(m.Frame[:0], head...)
 	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(first))
 	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(count))
+	m.Frame = binary.BigEndian.AppendUint64(m.Frame, uint64(w))
 }
 
 // clean makes a value fit for HTTP and for lines of a log.

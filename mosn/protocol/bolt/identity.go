@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"strings"
+	"unicode"
 
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
@@ -24,6 +25,7 @@ type identity struct {
 	method  []byte
 	generic []byte // nil: an ordinary call
 	target  []byte // the second header's service
+	writer  writerKind
 }
 
 // read finds the identity of a request: the header map, and for Hessian also the
@@ -44,10 +46,17 @@ func (d *identity) read(c *conn, f *fixed, head, content []byte) error {
 	} else if d.target != nil && !bytes.Equal(d.service, d.target) {
 		return errTargets
 	}
-	if f.serial == serialHessian || f.serial == serialHessian2 {
-		if err := d.body(&c.hessian, content); err != nil {
+	switch f.serial {
+	case serialHessian, serialHessian2:
+		if err := d.body(c, content); err != nil {
 			return err
 		}
+	case serialProtobuf, serialJSON, serialMsgPack, serialProtostuff:
+		if hessian.IsSofaGeneric(d.method) {
+			return errBody
+		}
+	default: // Fury, say, has the method in its body
+		return errSerial
 	}
 	if len(d.service) == 0 || len(d.method) == 0 {
 		return errNoName
@@ -102,20 +111,21 @@ func (d *identity) place(key []byte) (place *[]byte, name string) {
 }
 
 // body reads the names that the Java server goes by.
-func (d *identity) body(r *hessian.Reader, content []byte) error {
+func (d *identity) body(c *conn, content []byte) error {
+	r := &c.hessian
 	if err := r.Reset(hessian.Old, content, hessian.Limits{}); err != nil {
 		return errBody
 	}
 	var q hessian.SofaRequest
 	err := q.Read(r)
 	_ = r.Reset(hessian.Old, nil, hessian.Limits{}) // it borrows the input no longer
-	if err != nil {
+	if err != nil || hessian.IsSofaGeneric(q.Generic) {
 		return errBody
 	}
 	if d.service != nil && !bytes.Equal(d.service, q.Service) || d.method != nil && !bytes.Equal(d.method, q.Method) {
 		return errBodyNames
 	}
-	d.service, d.method = q.Service, q.Method
+	d.service, d.method, d.writer = q.Service, q.Method, c.cfg.writerOf(&q)
 	if q.Generic != nil {
 		d.method, d.generic = q.Generic, q.Method
 	}
@@ -151,13 +161,17 @@ func (d *identity) show(m *sdk.Message) error {
 
 func (d *identity) showClass(m *sdk.Message, buf []byte) error {
 	key, err := servicekey.ParseTarget(str(d.service))
-	if err != nil || key.Interface != str(d.service) {
+	if err != nil || key.Interface != str(d.service) || len(bytes.TrimFunc(d.service, trimmed)) < len(d.service) {
 		return errBadName
 	}
 	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf, key)))
 	m.AddID(sdk.HeaderPath, str(append(append(buf, '/'), d.service...)))
 	return nil
 }
+
+// trimmed tells the characters that a Node server cuts off a class's name, so that
+// another one may be SofaRequest to it.
+func trimmed(c rune) bool { return unicode.IsSpace(c) || c == 0xfeff }
 
 // badInMethod tells the characters that would change what a path says.
 func badInMethod(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`/?#%\`, c) }
