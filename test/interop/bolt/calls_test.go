@@ -136,6 +136,7 @@ func (w *world) testMixed(t *testing.T, p path) {
 // testConnections checks that each client has kept one connection to each listener, after all that has gone over them.
 func (w *world) testConnections(t *testing.T, p path) {
 	for listener, want := range map[string]int{"java": 2, "node": 2, "bare": 3} {
+		t.Log("DEBUG", listener, p.last.stat(t, "cluster."+listener+".upstream_cx_active"), p.last.stat(t, "cluster."+listener+".upstream_cx_total"),p.last.stat(t, "cluster."+listener+".upstream_rq_500"), p.last.stat(t, "cluster."+listener+".upstream_rq_timeout"))
 		if n := p.first.stat(t, "http."+listener+".downstream_cx_total"); n != 1+want {
 			t.Errorf("listener %s has seen %d connections of clients, want %d", listener, n-1, want)
 		}

@@ -92,6 +92,7 @@ func (w *world) testLocalErrors(t *testing.T, addr string) {
 
 func wantError(t *testing.T, got, kind string, want exception) {
 	t.Helper()
+	t.Log("DEBUG", got)
 	if !strings.HasPrefix(got, "error "+want.of(kind)+" ") {
 		t.Errorf("%s: got %q, want %s", kind, got, want.of(kind))
 	}
