@@ -60,6 +60,10 @@ type Codec struct {
 	// RPC says that the messages are RPCs: their Protocol is RPC, and clusters carry
 	// them to their hosts by this same codec, whatever HTTP's options say.
 	RPC bool
+	// FlowControl says that each stream has a window: a peer sends no more than that
+	// before Consumed is called. So one stream can be stopped, and memory is bounded,
+	// without stopping the reading of the connection.
+	FlowControl bool
 	// Match judges the first bytes of a connection; it must decide on MatchBytes. Nil
 	// matches nothing.
 	Match func(prefix []byte) Verdict
@@ -159,7 +163,8 @@ type CodecConn interface {
 	// that only by closing the connection.
 	WriteReset(out *Buffer, id uint64, r ResetReason) bool
 	// Consumed tells that n bytes of a stream's body have left our buffers, so that
-	// the peer may send more.
+	// the peer may send more. It comes for every byte once, also after the stream's
+	// end; only with FlowControl.
 	Consumed(out *Buffer, id uint64, n int)
 	// WriteGoAway announces that no further streams are welcome. Where the protocol
 	// has no such message, the next response carries Close.

@@ -24,6 +24,7 @@ type muxConn struct {
 	link
 	talker sdk.Talker      // nil: the codec has nothing to say by itself
 	beats  sdk.Heartbeater // nil: the protocol has no heartbeat
+	flow   bool            // the protocol has flow control
 
 	calls       streamTable
 	first, last *Call
@@ -61,6 +62,7 @@ func dialMux(p *pool) *muxConn {
 	cn.dial(p, cn)
 	cn.talker, _ = cn.codec.(sdk.Talker)
 	cn.beats, _ = cn.codec.(sdk.Heartbeater)
+	cn.flow = p.way.codec.Codec().FlowControl
 	return cn
 }
 
@@ -149,6 +151,7 @@ func (cn *muxConn) detach(c *Call) {
 	c.next, c.prev = nil, nil
 	cn.leaveWire(c)
 	if k := c.mux.park; k != nil {
+		cn.consumed(c.id, k.data.Len())
 		c.mux.park = nil
 		cn.pool.lc.local.putParked(k)
 	}
@@ -314,7 +317,7 @@ func (cn *muxConn) stray(ev *sdk.Event) {
 	case sdk.EventHeaders:
 		cn.pool.lc.countStray()
 	case sdk.EventData:
-		cn.codec.Consumed(cn.conn.Out(), ev.Stream, len(ev.Data))
+		cn.consumed(ev.Stream, len(ev.Data))
 	}
 }
 
@@ -347,7 +350,9 @@ func (cn *muxConn) response(c *Call, ev *sdk.Event) {
 	case sdk.EventInformational:
 		c.ev.OnCallInformational(c, ev.Msg)
 	case sdk.EventData:
+		id, n := ev.Stream, len(ev.Data)
 		c.ev.OnCallData(c, ev.Data, end)
+		cn.consumed(id, n)
 	case sdk.EventTrailers:
 		c.ev.OnCallTrailers(c, ev.Msg)
 	}

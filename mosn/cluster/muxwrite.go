@@ -80,9 +80,12 @@ func (cn *muxConn) readDisable(c *Call, on bool) {
 	}
 }
 
-func (cn *muxConn) consumed(c *Call, n int) {
-	if cn.state != connClosed {
-		cn.codec.Consumed(cn.conn.Out(), c.id, n)
+// consumed lets the host of a protocol with flow control send n more bytes of a
+// stream. Body counts when it has been delivered, or dropped; what is parked does not.
+func (cn *muxConn) consumed(id uint64, n int) {
+	if cn.flow && n > 0 && cn.state != connClosed {
+		cn.codec.Consumed(cn.conn.Out(), id, n)
+		cn.speakSoon()
 	}
 }
 

@@ -17,6 +17,7 @@ type serverConn struct {
 	c      *eventloop.Conn
 	codec  sdk.CodecConn // nil until the first bytes have told the protocol
 	rpc    bool          // of the codec
+	flow   bool          // the codec has flow control
 	cur    *Stream
 	shared *sharedConn // nil for a Serial codec
 
@@ -56,7 +57,7 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 // speak settles which protocol the connection speaks.
 func (d *serverConn) speak(cc sdk.CodecConfig) {
 	codec := cc.Codec()
-	d.codec, d.rpc = cc.New(), codec.RPC
+	d.codec, d.rpc, d.flow = cc.New(), codec.RPC, codec.FlowControl
 	if codec.Mode == sdk.Multiplexed {
 		d.share()
 	}
@@ -166,8 +167,12 @@ func (d *serverConn) event(ev *sdk.Event) {
 		d.headSince = 0
 		d.begin(ev.Stream, ev.Msg, ev.End)
 	case sdk.EventData:
-		if s := d.stream(ev.Stream); s != nil {
+		s := d.stream(ev.Stream)
+		if s != nil {
 			s.requestData(ev.Data, ev.End)
+		}
+		if d.flow {
+			d.arrived(s, ev.Stream, len(ev.Data))
 		}
 	case sdk.EventTrailers:
 		if s := d.stream(ev.Stream); s != nil {

@@ -203,6 +203,37 @@ func (d *serverConn) interrupted() {
 	}
 }
 
+// pause stops or resumes the reading of a request: of its stream where the protocol
+// can, else of the connection.
+func (d *serverConn) pause(s *Stream, on bool) {
+	switch {
+	case !d.flow:
+		d.c.DetectEarlyClose(on)
+		d.c.ReadDisable(on)
+	case !on:
+		n := s.unread
+		s.unread = 0
+		d.consumed(s.id, n)
+	}
+}
+
+// arrived opens the window of a stream, nil if it has ended, again by the n bytes of
+// body that have come, unless its reading is stopped.
+func (d *serverConn) arrived(s *Stream, id uint64, n int) {
+	if s != nil && s.pausedClient && d.stream(id) == s {
+		s.unread += n
+		return
+	}
+	d.consumed(id, n)
+}
+
+func (d *serverConn) consumed(id uint64, n int) {
+	if n > 0 && !d.c.Closed() {
+		d.codec.Consumed(d.c.Out(), id, n)
+		d.wrote()
+	}
+}
+
 // The writing of a response. To a one-way request nothing is ever written: there is
 // nobody who would know what it answers.
 

@@ -215,7 +215,6 @@ func (m *shadow) OnCallHeaders(_ *cluster.Call, _ *sdk.Message, end bool) { m.ig
 
 // OnCallData implements cluster.CallEvents.
 func (m *shadow) OnCallData(_ *cluster.Call, p []byte, end bool) {
-	m.call.Consumed(len(p))
 	m.ignore(end)
 }
 

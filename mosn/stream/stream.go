@@ -34,6 +34,7 @@ type Stream struct {
 	headRequest   bool
 	pausedClient  bool // reading from the client is stopped
 	pausedUp      bool // reading from upstream is stopped
+	unread        int  // bytes of body for which the client's window was not opened again
 	routed        bool // vh and route are what the table says
 	upgradeWanted bool
 	brokenRequest bool // the rest of the request cannot be read
@@ -292,8 +293,7 @@ func (s *Stream) settle() {
 	s.conn.forget(s) // what comes on the connection from now on is not for s, nor for who uses s next
 	if s.pausedClient {
 		s.pausedClient = false
-		s.conn.c.DetectEarlyClose(false)
-		s.conn.c.ReadDisable(false)
+		s.conn.pause(s, false)
 	}
 	s.link, w.dead = w.dead, s
 }
@@ -449,6 +449,5 @@ func (s *Stream) pauseClient(on bool) {
 	} else {
 		s.w.stats.Inc(s.cfg.Stats.FlowResumedReading)
 	}
-	s.conn.c.DetectEarlyClose(on)
-	s.conn.c.ReadDisable(on)
+	s.conn.pause(s, on)
 }

@@ -7,9 +7,6 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// maxPrefix is how many bytes of a connection a Match may want to see.
-const maxPrefix = 16
-
 // others are openings of other protocols that may come to the same port.
 func others() []string {
 	return []string{
@@ -26,7 +23,7 @@ func (k *conformance) recognition() {
 			continue
 		}
 		seen := sdk.NeedMore
-		for n := range min(len(frame), maxPrefix) + 1 {
+		for n := range min(len(frame), sdk.MatchBytes) + 1 {
 			was := seen
 			seen = k.Codec.Match(frame[:n:n])
 			if seen == sdk.NoMatch || n == 0 && seen == sdk.Matched || was == sdk.Matched && seen != was {
@@ -34,24 +31,24 @@ func (k *conformance) recognition() {
 			}
 		}
 		if seen != sdk.Matched {
-			k.fatalf("%s: %d bytes do not decide", what, min(len(frame), maxPrefix))
+			k.fatalf("%s: %d bytes do not decide", what, min(len(frame), sdk.MatchBytes))
 		}
 	}
 	for _, s := range others() {
-		for n := range maxPrefix + 1 {
+		for n := range sdk.MatchBytes + 1 {
 			if k.Codec.Match([]byte(s[:n])) == sdk.Matched {
 				k.fatalf("%q is taken for it", s[:n])
 			}
 		}
-		if k.Codec.Match([]byte(s[:maxPrefix])) != sdk.NoMatch {
+		if k.Codec.Match([]byte(s[:sdk.MatchBytes])) != sdk.NoMatch {
 			k.fatalf("%q: 16 bytes do not decide", s)
 		}
 	}
 	rnd := rand.New(rand.NewPCG(1, uint64(len(k.Request))))
 	for i := range 2000 {
-		p := make([]byte, maxPrefix)
+		p := make([]byte, sdk.MatchBytes)
 		copy(p, k.Request)
-		for j := i % maxPrefix; j < maxPrefix; j++ {
+		for j := i % sdk.MatchBytes; j < sdk.MatchBytes; j++ {
 			p[j] = byte(rnd.Uint32())
 		}
 		if k.Codec.Match(p) == sdk.NeedMore {

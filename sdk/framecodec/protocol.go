@@ -41,7 +41,8 @@ type Protocol struct {
 	SetTimeout func(head []byte, left time.Duration)
 
 	// Reply appends our own answer to a request: HTTP's status, as 404 for no route or
-	// 504 for a timeout, and a text for people. If it is nil or appends nothing, the
+	// 504 for a timeout, and a text for people; with a 2xx, which only a configured
+	// direct response has, the text is the result. If it is nil or appends nothing, the
 	// client's connection is closed instead.
 	Reply func(dst []byte, to Asked, status int, text string) []byte
 	// Heartbeat appends a question whether the peer is alive (Multiplexed only).

@@ -48,9 +48,9 @@ func text(block []byte, at int) (start, end int, isNull, ok bool) {
 // maxName is the longest name that is shown, in bytes.
 const maxName = 256
 
-// shownName returns the name under which an entry is shown, which is in dst, or
-// nil if it is not shown.
-func (e *entry) shownName(dst *[maxName]byte, block []byte) []byte {
+// shownName returns the name under which an entry is shown, or nil if it is not
+// shown. It writes the name to the beginning of dst, which may be the key itself.
+func (e *entry) shownName(dst, block []byte) []byte {
 	key := block[e.key:e.keyEnd]
 	if e.nullKey || e.nullValue || len(key) == 0 || len(key) > maxName {
 		return nil
@@ -132,12 +132,10 @@ func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
 	for at := 0; at < len(block); {
 		e, _ := next(block, at) // identity or checkMap has been here
 		at = e.end
-		var buf [maxName]byte
-		name := e.shownName(&buf, block)
+		name := e.shownName(loaded[e.key:], block)
 		if name == nil {
 			continue
 		}
-		copy(loaded[e.key:], name)
 		clean(loaded[e.value:e.valueEnd])
 		m.AddLoaded(sdk.LoadedField{
 			ID: sdk.LookupHeader(str(name)), Name: e.key, NameEnd: e.keyEnd, Value: e.value, ValueEnd: e.valueEnd,
@@ -152,11 +150,33 @@ func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
 
 // clean makes a value fit for HTTP and for lines of a log.
 func clean(value []byte) {
+	if isClean(value) {
+		return
+	}
 	for i, c := range value {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			value[i] = '?'
 		}
 	}
+}
+
+// isClean looks at 8 bytes at a time. It may say no to bytes beside the ones that
+// clean changes.
+func isClean(value []byte) bool {
+	for ; len(value) >= 8; value = value[8:] {
+		if unclean(binary.LittleEndian.Uint64(value)) {
+			return false
+		}
+	}
+	var rest [8]byte
+	copy(rest[copy(rest[:], "--------"[len(value):]):], value)
+	return !unclean(binary.LittleEndian.Uint64(rest[:]))
+}
+
+// unclean reports whether one of 8 bytes is below ' ', or, its top bit apart, 0x7f.
+func unclean(x uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	return ((x-ones*' ')&^x|(x&^tops+ones))&tops != 0
 }
 
 // checkMap walks over a header map.

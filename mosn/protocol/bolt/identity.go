@@ -38,7 +38,7 @@ func (d *identity) read(c *conn, f *fixed, head, content []byte) error {
 		return err
 	}
 	if class := head[f.size : f.size+f.class]; string(class) != hessian.SofaRequestClass {
-		*d = identity{service: class}
+		*d = identity{service: class, writer: writerBare}
 		return nil
 	}
 	if d.service == nil {
@@ -110,15 +110,21 @@ func (d *identity) place(key []byte) (place *[]byte, name string) {
 	return place, name
 }
 
+// bodyLimits are more than any client needs for a SofaRequest's own fields, and keep
+// what a connection's Reader holds small.
+//
+//nolint:gochecknoglobals // constant
+var bodyLimits = hessian.Limits{Depth: 32, Values: 1 << 16, Classes: 8, Fields: 64}
+
 // body reads the names that the Java server goes by.
 func (d *identity) body(c *conn, content []byte) error {
 	r := &c.hessian
-	if err := r.Reset(hessian.Old, content, hessian.Limits{}); err != nil {
+	if err := r.Reset(hessian.Old, content, bodyLimits); err != nil {
 		return errBody
 	}
 	var q hessian.SofaRequest
 	err := q.Read(r)
-	_ = r.Reset(hessian.Old, nil, hessian.Limits{}) // it borrows the input no longer
+	_ = r.Reset(hessian.Old, nil, bodyLimits) // it borrows the input no longer
 	if err != nil || hessian.IsSofaGeneric(q.Generic) {
 		return errBody
 	}

@@ -45,7 +45,7 @@ func splice(m *sdk.Message, f *fixed, s shown) ([]byte, error) {
 		}
 		at = e.end
 		var buf [maxName]byte
-		if e.shownName(&buf, m.Frame) == nil {
+		if e.shownName(buf[:], m.Frame) == nil {
 			m.Frame = append(m.Frame, m.Frame[e.start:e.end]...)
 			continue
 		}
