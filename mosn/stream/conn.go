@@ -12,14 +12,15 @@ import (
 // of the connection. A Serial codec has at most one, cur; a Multiplexed one has a
 // table of them (multiplex.go).
 type serverConn struct {
-	w      *Worker
-	cfg    *Config
-	c      *eventloop.Conn
-	codec  sdk.CodecConn // nil until the first bytes have told the protocol
-	rpc    bool          // of the codec
-	flow   bool          // the codec has flow control
-	cur    *Stream
-	shared *sharedConn // nil for a Serial codec
+	w       *Worker
+	cfg     *Config
+	c       *eventloop.Conn
+	codec   sdk.CodecConn // nil until the first bytes have told the protocol
+	rpc     bool          // of the codec
+	counted byProtocol
+	flow    bool // the codec has flow control
+	cur     *Stream
+	shared  *sharedConn // nil for a Serial codec
 
 	timer     eventloop.Timer // idle, or the head of a request
 	started   time.Duration
@@ -64,23 +65,23 @@ func (d *serverConn) speak(cc sdk.CodecConfig) {
 	if n := cc.ReadLimit(); n > eventloop.DefaultReadLimit {
 		d.c.SetReadLimit(n)
 	}
-	if d.rpc {
-		d.w.stats.Inc(d.cfg.Stats.CxRPCTotal)
-	} else {
-		d.w.stats.Inc(d.cfg.Stats.CxHTTP1Total)
+	st := d.cfg.Stats
+	switch {
+	case d.rpc:
+		d.counted = byProtocol{st.CxRPCTotal, st.RqRPCTotal, st.CxRPCActive}
+	case d.shared != nil:
+		d.counted = byProtocol{st.CxHTTP2Total, st.RqHTTP2Total, st.CxHTTP2Active}
+	default:
+		d.counted = byProtocol{st.CxHTTP1Total, st.RqHTTP1Total, st.CxHTTP1Active}
 	}
-	d.countProtocol(1)
+	d.w.stats.Inc(d.counted.cxTotal)
+	d.w.stats.AddGauge(d.counted.cxActive, 1)
 }
 
-// countProtocol adds n to the number of connections that speak the protocol.
-func (d *serverConn) countProtocol(n int64) {
-	switch {
-	case d.codec == nil:
-	case d.rpc:
-		d.w.stats.AddGauge(d.cfg.Stats.CxRPCActive, n)
-	default:
-		d.w.stats.AddGauge(d.cfg.Stats.CxHTTP1Active, n)
-	}
+// byProtocol are the stats of one protocol.
+type byProtocol struct {
+	cxTotal, rqTotal sdk.Counter
+	cxActive         sdk.Gauge
 }
 
 // detect finds out from the first bytes which protocol the connection speaks, and
@@ -203,11 +204,17 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 	d.keep(id, s)
 	d.requests++
 	s.begin(d, id, m, end)
+	if d.shared != nil && d.last() && !d.lastOne {
+		d.drain()
+	}
 }
 
 // partial notes whether the head of a request has begun to arrive, for the timeouts
 // that run from there.
 func (d *serverConn) partial(some bool) {
+	if !some && d.shared != nil {
+		d.headSince = 0 // what had begun was no request
+	}
 	if !some || d.active() || d.headSince != 0 {
 		return
 	}
@@ -352,7 +359,9 @@ func (d *serverConn) account() {
 	w.conns.remove(d)
 	w.stats.Inc(st.CxDestroy)
 	w.stats.AddGauge(st.CxActive, -1)
-	d.countProtocol(-1)
+	if d.codec != nil {
+		w.stats.AddGauge(d.counted.cxActive, -1)
+	}
 	w.stats.Add(st.CxRxBytes, d.c.BytesIn())
 	w.stats.Add(st.CxTxBytes, d.c.BytesOut())
 	w.stats.Observe(st.CxLength, uint64((w.now()-d.started)/time.Millisecond))

@@ -122,6 +122,9 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
+	if t := d.shared.talker; t != nil && !d.c.Closed() {
+		t.Flush(d.c.Out()) // its last words say what was wrong
+	}
 	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 	return false
 }

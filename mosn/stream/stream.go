@@ -115,11 +115,7 @@ func (s *Stream) refuse(d *serverConn, id uint64, m *sdk.Message, ce *sdk.CodecE
 
 func (s *Stream) countRequest() {
 	s.w.stats.Inc(s.cfg.Stats.RqTotal)
-	if s.rpc {
-		s.w.stats.Inc(s.cfg.Stats.RqRPCTotal)
-	} else {
-		s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
-	}
+	s.w.stats.Inc(s.conn.counted.rqTotal)
 }
 
 // requestBroken ends a stream whose request has turned out to be malformed.
