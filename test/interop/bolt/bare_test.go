@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// versions are the forms that Bolt's own client can write.
+// versions are the forms that Bolt's own client can write; the last two share a connection, for CRC is chosen for each call.
 var versions = []string{"protocol=1", "protocol=2", "protocol=2 version=2", "protocol=2 version=2 crc=true"}
 
 // testBare calls without SOFARPC in every version, one after the other and all at once.
@@ -39,35 +39,45 @@ func (w *world) testBare(t *testing.T, p path) {
 	}
 }
 
-// testHeartbeats puts relays before and behind a mosn that sends heartbeats itself. Those of a client are answered by mosn, those of mosn by the
-// server; both connections stay.
+// testHeartbeats puts relays before and behind a mosn that sends heartbeats itself. Those of a client are answered by mosn, in the client's version,
+// and those of mosn by the server; both connections stay.
 func (w *world) testHeartbeats(t *testing.T) {
-	for _, s := range []*server{w.java, w.node} {
-		t.Run(s.name, func(t *testing.T) {
-			behind := newRelay(t, s.addr)
+	cases := []struct{ name, addr, command string }{
+		{"java", w.java.addr, "call"},
+		{"node", w.node.addr, "call"},
+	}
+	for _, version := range versions {
+		cases = append(cases, struct{ name, addr, command string }{"bare " + version, w.bare, "bare " + version})
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			behind := newRelay(t, c.addr)
 			m := startMosn(t, w.mosn, []listener{{"l", everything("c", "")}},
 				[]cluster{{Name: "c", Addresses: []string{behind.addr}, Metadata: "heartbeat_interval: 0.3s, heartbeat_timeout: 0.3s"}})
 			before := newRelay(t, m.addr("l"))
-			w.pingPong(t, before, behind)
+			w.pingPong(t, c.command, before, behind)
 			if n := m.stat(t, "http.l.downstream_rq_total"); n != 2 {
 				t.Errorf("mosn took %d requests for 2 calls: heartbeats are none", n)
 			}
 		})
+		t.Run(c.name+", direct", func(t *testing.T) {
+			t.Parallel()
+			r := newRelay(t, c.addr)
+			w.pingPong(t, c.command, r, r)
+		})
 	}
-	t.Run("direct", func(t *testing.T) {
-		r := newRelay(t, w.java.addr)
-		w.pingPong(t, r, r)
-	})
 }
 
-func (w *world) pingPong(t *testing.T, before, behind *relay) {
+// pingPong makes two calls and waits for heartbeats between them.
+func (w *world) pingPong(t *testing.T, command string, before, behind *relay) {
 	t.Helper()
 	c := w.clients["java"]
-	first := c.do(t, "call text=a to=%s", before.addr)
+	first := c.do(t, "%s text=a to=%s", command, before.addr)
 	for _, r := range []*relay{before, behind} {
 		eventually(t, "heartbeats are answered", func() bool { return r.pongs.Load() >= 3 })
 	}
-	second := c.do(t, "call text=a to=%s", before.addr)
+	second := c.do(t, "%s text=a to=%s", command, before.addr)
 	if first != second || !strings.HasSuffix(first, ":a") {
 		t.Errorf("before heartbeats %q, after %q", first, second)
 	}

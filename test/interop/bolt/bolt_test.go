@@ -58,7 +58,7 @@ func TestBolt(t *testing.T) {
 			t.Run("mixed clients", func(t *testing.T) { w.testMixed(t, p) })
 			t.Run("bare", func(t *testing.T) { w.testBare(t, p) })
 			if p.first != nil {
-				t.Run("connections", func(t *testing.T) { w.testConnections(t, p) })
+				t.Run("counts", func(t *testing.T) { w.testCounts(t, p) })
 			}
 		})
 	}

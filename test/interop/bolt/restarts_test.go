@@ -26,12 +26,13 @@ func (w *world) testRestarts(t *testing.T) {
 		"node": w.nodeServer,
 	}
 	for kind, serve := range kinds {
-		t.Run(kind+", one host", func(t *testing.T) { w.testRestart(t, serve, retries, 1) })
-		t.Run(kind+", two hosts in turn", func(t *testing.T) { w.testRestart(t, serve, spread, 2) })
+		t.Run(kind+", one host", func(t *testing.T) { w.testRestart(t, serve, retries, 1, 1) })
+		t.Run(kind+", two hosts in turn", func(t *testing.T) { w.testRestart(t, serve, spread, 2, 1) })
 	}
+	t.Run("node, two hosts in turn, two mosns", func(t *testing.T) { w.testRestart(t, w.nodeServer, spread, 2, 2) })
 }
 
-func (w *world) testRestart(t *testing.T, serve func(t testing.TB, name string, port int) *server, policy string, hosts int) {
+func (w *world) testRestart(t *testing.T, serve func(t testing.TB, name string, port int) *server, policy string, hosts, mosns int) {
 	var servers []*server
 	var addrs []string
 	ports := make([]int, hosts)
@@ -42,9 +43,13 @@ func (w *world) testRestart(t *testing.T, serve func(t testing.TB, name string, 
 		addrs = append(addrs, servers[i].addr)
 	}
 	m := startMosn(t, w.mosn, []listener{{"l", everything("c", policy)}}, []cluster{at("c", addrs...)})
+	front := m.addr("l")
+	for range mosns - 1 {
+		front = startMosn(t, w.mosn, []listener{{"l", everything("c", "")}}, []cluster{at("c", front)}).addr("l")
+	}
 	const load = "load kind=callback method=slow ms=5 at_once=16 timeout=30000 to=%s"
 	java, node := w.clients["java"], w.clients["node"]
-	javas, nodes := java.begin(t, load, m.addr("l")), node.begin(t, load, m.addr("l"))
+	javas, nodes := java.begin(t, load, front), node.begin(t, load, front)
 	busy := func() {
 		before := m.stat(t, "cluster.c.upstream_rq_200")
 		eventually(t, "200 calls are answered", func() bool { return m.stat(t, "cluster.c.upstream_rq_200") > before+200 })

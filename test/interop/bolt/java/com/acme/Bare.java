@@ -12,7 +12,7 @@ import java.util.concurrent.TimeUnit;
 
 /** Calls of Bolt without SOFARPC, in a version of one's choice. */
 class Bare {
-    /** By version, because a client keeps one connection an address and writes all its frames in the version of the first. */
+    /** By version, because a client keeps one connection an address, in the version of its first call. */
     private static final Map<String, RpcClient> clients = new ConcurrentHashMap<>();
 
     static String run(Command c) throws Exception {
