@@ -80,7 +80,8 @@ const (
 // Frame is what Read finds in a head. The slices may be parts of the head.
 type Frame struct {
 	Kind Kind
-	// ID tells the exchanges of a connection apart; Serial protocols leave it 0.
+	// ID tells the exchanges of a connection apart. In a Serial protocol it is for Reply
+	// alone, if there is one.
 	ID uint64
 	// Keep is what Reply has to know of a request, beside its ID.
 	Keep uint64

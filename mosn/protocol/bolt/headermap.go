@@ -2,10 +2,10 @@ package bolt
 
 import (
 	"encoding/binary"
-	"strings"
 	"unsafe"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // entry is one field of a header map: [u32 length][key][u32 length][value], where
@@ -45,65 +45,13 @@ func text(block []byte, at int) (start, end int, isNull, ok bool) {
 	return at, at + int(n), false, true
 }
 
-// maxName is the longest name that is shown, in bytes.
-const maxName = 256
-
-// shownName returns the name under which an entry is shown, or nil if it is not
-// shown. It writes the name to the beginning of dst, which may be the key itself.
-func (e *entry) shownName(dst, block []byte) []byte {
-	key := block[e.key:e.keyEnd]
-	if e.nullKey || e.nullValue || len(key) == 0 || len(key) > maxName {
+// shownName returns the name under which an entry is shown, which is in dst, or
+// nil if it is not shown.
+func (e *entry) shownName(dst *[rpcview.MaxName]byte, block []byte) []byte {
+	if e.nullKey || e.nullValue {
 		return nil
 	}
-	name := dst[:len(key)]
-	for i, c := range key {
-		if c = tokenLower[c]; c == 0 {
-			return nil
-		}
-		name[i] = c
-	}
-	if hidden(str(name)) {
-		return nil
-	}
-	return name
-}
-
-// tokenLower maps the characters of a token (RFC 9110 section 5.6.2) to lower case
-// and all others to 0.
-//
-//nolint:gochecknoglobals // a constant table
-var tokenLower = makeTokenLower()
-
-func makeTokenLower() (t [256]byte) {
-	for c := byte('a'); c <= 'z'; c++ {
-		t[c], t[c-'a'+'A'] = c, c
-	}
-	for _, c := range []byte("0123456789!#$%&'*+-.^_`|~") {
-		t[c] = c
-	}
-	return t
-}
-
-// hidden reports whether a lower-case name belongs to HTTP's own machinery:
-// pseudo headers, framing and hops, and what Envoy sanitises or adds at each hop.
-// Such fields of a header map are not shown, lest a peer pass for the proxy, and
-// such fields of the view are not written.
-func hidden(name string) bool {
-	switch name[0] {
-	case ':':
-		return true
-	case 'x':
-		return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") ||
-			strings.HasPrefix(name, "x-rpc-") || name == "x-request-id" || name == "x-client-trace-id" ||
-			name == "x-real-ip"
-	case 'c', 'd', 'e', 'h', 'k', 'p', 's', 't', 'u', 'v':
-		switch name {
-		case "connection", "content-length", "content-type", "date", "expect", "host", "http2-settings", "keep-alive",
-			"proxy-connection", "server", "te", "trailer", "transfer-encoding", "upgrade", "via":
-			return true
-		}
-	}
-	return false
+	return rpcview.Name(dst, block[e.key:e.keyEnd])
 }
 
 // shown is what follows the head in Message.Frame, in suffix bytes.
@@ -132,11 +80,13 @@ func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
 	for at := 0; at < len(block); {
 		e, _ := next(block, at) // identity or checkMap has been here
 		at = e.end
-		name := e.shownName(loaded[e.key:], block)
+		var buf [rpcview.MaxName]byte
+		name := e.shownName(&buf, block)
 		if name == nil {
 			continue
 		}
-		clean(loaded[e.value:e.valueEnd])
+		copy(loaded[e.key:], name)
+		rpcview.Clean(loaded[e.value:e.valueEnd])
 		m.AddLoaded(sdk.LoadedField{
 			ID: sdk.LookupHeader(str(name)), Name: e.key, NameEnd: e.keyEnd, Value: e.value, ValueEnd: e.valueEnd,
 		})
@@ -146,37 +96,6 @@ func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
 	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(first))
 	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(count))
 	m.Frame = binary.BigEndian.AppendUint64(m.Frame, uint64(w))
-}
-
-// clean makes a value fit for HTTP and for lines of a log.
-func clean(value []byte) {
-	if isClean(value) {
-		return
-	}
-	for i, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			value[i] = '?'
-		}
-	}
-}
-
-// isClean looks at 8 bytes at a time. It may say no to bytes beside the ones that
-// clean changes.
-func isClean(value []byte) bool {
-	for ; len(value) >= 8; value = value[8:] {
-		if unclean(binary.LittleEndian.Uint64(value)) {
-			return false
-		}
-	}
-	var rest [8]byte
-	copy(rest[copy(rest[:], "--------"[len(value):]):], value)
-	return !unclean(binary.LittleEndian.Uint64(rest[:]))
-}
-
-// unclean reports whether one of 8 bytes is below ' ', or, its top bit apart, 0x7f.
-func unclean(x uint64) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	return ((x-ones*' ')&^x|(x&^tops+ones))&tops != 0
 }
 
 // checkMap walks over a header map.

@@ -7,6 +7,7 @@ import (
 
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 	"sofamesh.io/sofamesh/sdk/servicekey"
 )
 
@@ -145,7 +146,7 @@ func (d *identity) show(m *sdk.Message) error {
 		return d.showClass(m, buf[:0])
 	}
 	key, err := servicekey.ParseTarget(str(d.service))
-	if err != nil || bytes.ContainsFunc(d.method, badInMethod) {
+	if err != nil || !rpcview.InPath(d.method) {
 		return errBadName
 	}
 	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf[:0], key)))
@@ -159,7 +160,7 @@ func (d *identity) show(m *sdk.Message) error {
 	}
 	if d.generic != nil {
 		value := append(buf[:0], d.generic...)
-		clean(value)
+		rpcview.Clean(value)
 		m.AddID(sdk.HeaderRPCGeneric, str(value))
 	}
 	return nil
@@ -178,6 +179,3 @@ func (d *identity) showClass(m *sdk.Message, buf []byte) error {
 // trimmed tells the characters that a Node server cuts off a class's name, so that
 // another one may be SofaRequest to it.
 func trimmed(c rune) bool { return unicode.IsSpace(c) || c == 0xfeff }
-
-// badInMethod tells the characters that would change what a path says.
-func badInMethod(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`/?#%\`, c) }
