@@ -3,7 +3,10 @@ package bolt
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+
+	"sofamesh.io/sofamesh/test/interop/peers"
 )
 
 // versions are the forms that Bolt's own client can write; the last two share a connection, for CRC is chosen for each call.
@@ -88,5 +91,23 @@ func (w *world) pingPong(t *testing.T, command string, before, behind *relay) {
 		if pings, pongs, strange := r.pings.Load(), r.pongs.Load(), r.strange.Load(); pongs > pings || strange > 0 {
 			t.Errorf("%d heartbeats, %d answers, %d streams that are not Bolt", pings, pongs, strange)
 		}
+	}
+}
+
+// testFrozen stops a server without ending it: heartbeats without answers end the connection long before the deadline of the calls on it.
+func (w *world) testFrozen(t *testing.T) {
+	s := w.nodeServer(t, "frozen", peers.FreePort(t))
+	m := startMosn(t, w.mosn, []listener{{"l", everything("c", "")}},
+		[]cluster{{Name: "c", Addresses: []string{s.addr}, Metadata: "heartbeat_interval: 0.1s, heartbeat_timeout: 0.3s"}})
+	c := w.clients["java"]
+	call := func() string { return c.do(t, "call text=a timeout=60000 to=%s", m.addr("l")) }
+	if got := call(); got != "ok frozen:a" {
+		t.Errorf("before: %s", got)
+	}
+	s.Signal(syscall.SIGSTOP)
+	wantError(t, call(), "sync", lost)
+	s.Signal(syscall.SIGCONT)
+	if got := call(); got != "ok frozen:a" {
+		t.Errorf("after: %s", got)
 	}
 }

@@ -63,7 +63,9 @@ func TestBolt(t *testing.T) {
 		})
 	}
 	t.Run("heartbeats", w.testHeartbeats)
+	t.Run("frozen server", w.testFrozen)
 	t.Run("restarts", w.testRestarts)
+	t.Run("client gone", w.testGone)
 	t.Run("errors", w.testErrors)
 	t.Run("rules", w.testRules)
 }

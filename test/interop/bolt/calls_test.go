@@ -124,15 +124,26 @@ func wantLoad(t *testing.T, result string, calls int) {
 	}
 }
 
-// testMixed lets both clients call one server at once. The Node server keeps definitions of classes by name for each connection, so calls of the
+// both are the two clients.
+func (w *world) both() []*program { return []*program{w.clients["java"], w.clients["node"]} }
+
+// testMixed lets both clients call one server at once, with big calls among small ones. The Node server keeps definitions of classes by name for each connection, so calls of the
 // two must not share one; that they would fail there is what the peers do, not what we do.
 func (w *world) testMixed(t *testing.T, p path) {
 	for _, to := range []string{"java", "node"} {
-		const load = "load kind=callback method=slow ms=20 calls=500 at_once=50 to=%s"
-		java, node := w.clients["java"], w.clients["node"]
-		javas, nodes := java.begin(t, load, p.server(to)), node.begin(t, load, p.server(to))
-		wantLoad(t, java.result(t, javas), 500)
-		wantLoad(t, node.result(t, nodes), 500)
+		const load = "load kind=callback method=slow ms=20 calls=500 at_once=50 timeout=30000 to=%s"
+		const big = "call method=mirror size=4000000 timeout=30000 to=%s"
+		var loads, bigs []<-chan string
+		for _, c := range w.both() {
+			loads = append(loads, c.begin(t, load, p.server(to)))
+			bigs = append(bigs, c.begin(t, big, p.server(to)))
+		}
+		for i, c := range w.both() {
+			wantLoad(t, c.result(t, loads[i]), 500)
+			if got := c.result(t, bigs[i]); got != "ok 4000000 bytes" {
+				t.Errorf("%s, big call: %s", c.name, got)
+			}
+		}
 	}
 }
 

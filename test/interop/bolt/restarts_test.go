@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -48,8 +49,10 @@ func (w *world) testRestart(t *testing.T, serve func(t testing.TB, name string, 
 		front = startMosn(t, w.mosn, []listener{{"l", everything("c", "")}}, []cluster{at("c", front)}).addr("l")
 	}
 	const load = "load kind=callback method=slow ms=5 at_once=16 timeout=30000 to=%s"
-	java, node := w.clients["java"], w.clients["node"]
-	javas, nodes := java.begin(t, load, front), node.begin(t, load, front)
+	var loads []<-chan string
+	for _, c := range w.both() {
+		loads = append(loads, c.begin(t, load, front))
+	}
 	busy := func() {
 		before := m.stat(t, "cluster.c.upstream_rq_200")
 		eventually(t, "200 calls are answered", func() bool { return m.stat(t, "cluster.c.upstream_rq_200") > before+200 })
@@ -66,11 +69,26 @@ func (w *world) testRestart(t *testing.T, serve func(t testing.TB, name string, 
 		servers[i] = serve(t, names[i], ports[i])
 	}
 	busy()
-	java.do(t, "stop")
-	node.do(t, "stop")
-	wantLoad(t, java.result(t, javas), -1)
-	wantLoad(t, node.result(t, nodes), -1)
+	for i, c := range w.both() {
+		c.do(t, "stop")
+		wantLoad(t, c.result(t, loads[i]), -1)
+	}
 	if n := m.stat(t, "cluster.c.upstream_rq_retry_success"); n == 0 {
 		t.Errorf("nothing was retried: the load has not met a restart")
+	}
+}
+
+// testGone kills a client that has calls under way. Others that share connections to the server do not notice, and nothing is left.
+func (w *world) testGone(t *testing.T) {
+	m := startMosn(t, w.mosn, []listener{{"l", everything("c", "")}}, []cluster{at("c", w.java.addr)})
+	const load = "load method=slow ms=40 calls=%d at_once=100 to=%s"
+	goner, stayer := start(t, "goner", w.kit.node("client.js")), w.clients["node"]
+	answer := stayer.begin(t, load, 2000, m.addr("l"))
+	goner.begin(t, load, 100000, m.addr("l"))
+	eventually(t, "both have calls under way", func() bool { return m.stat(t, "cluster.c.upstream_rq_active") > 150 })
+	goner.Kill()
+	wantLoad(t, stayer.result(t, answer), 2000)
+	for stat, want := range map[string]int{"cluster.c.upstream_rq_active": 0, "http.l.downstream_rq_active": 0, "http.l.downstream_cx_active": 1} {
+		eventually(t, fmt.Sprintf("%s is %d", stat, want), func() bool { return m.stat(t, stat) == want })
 	}
 }
