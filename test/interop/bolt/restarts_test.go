@@ -81,13 +81,15 @@ func (w *world) testRestart(t *testing.T, serve func(t testing.TB, name string, 
 // testGone kills a client that has calls under way. Others that share connections to the server do not notice, and nothing is left.
 func (w *world) testGone(t *testing.T) {
 	m := startMosn(t, w.mosn, []listener{{"l", everything("c", "")}}, []cluster{at("c", w.java.addr)})
-	const load = "load method=slow ms=40 calls=%d at_once=100 to=%s"
 	goner, stayer := start(t, "goner", w.kit.node("client.js")), w.clients["node"]
-	answer := stayer.begin(t, load, 2000, m.addr("l"))
-	goner.begin(t, load, 100000, m.addr("l"))
-	eventually(t, "both have calls under way", func() bool { return m.stat(t, "cluster.c.upstream_rq_active") > 150 })
+	for range 50 {
+		goner.begin(t, "call method=slow ms=60000 timeout=90000 to=%s", m.addr("l"))
+	}
+	eventually(t, "its calls are under way", func() bool { return m.stat(t, "cluster.c.upstream_rq_active") == 50 })
+	answer := stayer.begin(t, "load method=slow ms=40 calls=1000 at_once=50 to=%s", m.addr("l"))
+	eventually(t, "another's are too", func() bool { return m.stat(t, "cluster.c.upstream_rq_200") > 100 })
 	goner.Kill()
-	wantLoad(t, stayer.result(t, answer), 2000)
+	wantLoad(t, stayer.result(t, answer), 1000)
 	for stat, want := range map[string]int{"cluster.c.upstream_rq_active": 0, "http.l.downstream_rq_active": 0, "http.l.downstream_cx_active": 1} {
 		eventually(t, fmt.Sprintf("%s is %d", stat, want), func() bool { return m.stat(t, stat) == want })
 	}
