@@ -39,11 +39,11 @@ func TestMain(m *testing.M) {
 
 // TestBolt holds all tests, so that the peers start once.
 func TestBolt(t *testing.T) {
+	k := newKit(t)
 	binary, err := peers.MosnBinary(buildDir)
 	if err != nil {
 		t.Skipf("no mosn to talk through: %v", err)
 	}
-	k := newKit(t)
 	w := &world{kit: k, mosn: binary, clients: map[string]*program{}}
 	bare := peers.FreePort(t)
 	w.bare = local(bare)
