@@ -102,7 +102,7 @@ func (d *serverConn) cut(id uint64) {
 		return
 	}
 	d.closing = true
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.finish()
 }
 
 // sharedMalformed refuses one request, or gives up the connection with all that is
@@ -117,10 +117,7 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
-	if d.talker != nil && !d.c.Closed() {
-		d.talker.Flush(d.c.Out()) // its last words say what was wrong
-	}
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.finish()
 	return false
 }
 
@@ -143,13 +140,21 @@ func (d *serverConn) sharedReleased() {
 	case d.c.Closed():
 	case d.closing && !d.active():
 		d.timer.Stop()
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		d.finish()
 	case d.lastOne && !d.active() && !d.codec.Reusable():
 		d.drained()
 	case d.stalled:
 		d.stalled = false
 		d.c.Resume()
 	}
+}
+
+// finish closes the connection, after its codec's last words.
+func (d *serverConn) finish() {
+	if d.talker != nil && !d.c.Closed() {
+		d.talker.Flush(d.c.Out())
+	}
+	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 }
 
 // goAway tells the client to open no further streams: by a notice, and in the end that

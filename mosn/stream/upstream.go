@@ -326,12 +326,8 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 	}
 	b.WriteString("reset reason: ")
 	b.WriteString(e.Reset.String())
-	status := 503
-	if e.Reset == sdk.ResetProtocol {
-		status = 502
-	}
 	r := sdk.Reply{
-		Status: status, Body: b.String(), Flag: e.Flag,
+		Status: failureStatus(e), Body: b.String(), Flag: e.Flag,
 		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
 	}
 	if e == cluster.ErrPendingOverflow {
@@ -341,6 +337,14 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
 	}
 	return r
+}
+
+// failureStatus is what a failed attempt counts as.
+func failureStatus(e *sdk.Error) int {
+	if e.Reset == sdk.ResetProtocol {
+		return 502
+	}
+	return 503
 }
 
 func resetDetails(e *sdk.Error, reason string) string {
