@@ -40,7 +40,7 @@ static_resources:
   listeners:
   - name: l
     address: {socket_address: {address: 127.0.0.1, port_value: {{.Port}}}}
-    #per_connection_buffer_limit_bytes: 32768
+    per_connection_buffer_limit_bytes: 32768
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
@@ -70,7 +70,7 @@ static_resources:
   - name: b
     type: STATIC
     connect_timeout: 1s
-    #per_connection_buffer_limit_bytes: 32768
+    per_connection_buffer_limit_bytes: 32768
     circuit_breakers: {thresholds: [{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000, max_retries: 1000}]}
     load_assignment:
       cluster_name: b
