@@ -23,6 +23,8 @@ type Headers struct {
 	base   uint32               // where the text of the last Load begins
 	live   int                  // fields that are not removed
 	size   int                  // bytes of names and values of live fields
+
+	pristine bool // see Pristine
 }
 
 // field is one header; a removed one stays as a tombstone so that positions are
@@ -42,6 +44,7 @@ const noOrig = ^uint32(0)
 
 // Reset empties h and keeps its storage.
 func (h *Headers) Reset() {
+	h.pristine = false
 	if len(h.buf) == 0 && len(h.fields) == 0 {
 		return
 	}
@@ -51,6 +54,14 @@ func (h *Headers) Reset() {
 	h.index = [numHeaderIDs]uint16{}
 	h.live, h.size = 0, 0
 }
+
+// SetPristine notes that h is as the message came. Codecs that forward original bytes
+// call it when they have filled h.
+func (h *Headers) SetPristine() { h.pristine = true }
+
+// Pristine reports whether nothing was added, changed or removed since SetPristine, so
+// that such a codec need not look for it.
+func (h *Headers) Pristine() bool { return h.pristine }
 
 // Len is the number of fields.
 func (h *Headers) Len() int { return h.live }
@@ -261,7 +272,7 @@ func (h *Headers) AppendID(id HeaderID, sep, value string) {
 	h.buf = append(h.buf, value...)
 	h.size += len(sep) + len(value)
 	f.value = span{off, uint32(len(h.buf)) - off}
-	f.clean, f.line = false, false
+	f.clean, f.line, h.pristine = false, false, false
 }
 
 // SetValueAt replaces the value at position i.
@@ -304,7 +315,7 @@ func (h *Headers) Footprint() int { return cap(h.buf) + cap(h.fields)*int(unsafe
 func (h *Headers) CopyFrom(src *Headers) {
 	h.buf = append(h.buf[:0], src.buf...)
 	h.fields = append(h.fields[:0], src.fields...)
-	h.index, h.base, h.live, h.size = src.index, src.base, src.live, src.size
+	h.index, h.base, h.live, h.size, h.pristine = src.index, src.base, src.live, src.size, src.pristine
 }
 
 // Swap exchanges the contents of two Headers, storage included: how headers that
@@ -339,6 +350,7 @@ func (h *Headers) add(id HeaderID, name, value string) {
 	}
 	h.live++
 	h.size += len(name) + len(value)
+	h.pristine = false
 }
 
 func (h *Headers) store(s string) span {
@@ -353,14 +365,14 @@ func (h *Headers) replace(i int, value string) {
 	f := &h.fields[i]
 	h.size += len(value) - int(f.value.len)
 	f.value = h.store(value)
-	f.clean, f.line = false, false
+	f.clean, f.line, h.pristine = false, false, false
 }
 
 func (h *Headers) removeAt(i int) {
 	f := &h.fields[i]
 	h.size -= len(h.nameOf(f)) + int(f.value.len)
 	h.live--
-	f.removed, f.clean, f.line = true, false, false
+	f.removed, f.clean, f.line, h.pristine = true, false, false, false
 	if f.id == HeaderOther || int(h.index[f.id]) != i+1 {
 		return
 	}

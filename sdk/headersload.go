@@ -49,6 +49,7 @@ func (h *Headers) AddLoaded(l LoadedField) {
 	}
 	h.live++
 	h.size += size + l.ValueEnd - l.Value
+	h.pristine = false
 }
 
 // CleanAt reports whether the field at position i came by AddLoaded and was not

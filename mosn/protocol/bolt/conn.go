@@ -20,6 +20,7 @@ type conn struct {
 	failed  error // what ended the connection
 	told    bool  // and Decode has said so
 	hessian hessian.Reader
+	service service    // of the last request
 	other   writerKind // of this connection, if it is one that is not known
 }
 

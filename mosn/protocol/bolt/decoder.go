@@ -158,18 +158,23 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	if !m.OneWay {
 		m.Timeout = f.wait()
 	}
+	m.AddID(sdk.HeaderMethod, "POST")
+	m.SetInt(sdk.HeaderContentLength, int64(f.content))
 	head := in[:f.head()]
+	var v viewer
+	v.init(m, head[f.size+f.class:])
 	var d identity
+	if err := d.headers(&v, c.cfg.Count); err != nil {
+		return err
+	}
 	if err := d.read(c, f, head, in[f.head():f.head()+min(f.content, c.cfg.LookAhead)]); err != nil {
 		return err
 	}
-	m.AddID(sdk.HeaderMethod, "POST")
-	if err := d.show(m); err != nil {
+	if err := d.show(m, &c.service); err != nil {
 		return err
 	}
 	m.Share = d.writer.share()
-	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class, d.writer)
+	v.finish(head, d.writer)
 	return nil
 }
 
@@ -181,7 +186,8 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	ev.Stream = c.table.get(f.id).stream
 	head := in[:f.head()]
 	block := head[f.size+f.class:]
-	if checkMap(block, c.cfg.Count) != nil {
+	failed, err := checkMap(block, c.cfg.Count)
+	if err != nil {
 		c.close(ev.Stream)
 		c.skip(f.content + f.trailer())
 		ev.Kind, ev.Reset = sdk.EventReset, sdk.ResetProtocol
@@ -190,24 +196,17 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	m := ev.Msg
 	m.Reset()
 	m.Protocol, m.Codec = sdk.RPC, c.cfg.codec
-	m.SetStatus(httpStatus(f.status, applicationFailed(block)))
+	m.SetStatus(httpStatus(f.status, failed))
 	m.SetInt(sdk.HeaderRPCStatus, int64(f.status))
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class, 0)
+	var v viewer
+	v.init(m, block)
+	for e := (entry{}); e.end < len(block) && e.next(block); {
+		v.add(&e, "")
+	}
+	v.finish(head, 0)
 	ev.Kind = sdk.EventHeaders
 	return c.begin(in, f, ev), nil
-}
-
-// applicationFailed looks for the header of an application's exception.
-func applicationFailed(block []byte) bool {
-	for at := 0; at < len(block); {
-		e, _ := next(block, at)
-		at = e.end
-		if string(block[e.key:e.keyEnd]) == headerFailed {
-			return string(block[e.value:e.valueEnd]) == "true"
-		}
-	}
-	return false
 }
 
 // begin turns to the content of a message and returns the length of the head.

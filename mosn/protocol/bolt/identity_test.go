@@ -7,6 +7,7 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
 	"sofamesh.io/sofamesh/sdk/rpcview"
+	"sofamesh.io/sofamesh/sdk/servicekey"
 )
 
 // decoded reads one request and returns the view.
@@ -173,8 +174,9 @@ func TestHostileHeaders(t *testing.T) {
 	for name, value := range view.All() {
 		got = append(got, name+"="+value)
 	}
-	want := ":method=POST :authority=com.acme.hello :path=/com.acme.Hello/sayHi x-rpc-version=1.0 content-length=1 " +
-		"service=com.acme.Hello:1.0 sofa_head_method_name=sayHi camelcase=v crlf=a??x-envoy-internal: 1?? tab=a\tb traceparent=00-1"
+	want := ":method=POST content-length=1 " +
+		"service=com.acme.Hello:1.0 sofa_head_method_name=sayHi camelcase=v crlf=a??x-envoy-internal: 1?? tab=a\tb traceparent=00-1 " +
+		":authority=com.acme.hello :path=/com.acme.Hello/sayHi x-rpc-version=1.0"
 	if strings.Join(got, " ") != want {
 		t.Errorf("the view is\n%q, want\n%q", strings.Join(got, " "), want)
 	}
@@ -183,6 +185,71 @@ func TestHostileHeaders(t *testing.T) {
 	r.run(m.bytes())
 	if got, want := string(take(r.out)), string(withID(m.bytes(), 1)); got != want {
 		t.Errorf("sent on\n%q, want\n%q", got, want)
+	}
+}
+
+// TestUsualNames: the short way comes to what the long one does, and is for this
+// spelling alone.
+func TestUsualNames(t *testing.T) {
+	found := map[string]bool{}
+	for _, frame := range captured(t) {
+		var f fixed
+		_ = f.parse(frame)
+		block := frame[f.size+f.class : f.head()]
+		for e := (entry{}); e.end < len(block) && e.next(block); {
+			key := block[e.key:e.keyEnd]
+			if name := usual(key); name != "" {
+				found[string(key)] = true
+			}
+		}
+	}
+	for _, key := range []string{"app", "type", "protocol", "rpc_trace_context.samp", "rpc_trace_context.sofaRpcId", "rpc_trace_context.sofaTraceId",
+		"rpc_trace_context.sysPenAttrs", "rpc_trace_context.sofaPenAttrs", "rpc_trace_context.sofaCallerApp",
+		"rpc_trace_context.sofaCallerIp", "rpc_trace_context.sofaCallerZone", "rpc_trace_context.sofaCallerIdc"} {
+		var buf [rpcview.MaxName]byte
+		name := string(rpcview.Name(buf[:], []byte(key)))
+		if usual([]byte(key)) != name || name == "" || sdk.LookupHeader(name) != sdk.HeaderOther {
+			t.Errorf("%s is %q, want %q", key, usual([]byte(key)), name)
+		}
+		if usual([]byte(strings.ToUpper(key))) != "" {
+			t.Errorf("%s is known in capitals", key)
+		}
+	}
+	if len(found) < 8 {
+		t.Errorf("of the names only %v were recorded", found)
+	}
+}
+
+// TestServiceKept: what a connection keeps of the request before shows in no other.
+func TestServiceKept(t *testing.T) {
+	down, _ := ends(t, Limits{})
+	c := down.New()
+	long := strings.Repeat("a.", 400) + "B"
+	for i, s := range []struct{ service, method, want string }{
+		{"a.B:1.0", "first", "a.b /a.B/first 1.0"},
+		{"a.B:1.0", "m", "a.b /a.B/m 1.0"},
+		{"a.B:1.0:x", "m", "g-x.a.b /a.B/m 1.0 x"},
+		{"a.B", "m", "a.b /a.B/m"},
+		{"a. B", "m", ""},
+		{"", "m", ""},
+		{"a.B", "m/n", ""},
+		{"a.B", "m", "a.b /a.B/m"},
+		{long, "m", servicekey.Key{Interface: long}.Host() + " /" + long + "/m"},
+		{"a.B", long, "a.b /a.B/" + long},
+		{"a.B", "m", "a.b /a.B/m"},
+	} {
+		ev := sdk.Event{Msg: new(sdk.Message)}
+		m := bare(headerService, s.service, headerMethod, s.method)
+		m.id, m.kind, m.content = uint32(i+1), typeOneWay, ""
+		_, err := c.Decode(m.bytes(), &ev)
+		v := ev.Msg
+		got := strings.TrimSpace(strings.Join([]string{v.Authority(), v.Path(), v.ID(sdk.HeaderRPCVersion), v.ID(sdk.HeaderRPCGroup)}, " "))
+		if (err != nil) != (s.want == "") || err == nil && got != s.want {
+			t.Errorf("%.20q: %v, %.60q, want %.60q", s.service, err, got, s.want)
+		}
+		if k := &c.(*conn).service; cap(k.name)+cap(k.authority)+cap(k.path) > 6*keptService {
+			t.Errorf("%.20q: %d bytes are kept", s.service, cap(k.name)+cap(k.authority)+cap(k.path))
+		}
 	}
 }
 

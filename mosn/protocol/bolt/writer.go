@@ -79,18 +79,19 @@ func (c *conn) head(m *sdk.Message, id uint32, end bool) ([]byte, fixed, error) 
 	if (f.kind == typeResponse) != (c.cfg.side == sdk.Downstream) {
 		return nil, f, errForeign
 	}
-	n, ok := length(m.ID(sdk.HeaderContentLength))
-	if !ok || end && n > 0 {
-		return nil, f, errWriteLength
-	}
-	if edited(&m.Headers, s) {
-		var err error
-		if head, err = splice(m, &f, s); err != nil {
-			return nil, f, err
+	if !m.Pristine() {
+		var ok bool
+		if f.content, ok = length(m.ID(sdk.HeaderContentLength)); !ok {
+			return nil, f, errWriteLength
+		}
+		if edited(&m.Headers, s) {
+			var err error
+			if head, err = splice(m, &f, s); err != nil {
+				return nil, f, err
+			}
 		}
 	}
-	f.content = n
-	if n > c.cfg.Frame-f.head() {
+	if end && f.content > 0 || f.content > c.cfg.Frame-f.head() {
 		return nil, f, errWriteLength
 	}
 	if !c.admits(s.writer) {
