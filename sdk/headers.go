@@ -337,20 +337,33 @@ func (h *Headers) nameOf(f *field) string {
 }
 
 func (h *Headers) add(id HeaderID, name, value string) {
-	f := field{id: id, orig: noOrig}
+	f := h.newField()
+	f.name, f.orig, f.id = span{}, noOrig, id
+	f.removed, f.clean, f.line = false, false, false
 	if id == HeaderOther {
 		f.name = h.store(name)
 	} else {
 		name = headerNames[id]
+		if h.index[id] == 0 {
+			h.index[id] = uint16(len(h.fields))
+		}
 	}
 	f.value = h.store(value)
-	h.fields = append(h.fields, f)
-	if id != HeaderOther && h.index[id] == 0 {
-		h.index[id] = uint16(len(h.fields))
-	}
 	h.live++
 	h.size += len(name) + len(value)
 	h.pristine = false
+}
+
+// newField appends a field, which the caller fills in place: copying one just built
+// costs a stall.
+func (h *Headers) newField() *field {
+	n := len(h.fields)
+	if n == cap(h.fields) {
+		h.fields = append(h.fields, field{})
+	} else {
+		h.fields = h.fields[:n+1]
+	}
+	return &h.fields[n]
 }
 
 func (h *Headers) store(s string) span {

@@ -186,8 +186,7 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	ev.Stream = c.table.get(f.id).stream
 	head := in[:f.head()]
 	block := head[f.size+f.class:]
-	failed, err := checkMap(block, c.cfg.Count)
-	if err != nil {
+	if checkMap(block, c.cfg.Count) != nil {
 		c.close(ev.Stream)
 		c.skip(f.content + f.trailer())
 		ev.Kind, ev.Reset = sdk.EventReset, sdk.ResetProtocol
@@ -196,17 +195,22 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	m := ev.Msg
 	m.Reset()
 	m.Protocol, m.Codec = sdk.RPC, c.cfg.codec
-	m.SetStatus(httpStatus(f.status, failed))
+	m.SetStatus(httpStatus(f.status, applicationFailed(block)))
 	m.SetInt(sdk.HeaderRPCStatus, int64(f.status))
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	var v viewer
-	v.init(m, block)
-	for e := (entry{}); e.end < len(block) && e.next(block); {
-		v.add(&e, "")
-	}
-	v.finish(head, 0)
+	show(m, head, f.size+f.class, 0)
 	ev.Kind = sdk.EventHeaders
 	return c.begin(in, f, ev), nil
+}
+
+// applicationFailed looks for the header of an application's exception.
+func applicationFailed(block []byte) bool {
+	for e := (entry{}); e.end < len(block) && e.next(block); {
+		if string(block[e.key:e.keyEnd]) == headerFailed {
+			return string(block[e.value:e.end]) == "true"
+		}
+	}
+	return false
 }
 
 // begin turns to the content of a message and returns the length of the head.

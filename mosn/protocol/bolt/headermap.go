@@ -104,23 +104,28 @@ func (v *viewer) finish(head []byte, w writerKind) {
 	m.SetPristine()
 }
 
-// checkMap walks over the header map of a response and reports whether it has the
-// header of an application's exception.
-func checkMap(block []byte, limit int) (failed bool, err error) {
-	var e entry
-	found := false
-	for count := 0; e.end < len(block); count++ {
+// show makes a message of a head, of which checkMap has seen the map.
+func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
+	var v viewer
+	v.init(m, head[blockAt:])
+	for e := (entry{}); e.end < len(v.block) && e.next(v.block); {
+		v.add(&e, "")
+	}
+	v.finish(head, w)
+}
+
+// checkMap walks over a header map.
+func checkMap(block []byte, limit int) error {
+	count := 0
+	for e := (entry{}); e.end < len(block); count++ {
 		if !e.next(block) {
-			return false, errMap
-		}
-		if count == limit {
-			return false, errCount
-		}
-		if !found && string(block[e.key:e.keyEnd]) == headerFailed {
-			found, failed = true, string(block[e.value:e.end]) == "true"
+			return errMap
 		}
 	}
-	return failed, nil
+	if count > limit {
+		return errCount
+	}
+	return nil
 }
 
 // usual returns the lower-case form of a header's name if it is one of those that

@@ -116,20 +116,27 @@ var bodyLimits = hessian.Limits{Depth: 32, Values: 1 << 16, Classes: 8, Fields: 
 
 // body reads the names that the Java server goes by.
 func (d *identity) body(c *conn, content []byte) error {
-	r := &c.hessian
-	if err := r.Reset(hessian.Old, content, bodyLimits); err != nil {
-		return errBody
-	}
-	var q hessian.SofaRequest
-	err := q.Read(r)
-	_ = r.Reset(hessian.Old, nil, bodyLimits) // it borrows the input no longer
-	if err != nil || hessian.IsSofaGeneric(q.Generic) {
-		return errBody
+	b := &c.beginning
+	q := hessian.SofaRequest{Service: b.service, Method: b.method}
+	d.writer = b.writer
+	if !b.of(content) {
+		r := &c.hessian
+		if err := r.Reset(hessian.Old, content, bodyLimits); err != nil {
+			return errBody
+		}
+		err := q.Read(r)
+		end := r.Offset()
+		_ = r.Reset(hessian.Old, nil, bodyLimits) // it borrows the input no longer
+		if err != nil || hessian.IsSofaGeneric(q.Generic) {
+			return errBody
+		}
+		d.writer = c.cfg.writerOf(&q)
+		b.keep(content, end, &q, d.writer)
 	}
 	if d.service != nil && !bytes.Equal(d.service, q.Service) || d.method != nil && !bytes.Equal(d.method, q.Method) {
 		return errBodyNames
 	}
-	d.service, d.method, d.writer = q.Service, q.Method, c.cfg.writerOf(&q)
+	d.service, d.method = q.Service, q.Method
 	if q.Generic != nil {
 		d.method, d.generic = q.Generic, q.Method
 	}
@@ -159,46 +166,6 @@ func (d *identity) show(m *sdk.Message, last *service) error {
 		m.AddID(sdk.HeaderRPCGeneric, str(value))
 	}
 	return nil
-}
-
-// service is what the last request on a connection was for, as the view shows it:
-// most requests are for the same as those before them. It is reused.
-type service struct {
-	name      []byte         // empty: none
-	key       servicekey.Key // parts of name
-	authority []byte
-	path      []byte // the interface between slashes, and the last method
-	method    int    // where that is
-}
-
-// keptService is the longest name that a connection keeps, in bytes.
-const keptService = 512
-
-func (s *service) parse(name []byte) (err error) {
-	if len(name) > 0 && bytes.Equal(name, s.name) {
-		return nil
-	}
-	if cap(s.name) > keptService {
-		*s = service{}
-	}
-	s.name = append(s.name[:0], name...)
-	if s.key, err = servicekey.ParseTarget(str(s.name)); err != nil {
-		s.name = s.name[:0]
-		return err
-	}
-	s.authority = servicekey.Append(s.authority[:0], s.key)
-	s.path = append(append(append(s.path[:0], '/'), s.key.Interface...), '/')
-	s.method = len(s.path)
-	return nil
-}
-
-// pathOf is the path of a method, valid until the next request's.
-func (s *service) pathOf(method []byte) []byte {
-	if len(method) > keptService {
-		return append(bytes.Clone(s.path[:s.method]), method...)
-	}
-	s.path = append(s.path[:s.method], method...)
-	return s.path
 }
 
 func (d *identity) showClass(m *sdk.Message) error {

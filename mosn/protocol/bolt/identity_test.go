@@ -7,7 +7,6 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
 	"sofamesh.io/sofamesh/sdk/rpcview"
-	"sofamesh.io/sofamesh/sdk/servicekey"
 )
 
 // decoded reads one request and returns the view.
@@ -217,39 +216,6 @@ func TestUsualNames(t *testing.T) {
 	}
 	if len(found) < 8 {
 		t.Errorf("of the names only %v were recorded", found)
-	}
-}
-
-// TestServiceKept: what a connection keeps of the request before shows in no other.
-func TestServiceKept(t *testing.T) {
-	down, _ := ends(t, Limits{})
-	c := down.New()
-	long := strings.Repeat("a.", 400) + "B"
-	for i, s := range []struct{ service, method, want string }{
-		{"a.B:1.0", "first", "a.b /a.B/first 1.0"},
-		{"a.B:1.0", "m", "a.b /a.B/m 1.0"},
-		{"a.B:1.0:x", "m", "g-x.a.b /a.B/m 1.0 x"},
-		{"a.B", "m", "a.b /a.B/m"},
-		{"a. B", "m", ""},
-		{"", "m", ""},
-		{"a.B", "m/n", ""},
-		{"a.B", "m", "a.b /a.B/m"},
-		{long, "m", servicekey.Key{Interface: long}.Host() + " /" + long + "/m"},
-		{"a.B", long, "a.b /a.B/" + long},
-		{"a.B", "m", "a.b /a.B/m"},
-	} {
-		ev := sdk.Event{Msg: new(sdk.Message)}
-		m := bare(headerService, s.service, headerMethod, s.method)
-		m.id, m.kind, m.content = uint32(i+1), typeOneWay, ""
-		_, err := c.Decode(m.bytes(), &ev)
-		v := ev.Msg
-		got := strings.TrimSpace(strings.Join([]string{v.Authority(), v.Path(), v.ID(sdk.HeaderRPCVersion), v.ID(sdk.HeaderRPCGroup)}, " "))
-		if (err != nil) != (s.want == "") || err == nil && got != s.want {
-			t.Errorf("%.20q: %v, %.60q, want %.60q", s.service, err, got, s.want)
-		}
-		if k := &c.(*conn).service; cap(k.name)+cap(k.authority)+cap(k.path) > 6*keptService {
-			t.Errorf("%.20q: %d bytes are kept", s.service, cap(k.name)+cap(k.authority)+cap(k.path))
-		}
 	}
 }
 
