@@ -196,7 +196,14 @@ func (h *Headers) Status() int {
 }
 
 // SetStatus sets ":status".
-func (h *Headers) SetStatus(code int) { h.SetInt(HeaderStatus, int64(code)) }
+func (h *Headers) SetStatus(code int) {
+	if code < 100 || code > 999 {
+		h.SetInt(HeaderStatus, int64(code))
+		return
+	}
+	b := [3]byte{'0' + byte(code/100), '0' + byte(code/10%10), '0' + byte(code%10)}
+	h.SetID(HeaderStatus, unsafe.String(&b[0], len(b)))
+}
 
 // Add appends a field. The name must be lower case and valid for the protocol;
 // codecs check what comes from the wire before they add it.

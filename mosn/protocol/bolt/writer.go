@@ -153,7 +153,7 @@ func (c *conn) hold(w outgoing, head []byte) error {
 // content has to come first.
 func (c *conn) finish(out *sdk.Buffer) {
 	for {
-		w := c.cur
+		w := &c.cur
 		if w.hasCRC {
 			binary.BigEndian.PutUint32(out.Reserve(4), w.crc)
 			out.Commit(4)
