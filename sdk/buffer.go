@@ -149,6 +149,25 @@ func (b *Buffer) AppendByte(v byte) {
 	b.n++
 }
 
+// Prepend copies p, of at most ChunkSize bytes, to the front.
+func (b *Buffer) Prepend(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	c := b.head
+	if c == nil || int(c.off) < len(p) {
+		c = b.pool.get()
+		c.off, c.end = ChunkSize, ChunkSize // full, so that the bytes before off are free
+		if c.next = b.head; b.tail == nil {
+			b.tail = c
+		}
+		b.head = c
+	}
+	c.off -= int32(len(p))
+	copy(c.buf[c.off:], p)
+	b.n += len(p)
+}
+
 // Write appends p; it makes a Buffer an io.Writer and never fails.
 func (b *Buffer) Write(p []byte) (int, error) {
 	b.Append(p)
