@@ -76,6 +76,13 @@ func (s *Stream) SendResponseData(p string, end bool) { s.response.sendData(p, e
 // SendResponseTrailers sends its trailers.
 func (s *Stream) SendResponseTrailers(lines ...string) { s.response.sendTrailers(lines) }
 
+// Again begins the stream once more and returns its filter, for measuring that by calls
+// of its methods: the state is new, all else as it was.
+func (s *Stream) Again() sdk.Filter {
+	s.used = false
+	return s.host.config.New(s)
+}
+
 // Settle runs what waits in Async, and After's call when the time has come.
 func (s *Stream) Settle() {
 	for len(s.jobs) > 0 && !s.ended {
