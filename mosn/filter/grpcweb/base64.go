@@ -1,6 +1,7 @@
 package grpcweb
 
 import (
+	"bytes"
 	"encoding/base64"
 
 	"sofamesh.io/sofamesh/sdk"
@@ -70,28 +71,40 @@ func (d *decoder) whole() bool { return d.n == 0 }
 // has not come yet; it returns false when it means nothing.
 func (d *decoder) decode(b *sdk.Buffer) bool {
 	var raw [3 * 256]byte
-	n := 0
 	for left := b.Len(); left > 0; {
 		p := b.First()
-		p = p[:min(len(p), left, len(raw))] // of which at most as many bytes can come
-		for _, c := range p {
-			d.group[d.n] = c
-			if d.n++; d.n < 4 {
-				continue
-			}
-			d.n = 0
-			k, ok := decodeGroup(raw[n:n+3], d.group)
-			if !ok {
-				return false
-			}
-			n += k
+		p = p[:min(len(p), left, 4*256)]
+		n, took, ok := d.some(raw[:], p)
+		if !ok {
+			return false
 		}
 		b.Append(raw[:n])
-		n = 0
-		b.Drain(len(p))
-		left -= len(p)
+		b.Drain(took)
+		left -= took
 	}
 	return true
+}
+
+// some decodes from the front of p: many groups at once where no padding is near, else
+// the bytes of one.
+func (d *decoder) some(out, p []byte) (n, took int, ok bool) {
+	if d.n == 0 {
+		run := p[:len(p)/4*4]
+		if i := bytes.IndexByte(run, '='); i >= 0 {
+			run = run[:i/4*4]
+		}
+		if len(run) > 0 {
+			n, err := base64.StdEncoding.Decode(out, run)
+			return n, len(run), err == nil && n == len(run)/4*3 // less: it has skipped line ends
+		}
+	}
+	took = copy(d.group[d.n:], p)
+	if d.n += uint8(took); d.n < 4 {
+		return 0, took, true
+	}
+	d.n = 0
+	n, ok = decodeGroup(out, d.group)
+	return n, took, ok
 }
 
 // decodeGroup writes the one to three bytes of a group to out. The bits that padding
