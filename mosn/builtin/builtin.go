@@ -22,7 +22,7 @@ import (
 // Default returns the extensions of the mosn binary.
 func Default() config.Extensions {
 	return config.Extensions{
-		Codecs:         []*sdk.Codec{http1.Codec(), bolt.Codec(bolt.Limits{})},
+		Codecs: []*sdk.Codec{http1.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(), hcm.Router(),
 		},
