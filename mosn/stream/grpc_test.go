@@ -205,6 +205,34 @@ func TestGRPCTimeoutIsGRPCs(t *testing.T) {
 	w.logged("GET / 504 - max_duration_timeout")
 }
 
+// TestGRPCHostStats: a host that answers 200 may have failed nevertheless.
+func TestGRPCHostStats(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n"
+	for _, c := range []struct {
+		name, request, response string
+		success, errors         int64
+	}{
+		{"trailers", grpcCall(), head + "transfer-encoding: chunked\r\n\r\n0\r\ngrpc-status: 0\r\n\r\n", 1, 0},
+		{"failed", grpcCall(), head + "transfer-encoding: chunked\r\n\r\n0\r\ngrpc-status: 13\r\n\r\n", 0, 1},
+		{"refused", grpcCall(), head + "transfer-encoding: chunked\r\n\r\n0\r\ngrpc-status: 7\r\n\r\n", 1, 0},
+		{"head alone", grpcCall(), head + "grpc-status: 14\r\ncontent-length: 0\r\n\r\n", 0, 1},
+		{"no status", grpcCall(), head + "content-length: 0\r\n\r\n", 0, 1},
+		{"no trailers", grpcCall(), head + "content-length: 2\r\n\r\nok", 0, 0}, // as Envoy
+		{"500", grpcCall(), "HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno", 0, 1},
+		{"not gRPC", get, head + "grpc-status: 14\r\ncontent-length: 0\r\n\r\n", 1, 0},
+	} {
+		w := newWorld(t, setup{clusters: map[string]string{"c": trailersUpstream}})
+		w.send(w.client(), c.request)
+		w.send(w.backend(1), c.response)
+		h := w.w.clusters.Get("c").Hosts().Hosts()[0]
+		if s, e := h.Successes.Load(), h.Errors.Load(); s != c.success || e != c.errors {
+			t.Errorf("%s: success %d, error %d; want %d, %d", c.name, s, e, c.success, c.errors)
+		}
+		w.stats(".upstream_rq_completed", 1)
+		w.idle()
+	}
+}
+
 // TestDurationBlames the client for a request that is not complete, as Envoy does.
 func TestDurationBlames(t *testing.T) {
 	w := newWorld(t, setup{edit: func(c *Config) { c.MaxStreamDuration = time.Second }})

@@ -12,6 +12,7 @@ const ContentType = "application/grpc"
 // The status codes that the proxy itself gives or reads (statuscodes.md of gRPC).
 const (
 	OK                = 0
+	Cancelled         = 1
 	Unknown           = 2
 	DeadlineExceeded  = 4
 	PermissionDenied  = 7
@@ -19,6 +20,7 @@ const (
 	Unimplemented     = 12
 	Internal          = 13
 	Unavailable       = 14
+	DataLoss          = 15
 	Unauthenticated   = 16
 
 	maxStatus = 16
@@ -69,6 +71,31 @@ func StatusOfHTTP(code int) int {
 		return Unavailable
 	}
 	return Unknown
+}
+
+// ServerFailed reports whether the end of a call, h, blames the server: its status is one
+// that HTTP would tell by 5xx, or none of gRPC's, or missing.
+func ServerFailed(h *sdk.Headers) bool {
+	code, ok := statusCode(h.ID(sdk.HeaderGRPCStatus))
+	if !ok {
+		return true
+	}
+	switch code {
+	case Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable, DataLoss:
+		return true
+	}
+	return false
+}
+
+// statusCode reads one of gRPC's statuses; strconv would allocate for what is none.
+func statusCode(s string) (code int, ok bool) {
+	switch {
+	case len(s) == 1 && s[0] >= '0' && s[0] <= '9':
+		return int(s[0] - '0'), true
+	case len(s) == 2 && s[0] == '1' && s[1] >= '0' && s[1] <= '0'+maxStatus%10:
+		return 10 + int(s[1]-'0'), true
+	}
+	return 0, false
 }
 
 // EncodeMessage escapes what grpc-message may not hold.

@@ -70,6 +70,22 @@ func TestStatusOfHTTP(t *testing.T) {
 	}
 }
 
+// TestServerFailed is Envoy's Grpc::Utility::grpcToHttpStatus, where it gives 5xx.
+func TestServerFailed(t *testing.T) {
+	failed := map[string]bool{
+		"2": true, "4": true, "12": true, "13": true, "14": true, "15": true, "17": true, "x": true, "": true, "00": true, "100": true,
+		"0": false, "1": false, "3": false, "5": false, "6": false, "7": false, "8": false, "9": false, "10": false, "11": false, "16": false,
+	}
+	for status, want := range failed {
+		if got := ServerFailed(head("grpc-status: " + status)); got != want {
+			t.Errorf("%q: %v", status, got)
+		}
+	}
+	if !ServerFailed(head()) {
+		t.Error("no status")
+	}
+}
+
 func TestEncodeMessage(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "plain ~text": "plain ~text", "100%": "100%25", "a\r\nb": "a%0D%0Ab", "ü\x7f": "%C3%BC%7F", "\x00x": "%00x",

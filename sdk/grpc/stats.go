@@ -171,17 +171,6 @@ func (c *Calls) Ended(s sdk.Stream, status string) {
 	c.add(s, cTotal, 1)
 }
 
-// statusCode reads one of gRPC's statuses; strconv would allocate for what is none.
-func statusCode(s string) (code int, ok bool) {
-	switch {
-	case len(s) == 1 && s[0] >= '0' && s[0] <= '9':
-		return int(s[0] - '0'), true
-	case len(s) == 2 && s[0] == '1' && s[1] >= '0' && s[1] <= '0'+maxStatus%10:
-		return 10 + int(s[1]-'0'), true
-	}
-	return 0, false
-}
-
 // Requests counts messages of the client, Responses those of the host.
 func (c *Calls) Requests(s sdk.Stream, n uint64)  { c.add(s, cRequests, n) }
 func (c *Calls) Responses(s sdk.Stream, n uint64) { c.add(s, cResponses, n) }
