@@ -168,8 +168,9 @@ func TestSendSettings(t *testing.T) {
 	}
 	d.wrote()
 	want(t, "by settings", d.feed(settings(settingInitialWindow, 3)), "window 1")
+	d.conn.WriteHeartbeat(&d.out) // stands for what is written behind the acknowledgement
 	d.conn.WriteData(&d.out, 1, []byte("bcd"), false)
-	want(t, "by settings", d.wrote(), "SETTINGS 0 ack\nDATA 1 \"b\"")
+	want(t, "by settings", d.wrote(), "SETTINGS 0 ack\nPING 0 6d6f736e00000001\nDATA 1 \"b\"")
 
 	// A stream that waits for the connection loses its place when its window shrinks.
 	d.conn.send = 0
