@@ -114,7 +114,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 }
 
 func TestChaos(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(30) {
 		x := newChaos(t, seed)
 		for range 600 {
 			x.step()

@@ -40,6 +40,7 @@ type conn struct {
 // peer is what the other end has told of itself.
 type peer struct {
 	settled    bool // its SETTINGS have come
+	agreed     bool // and it has acknowledged ours
 	maxStreams int  // that we may open
 	window     int  // of new streams
 	connects   bool // extended CONNECT is allowed

@@ -81,6 +81,9 @@ func TestReceiveWindowSettled(t *testing.T) {
 			d.feed(data(1, end, chunk)[:500])
 			d.conn.WriteReset(&d.out, 1, sdk.ResetLocal)
 			d.feed(data(1, end, chunk)[500:])
+			if d.conn.used != 0 {
+				t.Error("its end is not seen")
+			}
 			d.conn.recv += 10000
 			d.conn.owed -= 10000
 		},
