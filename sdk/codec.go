@@ -64,6 +64,10 @@ type Codec struct {
 	// RPC says that the messages are RPCs: their Protocol is RPC, and clusters carry
 	// them to their hosts by this same codec, whatever HTTP's options say.
 	RPC bool
+	// FlowControl says that each stream has a window: a peer sends no more than that
+	// before Consumed is called. So one stream can be stopped, and memory is bounded,
+	// without stopping the reading of the connection.
+	FlowControl bool
 	// Match judges the first bytes of a connection; it must decide on MatchBytes. Nil
 	// matches nothing.
 	Match func(prefix []byte) Verdict
@@ -111,6 +115,10 @@ type CodecOptions struct {
 	// UnderscoreAction is Envoy's headers_with_underscores_action: 0 allow,
 	// 1 reject the request, 2 drop the header.
 	UnderscoreAction int32
+	// KeepH2C leaves connection, upgrade and http2-settings in requests of HTTP/1.1 that
+	// ask for h2c, for the owner to change over or to remove them. Else they are removed,
+	// as by Envoy, and the wish with them.
+	KeepH2C bool
 	// StreamErrorOnInvalid is Envoy's stream_error_on_invalid_http_message: a
 	// malformed message ends its stream instead of the connection where possible.
 	StreamErrorOnInvalid bool
@@ -163,8 +171,9 @@ type CodecConn interface {
 	// that only by closing the connection.
 	WriteReset(out *Buffer, id uint64, r ResetReason) bool
 	// Consumed tells that n bytes of a stream's body have left our buffers, so that
-	// the peer may send more. Every byte of EventData is told once, also after the end
-	// of the stream, unless it was reset by either side: that settles what is left.
+	// the peer may send more. It comes for every byte of EventData once, also after the
+	// stream's end; after a reset it may come and means nothing, because that settles
+	// what is left. Only with FlowControl.
 	Consumed(out *Buffer, id uint64, n int)
 	// WriteGoAway announces that no further streams are welcome. Where the protocol
 	// has no such message, the next response carries Close.
@@ -198,9 +207,9 @@ type Clocked interface {
 }
 
 // Switcher is a CodecConn that can take over a connection which began as another
-// protocol: a request of HTTP/1 has asked for it, and is answered by this codec.
-// Switched is called before anything else and returns the request's stream, or false
-// when the request does not say what it must.
+// protocol: a request of HTTP/1 has asked for it, is complete, and is answered by this
+// codec. Switched is called before anything else and returns the request's stream, or
+// false when the request does not say what it must.
 type Switcher interface {
 	CodecConn
 	Switched(request *Message) (id uint64, ok bool)

@@ -51,7 +51,6 @@ type carrier interface {
 	writeTrailers(c *Call, m *sdk.Message)
 	aboveHigh(c *Call) bool
 	readDisable(c *Call, on bool) // first and last of a nest only
-	consumed(c *Call, n int)
 	cancel(c *Call, reason sdk.ResetReason)
 	localAddr() eventloop.Addr
 	bytes(c *Call) (received, sent uint64)
@@ -197,14 +196,6 @@ func (c *Call) ReadDisable(on bool) {
 			lc.inc(FlowResumedReading)
 			c.carrier.readDisable(c, false)
 		}
-	}
-}
-
-// Consumed tells that n body bytes of the response have left our buffers, so that
-// the peer of a flow-controlled protocol may send more.
-func (c *Call) Consumed(n int) {
-	if c.state == callActive {
-		c.carrier.consumed(c, n)
 	}
 }
 

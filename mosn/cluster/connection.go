@@ -342,8 +342,6 @@ func (cn *connection) aboveHigh(*Call) bool { return cn.conn.AboveHigh() }
 
 func (cn *connection) readDisable(_ *Call, on bool) { cn.conn.ReadDisable(on) }
 
-func (cn *connection) consumed(c *Call, n int) { cn.codec.Consumed(cn.conn.Out(), c.id, n) }
-
 func (cn *connection) bytes(c *Call) (received, sent uint64) {
 	return cn.conn.BytesIn() - c.inBase, cn.conn.BytesOut() - c.outBase
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
@@ -25,6 +26,7 @@ type frameCodec struct {
 	onePiece bool // no other request while one is not complete
 	sameID   bool // gives the same id again and again
 	ids      uint64
+	flow     bool // has flow control
 	queue    bool // requests wait in the codec while one is not complete, as Bolt's do
 }
 
@@ -36,7 +38,7 @@ var (
 )
 
 func (f frameCodec) codec() *sdk.Codec {
-	return &sdk.Codec{Name: "http1", Mode: sdk.Multiplexed,
+	return &sdk.Codec{Name: "http1", Mode: sdk.Multiplexed, RPC: true, FlowControl: f.flow,
 		Compile: func(sdk.Compiler, sdk.Side, sdk.CodecOptions) (sdk.CodecConfig, error) { return f, nil }}
 }
 
@@ -218,11 +220,16 @@ func (c *frameConn) WriteReset(out *sdk.Buffer, id uint64, _ sdk.ResetReason) bo
 	return true
 }
 
-func (c *frameConn) Consumed(out *sdk.Buffer, id uint64, n int) { writeFrame(out, 'C', id, 0) }
-func (c *frameConn) WriteGoAway(*sdk.Buffer)                    {}
-func (c *frameConn) Reusable() bool                             { return !c.onePiece || c.writing == 0 }
-func (c *frameConn) WriteHeartbeat(out *sdk.Buffer)             { writeFrame(out, 'B', 0, 0) }
-func (c *frameConn) Pending() bool                              { return c.pings > 0 || len(c.windows) > 0 }
+func (c *frameConn) Consumed(out *sdk.Buffer, id uint64, n int) {
+	text := strconv.Itoa(n)
+	writeFrame(out, 'C', id, len(text))
+	out.AppendString(text)
+}
+
+func (c *frameConn) WriteGoAway(*sdk.Buffer)        {}
+func (c *frameConn) Reusable() bool                 { return !c.onePiece || c.writing == 0 }
+func (c *frameConn) WriteHeartbeat(out *sdk.Buffer) { writeFrame(out, 'B', 0, 0) }
+func (c *frameConn) Pending() bool                  { return c.pings > 0 || len(c.windows) > 0 }
 
 func (c *frameConn) Flush(out *sdk.Buffer) {
 	for ; c.pings > 0; c.pings-- {

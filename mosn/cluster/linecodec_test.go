@@ -64,7 +64,7 @@ func (c *lineConn) EOF(ev *sdk.Event) error {
 func (c *lineConn) NewStream() uint64 { return 1 }
 
 func (c *lineConn) WriteHeaders(out *sdk.Buffer, _ uint64, m *sdk.Message, _ bool) error {
-	c.busy = true
+	c.busy = !m.OneWay
 	out.AppendString(m.Path())
 	out.AppendByte('\n')
 	return nil

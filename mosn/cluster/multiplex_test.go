@@ -173,7 +173,7 @@ func TestRequestInOnePiece(t *testing.T) {
 }
 
 func TestLateAndUnknownResponses(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, "")
+	w, lc := mux(t, frameCodec{flow: true}, "")
 	a, b := ask(lc, "a"), ask(lc, "b")
 	w.Settle()
 	peer := w.dialled(1)
@@ -192,7 +192,7 @@ func TestLateAndUnknownResponses(t *testing.T) {
 	w.Settle()
 	a.expect(t, "")
 	b.expect(t, "head 200 end")
-	if got := frames(peer); got != "C1" {
+	if got := frames(peer); got != "C1:2" {
 		t.Errorf("sent %q, want what was dropped to be given back to the window", got)
 	}
 	w.stats("upstream_rq_stray_response", 4, "upstream_cx_active", 1, "upstream_cx_protocol_error", 0)
@@ -540,9 +540,49 @@ func TestSharedWritability(t *testing.T) {
 	b.expect(t, "writable")
 	w.stats("upstream_flow_control_backed_up_total", 1, "upstream_flow_control_drained_total", 1)
 	b.WriteTrailers(&sdk.Message{})
-	a.Consumed(1)
 	w.Settle()
-	if got := frames(peer); !strings.HasSuffix(got, "T2 C1") {
+	if got := frames(peer); !strings.HasSuffix(got, "T2") {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// TestWindows: body that was delivered, or dropped, opens its stream's window again;
+// what an owner does not want yet does not, and stops nobody else.
+func TestWindows(t *testing.T) {
+	w, lc := mux(t, frameCodec{flow: true}, "per_connection_buffer_limit_bytes { value: 1000 }")
+	a, b := ask(lc, "a"), ask(lc, "b")
+	w.Settle()
+	peer := w.dialled(1)
+	say(peer, 'H', 1, "")
+	say(peer, 'H', 2, "")
+	say(peer, 'D', 1, "12345")
+	say(peer, 'D', 9, "nobody's")
+	w.Settle()
+	if got := frames(peer); got != "q1:/a q2:/b C1:5 C9:8" {
+		t.Errorf("sent %q", got)
+	}
+	a.events()
+	a.ReadDisable(true)
+	long := strings.Repeat("x", 3000) // over the buffer limit
+	say(peer, 'D', 1, long)
+	say(peer, 'D', 2, "other")
+	w.Settle()
+	a.expect(t, "")
+	b.expect(t, `head 200; "other"`)
+	if got := frames(peer); got != "C2:5" {
+		t.Errorf("sent %q", got)
+	}
+	a.ReadDisable(false)
+	a.expectSoon(w, fmt.Sprintf("%q", long))
+	if got := frames(peer); got != "C1:3000" {
+		t.Errorf("sent %q", got)
+	}
+	b.ReadDisable(true)
+	say(peer, 'd', 2, "last")
+	w.Settle()
+	b.Cancel(sdk.ResetLocal) // what is kept for it is dropped
+	w.Settle()
+	if got := frames(peer); got != "C2:4" {
 		t.Errorf("sent %q", got)
 	}
 }
@@ -610,7 +650,6 @@ func TestPausedCall(t *testing.T) {
 				t.Fatal("a paused call was ended")
 			}
 			a.WriteData([]byte("late"), false)
-			a.Consumed(1)
 			a.ReadDisable(false)
 			a.expectSoon(w, want)
 			w.stats("upstream_rq_active", 0, "upstream_cx_active", 0, "upstream_cx_destroy_with_active_rq", 0)

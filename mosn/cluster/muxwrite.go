@@ -80,9 +80,12 @@ func (cn *muxConn) readDisable(c *Call, on bool) {
 	}
 }
 
-func (cn *muxConn) consumed(c *Call, n int) {
-	if cn.state != connClosed {
-		cn.codec.Consumed(cn.conn.Out(), c.id, n)
+// consumed lets the host of a protocol with flow control send n more bytes of a
+// stream. Body counts when it has been delivered, or dropped; what is parked does not.
+func (cn *muxConn) consumed(id uint64, n int) {
+	if cn.flow && n > 0 && cn.state != connClosed {
+		cn.codec.Consumed(cn.conn.Out(), id, n)
+		cn.speakSoon()
 	}
 }
 
@@ -134,7 +137,7 @@ func (cn *muxConn) window(id uint64) {
 		cn.wake()
 		return
 	}
-	if c := cn.calls.get(id); c != nil {
+	if c := cn.calls.Get(id); c != nil {
 		c.mux.blocked = false
 		c.ev.OnCallWritable(c)
 	}
@@ -188,7 +191,7 @@ func (cn *muxConn) speakSoon() {
 func (cn *muxConn) armBeat() {
 	cn.missed = 0
 	cn.heard = cn.conn.BytesIn()
-	if d := cn.pool.lc.cfg.mux.HeartbeatInterval; d > 0 && cn.beats != nil && cn.state == connBusy {
+	if d := cn.pool.mux.HeartbeatInterval; d > 0 && cn.beats != nil && cn.state == connBusy {
 		cn.beatTimer.Arm(d)
 	}
 }
@@ -200,7 +203,7 @@ func (cn *muxConn) beat() {
 		cn.armBeat()
 		return
 	}
-	o := cn.pool.lc.cfg.mux
+	o := cn.pool.mux
 	if cn.missed == o.HeartbeatMisses {
 		cn.lose(false, ErrConnLost)
 		return

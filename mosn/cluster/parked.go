@@ -7,8 +7,8 @@ import (
 
 // parked keeps what has come for a Call on a shared connection while its owner does
 // not want to be told (ReadDisable): the other calls must not wait for that one.
-// Only when one call has more than the buffer limit here does the connection stop
-// reading; a protocol without flow control has no other way to slow its peer down.
+// Where the protocol has no flow control of its own the connection stops reading when
+// one call has more than the buffer limit here; with it a stream's window bounds that.
 //
 // It belongs to the call from its first event to its last, and to its loop's free
 // list in between.
@@ -72,7 +72,7 @@ func (cn *muxConn) park(c *Call, ev *sdk.Event) {
 	if k.end {
 		cn.leaveWire(c)
 	}
-	if !c.mux.choked && !k.end && k.data.Len() > cn.parkLimit() {
+	if !cn.flow && !c.mux.choked && !k.end && k.data.Len() > cn.parkLimit() {
 		c.mux.choked = true
 		cn.conn.ReadDisable(true)
 	}
@@ -165,10 +165,12 @@ func (k *parked) stepData(cn *muxConn, c *Call, local *Local) bool {
 	if k.data.Len() <= cn.parkLimit()/2 {
 		cn.unchoke(c)
 	}
+	id, n := c.id, local.chunk.Len()
 	if end {
 		cn.detach(c)
 	}
 	c.ev.OnCallData(c, local.chunk.First(), end)
+	cn.consumed(id, n)
 	local.chunk.Release()
 	return !end
 }

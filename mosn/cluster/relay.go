@@ -23,7 +23,6 @@ import (
 type relay struct {
 	toOwner, toCaller lane
 	cancelled         atomic.Uint32 // 1 + the sdk.ResetReason; overtakes parcels
-	taken             atomic.Int64  // body bytes that have left the caller's buffers
 
 	// Set by the caller before it sends parcelOpen, and constant to the call's end.
 	cluster *cluster
@@ -197,7 +196,6 @@ func (p *pool) handOver(c *Call) {
 		return
 	}
 	r.cancelled.Store(0)
-	r.taken.Store(0)
 	r.cluster, r.hosts, r.host, r.way, r.prio = p.lc.cluster, p.lc.hosts, p.host, p.way, c.prio
 	r.caller.call, r.caller.blocked = c, false
 	r.toOwner.slot(parcelOpen)
@@ -275,11 +273,6 @@ func (r *relay) readDisable(_ *Call, on bool) {
 	}
 }
 
-func (r *relay) consumed(_ *Call, n int) {
-	r.taken.Add(int64(n))
-	r.pokeOwner()
-}
-
 func (r *relay) localAddr() eventloop.Addr { return eventloop.Addr{} }
 
 func (r *relay) bytes(c *Call) (received, sent uint64) { return c.received, c.sent }
@@ -308,7 +301,7 @@ func (r *relay) release(c *Call) {
 
 // OnTimer implements eventloop.TimerHandler: a post that failed, or reading again.
 func (r *callerSide) OnTimer(*eventloop.Timer) {
-	if r.toOwner.front() != nil || r.cancelled.Load() != 0 || r.taken.Load() != 0 {
+	if r.toOwner.front() != nil || r.cancelled.Load() != 0 {
 		(*relay)(r).pokeOwner()
 	}
 	r.Run(r.caller.local.loop)

@@ -392,16 +392,33 @@ func TestHandOverDuringUpdate(t *testing.T) {
 	}
 }
 
-func TestHandOverConsumed(t *testing.T) {
-	w, lc := relayed(t, frameCodec{}, "")
+// TestHandOverWindows: what has gone to the caller's loop opens the window; a caller
+// that does not read keeps no more than its lane's.
+func TestHandOverWindows(t *testing.T) {
+	w, lc := relayed(t, frameCodec{flow: true}, "")
 	p := ask(lc(1), "a")
 	w.Settle()
-	p.Consumed(1)
-	p.Consumed(2)
+	peer := w.dialled(1)
+	say(peer, 'H', 1, "")
+	say(peer, 'D', 1, "123")
 	w.Settle()
-	if got := frames(w.dialled(1)); got != "q1:/a C1" {
+	if got := frames(peer); got != "q1:/a C1:3" {
 		t.Errorf("sent %q", got)
 	}
+	p.ReadDisable(true)
+	for range 4 * laneSlots {
+		say(peer, 'D', 1, "4")
+	}
+	w.Settle()
+	if got := strings.Count(frames(peer), "C1:1"); got == 0 || got >= laneSlots {
+		t.Errorf("%d pieces have opened the window", got)
+	}
+	p.ReadDisable(false)
+	w.Advance(10 * time.Millisecond)
+	if got := strings.Count(strings.Join(p.log, ""), "4"); got != 4*laneSlots {
+		t.Errorf("%d pieces came", got)
+	}
+	p.Cancel(sdk.ResetLocal)
 }
 
 // TestHandOverMailboxFull: a mailbox that is full while a call is under way delays what

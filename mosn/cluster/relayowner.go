@@ -25,14 +25,9 @@ func (r *ownerSide) Run(*eventloop.Loop) {
 		r.toCaller.slot(parcelGone)
 		r.send()
 	}
-	if c.Active() {
-		if n := r.taken.Swap(0); n > 0 {
-			c.Consumed(int(n))
-		}
-		if r.owner.paused && r.toCaller.await(1) {
-			r.owner.paused = false
-			c.ReadDisable(false)
-		}
+	if c.Active() && r.owner.paused && r.toCaller.await(1) {
+		r.owner.paused = false
+		c.ReadDisable(false)
 	}
 	r.pump()
 }

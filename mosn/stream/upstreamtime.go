@@ -94,13 +94,16 @@ func (u *upstream) setTimeouts() {
 		u.timeout = d
 	}
 	h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutMs)
-	u.altTimeout = h.Remove("x-envoy-upstream-rq-timeout-alt-response")
+	u.altTimeout = h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutAltResponse)
 	if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamPerTryTimeoutMs); ok {
 		u.retry.perTry = d
 	}
 	h.RemoveID(sdk.HeaderEnvoyUpstreamPerTryTimeoutMs)
 	if u.timeout > 0 && u.retry.perTry >= u.timeout {
 		u.retry.perTry = 0
+	}
+	if s.req.OneWay { // it is over when it is sent
+		u.timeout, u.retry.perTry, u.retry.tryIdle = 0, 0, 0
 	}
 	if u.budget = s.req.Timeout; u.budget > 0 {
 		s.setDeadline(dlBudget, max(u.budget-s.age(), 1))

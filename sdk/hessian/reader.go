@@ -20,6 +20,7 @@ type class struct {
 	name   int // offset of its name: a text, but in the old draft an int and characters
 	names  int // offset of the first field's name, a text
 	fields int
+	end    int // offset of what follows the last field's name
 }
 
 // Reset makes r read body, which it borrows until the next Reset. It is an error

@@ -202,6 +202,7 @@ func (r *Reader) define(at int) error {
 			return err
 		}
 	}
+	c.end = r.pos
 	r.classes = append(r.classes, c)
 	return nil
 }

@@ -12,11 +12,34 @@ const SofaRequestClass = "com.alipay.sofa.rpc.core.request.SofaRequest"
 type SofaRequest struct {
 	Service []byte // targetServiceUniqueName, `interface:version[:uniqueId]`
 	Method  []byte // methodName
-	// Generic is the first argument of a call to $invoke or $genericInvoke: the
-	// method that it is about. Else it is nil. (SOFARPC's own generic client
+	// Generic is the first argument of a call to $invoke, $invokeAsync or
+	// $genericInvoke: the method that it is about. Else it is nil. (SOFARPC's own generic client
 	// already puts the real method into Method.)
 	Generic []byte
+	// Writer is who wrote it, as far as the definition of the class tells, and
+	// Definition is that definition, with which the body begins.
+	Writer     SofaWriter
+	Definition []byte
 }
+
+// SofaWriter tells the clients apart by the order of the fields in their SofaRequest.
+type SofaWriter uint8
+
+const (
+	// SofaOther is any other client.
+	SofaOther SofaWriter = iota
+	// SofaJava is sofa-rpc-all (its classes have been the same since 5.4.0).
+	SofaJava
+	// SofaNode is sofa-rpc-node.
+	SofaNode
+)
+
+// The definitions with which these clients begin each request.
+const (
+	sofaClass = "O\xbc" + SofaRequestClass + "\x95"
+	sofaJava  = sofaClass + "\x0dtargetAppName\x0amethodName\x17targetServiceUniqueName\x0crequestProps\x0dmethodArgSigs"
+	sofaNode  = sofaClass + "\x0amethodName\x0dmethodArgSigs\x17targetServiceUniqueName\x0dtargetAppName\x0crequestProps"
+)
 
 // The fields that matter, by their names in the class.
 const (
@@ -29,24 +52,62 @@ const (
 // them, and goes on only for a generic call; the rest of the body is not looked
 // at. A body that is shorter than that is a Truncated error.
 //
-// Refused are: another class, a missing or double field, a target or method that
+// Refused are: another class, another definition before that of the class (some
+// servers keep definitions, and would take an earlier one of the same name for
+// it), a missing or double field, a target or method that
 // is null or not a text, and a value of a class before these fields, because
 // only a reader that knows the class can say where it ends.
 func (q *SofaRequest) Read(r *Reader) error {
-	*q = SofaRequest{}
-	at := r.Offset()
+	*q = SofaRequest{Writer: r.sofaWriter()}
 	o, err := r.Object()
 	if err != nil {
 		return err
 	}
-	if err := checkSofaClass(o, at); err != nil {
+	if len(r.classes) > 1 {
+		return r.failAt(0, Refused, "another definition before the SofaRequest")
+	}
+	q.Definition = r.b[:o.class.end]
+	left := 2 // fields after the two, in the known definitions
+	if q.Writer != SofaOther {
+		err = q.inOrder(r)
+	} else {
+		left, err = q.byName(r, o)
+	}
+	if err == nil && IsSofaGeneric(q.Method) {
+		err = q.generic(r, left)
+	}
+	return err
+}
+
+// inOrder reads the two fields of a known writer.
+func (q *SofaRequest) inOrder(r *Reader) (err error) {
+	if q.Writer == SofaJava {
+		if err = r.skipPlain(); err != nil {
+			return err
+		}
+	}
+	if q.Method, err = r.String(nil); err != nil {
 		return err
+	}
+	if q.Writer == SofaNode {
+		if err = r.skipPlain(); err != nil {
+			return err
+		}
+	}
+	q.Service, err = r.String(nil)
+	return err
+}
+
+// byName reads the two fields of any writer and returns how many follow them.
+func (q *SofaRequest) byName(r *Reader, o Instance) (left int, err error) {
+	if err := checkSofaClass(o); err != nil {
+		return 0, err
 	}
 	for q.Service == nil || q.Method == nil {
 		// checkSofaClass saw both names, so there is a next field.
 		name, _, err := o.Next()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		switch string(name) {
 		case sofaService:
@@ -57,44 +118,63 @@ func (q *SofaRequest) Read(r *Reader) error {
 			err = r.skipPlain()
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	switch string(q.Method) {
-	case "$invoke", "$genericInvoke":
-		return q.generic(r, &o)
-	}
-	return nil
+	return o.left, nil
 }
 
-// generic reads the rest of the object and the first argument.
-func (q *SofaRequest) generic(r *Reader, o *Instance) error {
-	for {
-		_, ok, err := o.Next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
+// IsSofaGeneric reports whether a method is one of those that call another, which
+// their first argument names.
+func IsSofaGeneric(method []byte) bool {
+	switch string(method) {
+	case "$invoke", "$invokeAsync", "$genericInvoke":
+		return true
+	}
+	return false
+}
+
+// sofaWriter reads the definition of a SofaRequest if the body begins with one
+// that it knows.
+func (r *Reader) sofaWriter() SofaWriter {
+	if r.final || r.pos > 0 || len(r.b) < len(sofaJava) {
+		return SofaOther
+	}
+	var w SofaWriter
+	switch string(r.b[:len(sofaJava)]) {
+	case sofaJava:
+		w = SofaJava
+	case sofaNode:
+		w = SofaNode
+	default:
+		return SofaOther
+	}
+	r.pos = len(sofaJava)
+	r.classes = append(r.classes, class{name: 1, names: len(sofaClass), fields: 5, end: r.pos})
+	return w
+}
+
+// generic reads the rest of the object, of which so many fields are left, and the
+// first argument.
+func (q *SofaRequest) generic(r *Reader, left int) (err error) {
+	for range left {
 		if err := r.Skip(); err != nil {
 			return err
 		}
 	}
-	var err error
 	q.Generic, err = r.String(nil)
 	return err
 }
 
 // checkSofaClass demands that o is a SofaRequest with each field of the target
 // exactly once. It gets a copy, so that the caller can walk over the names again.
-func checkSofaClass(o Instance, at int) error {
+func checkSofaClass(o Instance) error {
 	class, err := o.Class()
 	if err != nil {
 		return err
 	}
 	if string(class) != SofaRequestClass {
-		return o.r.failAt(at, Refused, "not a SofaRequest")
+		return o.r.failAt(0, Refused, "not a SofaRequest")
 	}
 	methods, services := 0, 0
 	for {
@@ -113,7 +193,7 @@ func checkSofaClass(o Instance, at int) error {
 		}
 	}
 	if methods != 1 || services != 1 {
-		return o.r.failAt(at, Refused, "a SofaRequest without its method and target, or with two")
+		return o.r.failAt(0, Refused, "a SofaRequest without its method and target, or with two")
 	}
 	return nil
 }

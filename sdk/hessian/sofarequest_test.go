@@ -2,6 +2,7 @@ package hessian
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,15 +14,18 @@ func readSofa(t testing.TB, body []byte) (q SofaRequest, err error) {
 }
 
 func TestSofaRequestCaptured(t *testing.T) {
-	for _, c := range []struct{ what, method string }{
-		{"Java client: sync", "hello"},
-		{"Java client: one-way", "tell"},
-		{"Node client", "hello"},
+	for _, c := range []struct {
+		what, method string
+		writer       SofaWriter
+	}{
+		{"Java client: sync", "hello", SofaJava},
+		{"Java client: one-way", "tell", SofaJava},
+		{"Node client", "hello", SofaNode},
 	} {
 		body := captured(t, "sofarpc", c.what)
 		q, err := readSofa(t, body)
-		if err != nil || string(q.Service) != "Main$Echo:1.0" || string(q.Method) != c.method || q.Generic != nil {
-			t.Errorf("%s: %q %q %q, %v", c.what, q.Service, q.Method, q.Generic, err)
+		if err != nil || string(q.Service) != "Main$Echo:1.0" || string(q.Method) != c.method || q.Generic != nil || q.Writer != c.writer {
+			t.Errorf("%s: %q %q %q %d, %v", c.what, q.Service, q.Method, q.Generic, q.Writer, err)
 		}
 	}
 }
@@ -81,22 +85,53 @@ func TestSofaRequestOrder(t *testing.T) {
 			t.Errorf("%q: %q %q, %v", fields, q.Service, q.Method, err)
 		}
 	}
-	// Another class may be defined first, and chunked texts are put together.
-	w := newWriter(Old).define("Other", "x")
-	w.define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(1)
+	// Chunked texts are put together.
+	w := newWriter(Old).define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(0)
 	w.chunks("he", "llo").chunks("com.Echo", ":1.0")
 	if q, err := readSofa(t, w.b); err != nil || string(q.Service) != "com.Echo:1.0" || string(q.Method) != "hello" {
 		t.Errorf("%q %q, %v", q.Service, q.Method, err)
 	}
 }
 
+// TestSofaRequestWriter: a known writer is one whose body begins with its very
+// definition.
+func TestSofaRequestWriter(t *testing.T) {
+	java := []string{"targetAppName", "methodName=m", "targetServiceUniqueName=s", "requestProps", "methodArgSigs"}
+	node := []string{"methodName=m", "methodArgSigs", "targetServiceUniqueName=s", "targetAppName", "requestProps"}
+	other := []string{"targetAppName", "requestProps=forbidden", "targetServiceUniqueName=s", "methodName=m", "methodArgSigs"}
+	for _, c := range []struct {
+		name string
+		body []byte
+		want SofaWriter
+	}{
+		{"Java", sofa(java...).b, SofaJava},
+		{"Node", sofa(node...).b, SofaNode},
+		{"Java's first field", sofa(other...).b, SofaOther},
+		{"one field more", sofa(append(java[:5:5], "x")...).b, SofaOther},
+		{"another way to write the length", append([]byte("O\xc8\x2c"), sofa(java...).b[2:]...), SofaOther},
+	} {
+		q, err := readSofa(t, c.body)
+		if err != nil || string(q.Service) != "s" || string(q.Method) != "m" || q.Writer != c.want {
+			t.Errorf("%s: %q %q %d, %v", c.name, q.Service, q.Method, q.Writer, err)
+		}
+		if n := strings.LastIndex(string(c.body), "o\x90"); string(q.Definition) != string(c.body[:n]) {
+			t.Errorf("%s: the definition is %q", c.name, q.Definition)
+		}
+	}
+}
+
 func TestSofaRequestGeneric(t *testing.T) {
 	const service = "targetServiceUniqueName=s"
-	for _, name := range []string{"$invoke", "$genericInvoke"} {
-		w := sofa("methodName="+name, service, "requestProps", "methodArgSigs")
-		q, err := readSofa(t, w.text("real").strings("int").b)
-		if err != nil || string(q.Method) != name || string(q.Generic) != "real" {
-			t.Errorf("%s: %q, %v", name, q.Generic, err)
+	for _, name := range []string{"$invoke", "$invokeAsync", "$genericInvoke"} {
+		for _, w := range []*writer{
+			sofa("methodName="+name, service, "requestProps", "methodArgSigs"),
+			sofa("targetAppName", "methodName="+name, service, "requestProps", "methodArgSigs=x"),
+			sofa("methodName="+name, "methodArgSigs=x", service, "targetAppName", "requestProps=x"),
+		} {
+			q, err := readSofa(t, w.text("real").strings("int").b)
+			if err != nil || string(q.Method) != name || string(q.Generic) != "real" {
+				t.Errorf("%s: %q, %v", name, q.Generic, err)
+			}
 		}
 		for _, argument := range []string{"", "N", "\x91", "J\x00"} {
 			w := sofa("methodName="+name, service, "requestProps")
@@ -112,8 +147,7 @@ func TestSofaRequestGeneric(t *testing.T) {
 func TestSofaRequestEvasion(t *testing.T) {
 	const service, method = "targetServiceUniqueName=s", "methodName=m"
 	withValue := func(value string) []byte { // before the target
-		w := newWriter(Old).define("com.Evil", "f")
-		w.define(SofaRequestClass, "requestProps", "methodName", "targetServiceUniqueName").object(1)
+		w := newWriter(Old).define(SofaRequestClass, "requestProps", "methodName", "targetServiceUniqueName").object(0)
 		w.b = append(w.b, value...)
 		return w.text("m").text("s").b
 	}
@@ -139,6 +173,10 @@ func TestSofaRequestEvasion(t *testing.T) {
 		"a typed map":                newWriter(Old).bytes('M').typ(SofaRequestClass).text("methodName").text("m").end().b,
 		"a number for the method":    newWriter(Old).define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(0).int(1).text("s").b,
 		"an overlong method":         newWriter(Old).define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(0).bytes(1, 0xc1, 0xad).text("s").b,
+		"a class before":             newWriter(Old).define("C", "x").define(SofaRequestClass, "methodName", "targetServiceUniqueName").object(1).text("m").text("s").b,
+		"the class before":           sofaTwice("methodName", "targetServiceUniqueName").object(1).text("m").text("s").b,
+		"the class behind":           sofaTwice("targetServiceUniqueName", "methodName").object(0).text("m").text("s").b,
+		"Java's class twice":         sofaTwice("targetAppName", "methodName", "targetServiceUniqueName", "requestProps", "methodArgSigs").object(1).null().text("m").text("s").b,
 		"a null before":              append([]byte("N"), sofa(method, service).b...),
 		"an object before":           withValue("o\x90N"),
 		"an object deeper":           withValue("M\x01aVo\x90Nzz"),
@@ -157,6 +195,13 @@ func TestSofaRequestEvasion(t *testing.T) {
 			t.Errorf("%s: %q %q, %v", name, q.Service, q.Method, err)
 		}
 	}
+}
+
+// sofaTwice defines the class with the fields, and again in another order.
+func sofaTwice(fields ...string) *writer {
+	other := slices.Clone(fields)
+	slices.Reverse(other)
+	return newWriter(Old).define(SofaRequestClass, fields...).define(SofaRequestClass, other...)
 }
 
 // TestSofaRequestPlainEnds checks that a Reader which refused an object does not

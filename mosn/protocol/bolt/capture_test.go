@@ -67,9 +67,9 @@ func TestCapturesSplit(t *testing.T) {
 }
 
 // TestCapturedViews: what routes see of the Java client and of the Node client,
-// which names its method in the body only.
+// which names its method in the body only, and that the two are kept apart.
 func TestCapturedViews(t *testing.T) {
-	paths := map[string]int{}
+	paths, shares := map[string]int{}, map[string]int{}
 	for _, frame := range captured(t) {
 		down, _ := ends(t, Limits{})
 		var m sdk.Message
@@ -78,6 +78,7 @@ func TestCapturedViews(t *testing.T) {
 			continue
 		}
 		paths[m.Authority()+m.Path()]++
+		shares[m.Path()] |= 1 << m.Share
 	}
 	for _, want := range []string{"main-echo/Main$Echo/hello", "main-echo/Main$Echo/tell", "pb-echo/Pb$Echo/hello", "java.lang.string/java.lang.String"} {
 		if paths[want] == 0 {
@@ -86,5 +87,8 @@ func TestCapturedViews(t *testing.T) {
 	}
 	if paths["main-echo/Main$Echo/hello"] != 2 {
 		t.Errorf("Java and Node differ: %v", paths)
+	}
+	if shares["/Main$Echo/hello"] != 1<<shareJava|1<<shareNode || shares["/Main$Echo/tell"] != 1<<shareJava || shares["/Pb$Echo/hello"] != 1<<shareJava {
+		t.Errorf("connections are shared by %v", shares)
 	}
 }

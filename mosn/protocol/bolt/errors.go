@@ -24,6 +24,7 @@ var (
 	errTargets   = refused("bolt.target_mismatch", "bolt: the headers service and sofa_head_target_service differ")
 	errBodyNames = refused("bolt.body_mismatch", "bolt: the body names another service or method than the headers")
 	errBody      = refused("bolt.body_unreadable", "bolt: service and method cannot be read at the beginning of the body")
+	errSerial    = refused("bolt.unknown_serialization", "bolt: service and method cannot be read in this serialization")
 	errNoName    = refused("bolt.no_target", "bolt: the call names no service or no method")
 	errBadName   = refused("bolt.invalid_target", "bolt: an invalid character in the service or method")
 )
@@ -34,6 +35,7 @@ var (
 	errWriteOrder  = fatal("", "bolt: a head for a stream that is not open, or a second one")
 	errWriteLength = fatal("", "bolt: content-length to be written is missing, malformed or over the limit")
 	errWriteMap    = fatal("", "bolt: the edited header map is over 65535 bytes, or no longer the message's own")
+	errWriter      = fatal("", "bolt: another definition of SofaRequest than the connection has had so far")
 	errQueue       = fatal("", "bolt: too much waits for the frame that is being written")
 )
 

@@ -3,8 +3,6 @@ package bolt
 import (
 	"encoding/binary"
 	"time"
-
-	"sofamesh.io/sofamesh/sdk"
 )
 
 // The types and commands of frames (bolt's RpcCommandType, RpcCommandCode). Go
@@ -20,10 +18,15 @@ const (
 	cmdGoAway    = 100
 )
 
-// The serializations that matter here: both are Hessian.
+// The serializations of SOFARPC with which we can tell what a call is for. The first
+// two are both Hessian; with the others a server goes by the header map alone.
 const (
-	serialHessian  = 1
-	serialHessian2 = 4
+	serialHessian    = 1
+	serialHessian2   = 4
+	serialProtobuf   = 11
+	serialJSON       = 12
+	serialMsgPack    = 13
+	serialProtostuff = 14
 )
 
 // fixed is the part of a frame that has a fixed length: 22 bytes for a request of
@@ -162,8 +165,7 @@ func (f *fixed) setTimeout(frame []byte, left time.Duration) {
 	binary.BigEndian.PutUint32(frame[f.size-12:], uint32(ms))
 }
 
-// put writes a frame without class, headers and content; p has room for 24 bytes.
-// For a response status counts, for a request it is one of Bolt's own, with no
+// put writes a fixed part and returns its length; p has room for 24 bytes. For a response status counts, for a request it is one of Bolt's own, with no
 // timeout. The CRC switch is off, as in the error answers of the Java server.
 func (f *fixed) put(p []byte) int {
 	n := 0
@@ -189,9 +191,8 @@ func (f *fixed) put(p []byte) int {
 		binary.BigEndian.PutUint32(p[n:], ^uint32(0))
 		n += 4
 	}
-	clear(p[n : n+8])
+	binary.BigEndian.PutUint16(p[n:], uint16(f.class))
+	binary.BigEndian.PutUint16(p[n+2:], uint16(f.headers))
+	binary.BigEndian.PutUint32(p[n+4:], uint32(f.content))
 	return n + 8
 }
-
-// write is put into a buffer.
-func (f *fixed) write(out *sdk.Buffer) { out.Commit(f.put(out.Reserve(24))) }

@@ -96,8 +96,6 @@ func (m msg) bytes() []byte {
 	return p
 }
 
-const serialProtobuf = 11
-
 // call is a request to a service with protobuf, whose names are in headers.
 func call(id uint32, content string, headers ...string) msg {
 	return msg{
@@ -123,6 +121,23 @@ func sofaBody(service, method string, args ...string) string {
 	b = append(b, 'o', 0x90)
 	short(method)
 	short(service)
+	for _, a := range args {
+		short(a)
+	}
+	return string(b)
+}
+
+// javaBody is the content as the Java client writes it, without properties.
+func javaBody(service, method string, args ...string) string {
+	b := []byte("O\xbc" + hessian.SofaRequestClass + "\x95")
+	short := func(s string) { b = append(append(b, byte(len(s))), s...) }
+	for _, field := range []string{"targetAppName", "methodName", "targetServiceUniqueName", "requestProps", "methodArgSigs"} {
+		short(field)
+	}
+	b = append(b, 'o', 0x90, 'N')
+	short(method)
+	short(service)
+	b = append(b, 'N', 'N')
 	for _, a := range args {
 		short(a)
 	}
@@ -189,6 +204,7 @@ func (r *relay) run(p []byte) []byte {
 			if !r.msg.OneWay {
 				r.msg.Reset()
 				r.msg.SetStatus(400)
+				r.msg.Text = err.Error()
 				if err := r.conn.WriteHeaders(r.said, r.ev.Stream, &r.msg, true); err != nil {
 					r.tb.Fatal(err)
 				}

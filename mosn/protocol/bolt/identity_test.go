@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/hessian"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // decoded reads one request and returns the view.
@@ -45,6 +47,13 @@ func TestIdentity(t *testing.T) {
 	nothing.class = ""
 	slashed := classed
 	slashed.class = "a/b"
+	fury := call(7, "x")
+	fury.serial = 22
+	trims := func(class string) msg {
+		m := hessianCall(body)
+		m.class = class
+		return m
+	}
 	serial4 := hessianCall(sofaBody("a.B:1.0", "other"), s, "a.B:1.0", method, "m")
 	serial4.serial = serialHessian2
 	for _, c := range []struct {
@@ -83,8 +92,34 @@ func TestIdentity(t *testing.T) {
 		{"empty body", hessianCall("", s, "a.B:1.0", method, "m"), errBody, ""},
 		{"cut body", hessianCall(body[:60], s, "a.B:1.0", method, "m"), errBody, ""},
 		{"generic by Hessian", hessianCall(sofaBody("a.B:1.0", "$invoke", "real"), s, "a.B:1.0", method, "$invoke"), nil, "a.b /a.B/real 1.0  $invoke"},
+		{"generic by Hessian, asynchronous", hessianCall(javaBody("a.B:1.0", "$invokeAsync", "real")), nil, "a.b /a.B/real 1.0  $invokeAsync"},
+		{"generic by Hessian, another name", hessianCall(javaBody("a.B:1.0", "$genericInvoke", "real")), nil, "a.b /a.B/real 1.0  $genericInvoke"},
+		{"generic by Hessian, ordinary by header", hessianCall(javaBody("a.B:1.0", "$invoke", "real"), method, "other"), errBodyNames, ""},
+		{"generic by Hessian, its method by header", hessianCall(javaBody("a.B:1.0", "$invoke", "real"), method, "real"), errBodyNames, ""},
+		{"generic of a slash", hessianCall(javaBody("a.B:1.0", "$invoke", "re/al")), errBadName, ""},
+		{"generic of nothing", hessianCall(javaBody("a.B:1.0", "$invoke", "")), errNoName, ""},
+		{"generic of a generic", hessianCall(javaBody("a.B:1.0", "$invoke", "$invoke", "real")), errBody, ""},
+		{"generic in a body that is not read", bare(s, "a.B", method, "$invoke"), errBody, ""},
 		{"generic without its method", hessianCall(sofaBody("a.B:1.0", "$invoke"), s, "a.B:1.0"), errBody, ""},
 		{"SOFARPC generic", bare(s, "a.B", method, "m", headerGeneric, "2"), nil, "a.b /a.B/m   2"},
+		{"generic type in another case", bare(s, "a.B", method, "m", "SOFA_head_generic_type", "2"), errSpelling, ""},
+		{"generic type in lines", bare(s, "a.B", method, "m", headerGeneric, "2\r\nx"), nil, "a.b /a.B/m   2??x"},
+		{"null method counts for none", bare(s, "a.B", method, "\xff"), errNoName, ""},
+		{"null key", bare("\xff", "a.C", s, "a.B", method, "m"), nil, "a.b /a.B/m   "},
+		{"default version said", bare(s, "a.B:1.0:", method, "m"), nil, "a.b /a.B/m 1.0  "},
+		{"unique id of dots", bare(s, "a.B:1.0:x.y", method, "m"), nil, "g-x-y.a.b /a.B/m 1.0 x.y "},
+		{"version in another place", bare(s, "a.B::2.0", method, "m"), nil, "g-2-0.a.b /a.B/m  2.0 "},
+		{"blank service", bare(s, " ", target, "a.B", method, "m"), errTargets, ""},
+		{"space behind the service", bare(s, "a.B ", method, "m"), errBadName, ""},
+		{"only a version", bare(s, ":1.0", method, "m"), errBadName, ""},
+		{"percent in the method", bare(s, "a.B", method, "%6d"), errBadName, ""},
+		{"a body with names that is not read", fury, errSerial, ""},
+		{"JSON goes by the headers", func() msg { m := call(7, body); m.serial = serialJSON; return m }(), nil, "com.acme.hello /com.acme.Hello/sayHi 1.0  "},
+		{"class with a space behind", trims(hessian.SofaRequestClass + " "), errBadName, ""},
+		{"class with a wide space before", trims("\u00a0" + hessian.SofaRequestClass), errBadName, ""},
+		{"class with a mark behind", trims(hessian.SofaRequestClass + "\ufeff"), errBadName, ""},
+		{"class with a line's end behind", trims(hessian.SofaRequestClass + "\u2028"), errBadName, ""},
+		{"class in another case", trims("com.alipay.sofa.rpc.core.request.sofaRequest"), nil, "com.alipay.sofa.rpc.core.request.sofarequest /com.alipay.sofa.rpc.core.request.sofaRequest   "},
 		{"bare Bolt", classed, nil, "java.lang.string /java.lang.String   "},
 		{"no class", nothing, errBadName, ""},
 		{"class with a slash", slashed, errBadName, ""},
@@ -126,7 +161,7 @@ func TestHostileHeaders(t *testing.T) {
 		":path", "/admin", ":authority", "evil", "X-Envoy-Internal", "true", "x-forwarded-client-cert", "By=me",
 		"X-Forwarded-For", "1.1.1.1", "x-rpc-generic", "no", "x-request-id", "1", "Host", "evil", "Content-Length", "9",
 		"Transfer-Encoding", "chunked", "connection", "close", "a b", "1", "a\r\nb", "1", "a\x00", "1", "", "1", "\xff", "1",
-		"nul", "\xff", "n\u00e4me", "1", strings.Repeat("n", maxName+1), "1",
+		"nul", "\xff", "n\u00e4me", "1", strings.Repeat("n", rpcview.MaxName+1), "1",
 	}
 	shown := []string{"CamelCase", "v", "crlf", "a\r\nx-envoy-internal: 1\x00\x7f", "tab", "a\tb", "traceparent", "00-1"}
 	m := call(7, "x", append(hostile, shown...)...)
@@ -138,8 +173,9 @@ func TestHostileHeaders(t *testing.T) {
 	for name, value := range view.All() {
 		got = append(got, name+"="+value)
 	}
-	want := ":method=POST :authority=com.acme.hello :path=/com.acme.Hello/sayHi x-rpc-version=1.0 content-length=1 " +
-		"service=com.acme.Hello:1.0 sofa_head_method_name=sayHi camelcase=v crlf=a??x-envoy-internal: 1?? tab=a\tb traceparent=00-1"
+	want := ":method=POST content-length=1 " +
+		"service=com.acme.Hello:1.0 sofa_head_method_name=sayHi camelcase=v crlf=a??x-envoy-internal: 1?? tab=a\tb traceparent=00-1 " +
+		":authority=com.acme.hello :path=/com.acme.Hello/sayHi x-rpc-version=1.0"
 	if strings.Join(got, " ") != want {
 		t.Errorf("the view is\n%q, want\n%q", strings.Join(got, " "), want)
 	}
@@ -148,6 +184,38 @@ func TestHostileHeaders(t *testing.T) {
 	r.run(m.bytes())
 	if got, want := string(take(r.out)), string(withID(m.bytes(), 1)); got != want {
 		t.Errorf("sent on\n%q, want\n%q", got, want)
+	}
+}
+
+// TestUsualNames: the short way comes to what the long one does, and is for this
+// spelling alone.
+func TestUsualNames(t *testing.T) {
+	found := map[string]bool{}
+	for _, frame := range captured(t) {
+		var f fixed
+		_ = f.parse(frame)
+		block := frame[f.size+f.class : f.head()]
+		for e := (entry{}); e.end < len(block) && e.next(block); {
+			key := block[e.key:e.keyEnd]
+			if name := usual(key); name != "" {
+				found[string(key)] = true
+			}
+		}
+	}
+	for _, key := range []string{"app", "type", "protocol", "rpc_trace_context.samp", "rpc_trace_context.sofaRpcId", "rpc_trace_context.sofaTraceId",
+		"rpc_trace_context.sysPenAttrs", "rpc_trace_context.sofaPenAttrs", "rpc_trace_context.sofaCallerApp",
+		"rpc_trace_context.sofaCallerIp", "rpc_trace_context.sofaCallerZone", "rpc_trace_context.sofaCallerIdc"} {
+		var buf [rpcview.MaxName]byte
+		name := string(rpcview.Name(buf[:], []byte(key)))
+		if usual([]byte(key)) != name || name == "" || sdk.LookupHeader(name) != sdk.HeaderOther {
+			t.Errorf("%s is %q, want %q", key, usual([]byte(key)), name)
+		}
+		if usual([]byte(strings.ToUpper(key))) != "" {
+			t.Errorf("%s is known in capitals", key)
+		}
+	}
+	if len(found) < 8 {
+		t.Errorf("of the names only %v were recorded", found)
 	}
 }
 
@@ -167,7 +235,10 @@ func TestRefusedCall(t *testing.T) {
 	if got, want := string(take(r.out)), string(withID(call(9, "good").bytes(), 1)); got != want {
 		t.Errorf("sent on %q, want %q", got, want)
 	}
-	want := msg{version: 1, cmd: cmdResponse, id: 7, serial: serialHessian, status: statusUnknown}
+	want := msg{
+		version: 1, cmd: cmdResponse, id: 7, serial: serialHessian, class: hessian.SofaResponseClass,
+		headers: []string{headerFailed, "true"}, content: string(hessian.AppendSofaResponse(nil, errBody.Text, true)),
+	}
 	if got := string(take(r.said)); got != string(want.bytes()) {
 		t.Errorf("answered %q, want %q", got, want.bytes())
 	}

@@ -4,18 +4,13 @@ import (
 	"encoding/binary"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
-// shownIn splits what show has put into a Frame.
-func shownIn(frame []byte) (head []byte, first, count int) {
-	n := len(frame) - suffix
-	return frame[:n], int(binary.BigEndian.Uint16(frame[n:])), int(binary.BigEndian.Uint16(frame[n+2:]))
-}
-
 // edited reports whether the view differs from the header map it was made of.
-func edited(h *sdk.Headers, first, count int) bool {
+func edited(h *sdk.Headers, s shown) bool {
 	for i := range h.Slots() {
-		if i >= first && i < first+count {
+		if i >= s.first && i < s.first+s.count {
 			if !h.CleanAt(i) {
 				return true
 			}
@@ -30,28 +25,26 @@ func edited(h *sdk.Headers, first, count int) bool {
 // belongs into it.
 func added(h *sdk.Headers, i int) bool {
 	name, _, ok := h.At(i)
-	return ok && name != "" && !hidden(name)
+	return ok && name != "" && !rpcview.Hidden(name)
 }
 
 // splice appends to m.Frame a head with the edits made on the view, and returns
 // the head alone; the caller cuts it off again. Entries that are not edited, and
 // those that are not shown, keep their bytes and their order; new ones follow.
-func splice(m *sdk.Message, f *fixed, first, count int) ([]byte, error) {
+func splice(m *sdk.Message, f *fixed, s shown) ([]byte, error) {
 	start := len(m.Frame)
-	if m.Slots() < first+count {
+	if m.Slots() < s.first+s.count {
 		return nil, errWriteMap
 	}
 	blockAt := f.size + f.class
 	m.Frame = append(m.Frame, m.Frame[:blockAt]...)
-	slot := first
-	for at := blockAt; at < f.head(); {
-		e, ok := next(m.Frame[:f.head()], at)
-		if !ok {
+	slot := s.first
+	var buf [rpcview.MaxName]byte
+	for e := (entry{end: blockAt}); e.end < f.head(); {
+		if !e.next(m.Frame[:f.head()]) {
 			return nil, errWriteMap
 		}
-		at = e.end
-		var buf [maxName]byte
-		if e.shownName(&buf, m.Frame) == nil {
+		if e.null || rpcview.Name(buf[:], m.Frame[e.key:e.keyEnd]) == nil {
 			m.Frame = append(m.Frame, m.Frame[e.start:e.end]...)
 			continue
 		}
@@ -67,13 +60,13 @@ func splice(m *sdk.Message, f *fixed, first, count int) ([]byte, error) {
 		}
 	}
 	for i := range m.Slots() {
-		if (i < first || i >= first+count) && added(&m.Headers, i) {
+		if (i < s.first || i >= s.first+s.count) && added(&m.Headers, i) {
 			name, value, _ := m.At(i)
 			m.Frame = appendText(appendText(m.Frame, name), value)
 		}
 	}
 	head := m.Frame[start:]
-	if f.headers = len(head) - blockAt; f.headers > 1<<16-1 || slot != first+count {
+	if f.headers = len(head) - blockAt; f.headers > 1<<16-1 || slot != s.first+s.count {
 		return nil, errWriteMap
 	}
 	return head, nil

@@ -45,7 +45,9 @@ func httpStatus(status uint16, failed bool) int {
 }
 
 // replyStatus is the status of a response that is not from a Bolt server: what a
-// filter has put into x-rpc-status, else what fits its :status.
+// filter has put into x-rpc-status, else what fits its :status. For the Java client
+// timeouts, overload and lost connections have statuses of their own; 502 is one of
+// the last, as statusErrorComm says less.
 func replyStatus(m *sdk.Message) uint16 {
 	if s := m.ID(sdk.HeaderRPCStatus); s != "" && len(s) < 5 {
 		n := 0
@@ -60,22 +62,24 @@ func replyStatus(m *sdk.Message) uint16 {
 			return uint16(n)
 		}
 	}
-	switch m.Status() {
+	switch status := m.Status(); status {
 	case 404:
 		return statusNoProcessor
 	case 408, 504:
 		return statusTimeout
 	case 429:
 		return statusBusy
-	case 502:
-		return statusErrorComm
-	case 503:
+	case 502, 503:
 		if m.HasID(sdk.HeaderEnvoyOverloaded) {
 			return statusBusy
 		}
 		return statusClosed
+	default:
+		if status >= 200 && status < 300 {
+			return statusOK
+		}
+		return statusUnknown
 	}
-	return statusUnknown
 }
 
 // resetStatus is how a client is told that its call was given up.

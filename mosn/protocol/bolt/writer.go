@@ -45,8 +45,8 @@ func (w *writer) nextWindow() (stream uint64, ok bool) {
 
 // WriteHeaders implements sdk.CodecConn. A message of Bolt goes on as it came, save
 // for what was edited; the view must still have its content-length, or the right
-// other one. To a client any other message becomes an error answer without
-// content (see replyStatus).
+// other one. To a client any other message becomes an answer of ours (see reply);
+// content of it that follows is dropped.
 func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool) error {
 	o := c.find(id)
 	if o == nil || o.begun || o.queued {
@@ -59,7 +59,7 @@ func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool
 		if status := m.Status(); status >= 100 && status < 200 {
 			return nil
 		}
-		return c.reply(out, *o, replyStatus(m))
+		return c.answer(out, *o, m)
 	}
 	kept := len(m.Frame)
 	head, f, err := c.head(m, o.id, end)
@@ -70,41 +70,32 @@ func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool
 	return err
 }
 
-// reply answers a request ourselves, in its version and serialization. Content that
-// follows is dropped: Bolt's own clients make their exception of the status.
-func (c *conn) reply(out *sdk.Buffer, o open, status uint16) error {
-	f := fixed{v2: o.v2, kind: typeResponse, cmd: cmdResponse, id: o.id, serial: o.serial, status: status}
-	c.close(o.stream)
-	if !c.writing() {
-		f.write(out)
-		return nil
-	}
-	var p [24]byte
-	return c.hold(outgoing{}, p[:f.put(p[:])])
-}
-
 // head makes the head of a message for the wire: in m.Frame itself when the header
 // map is as it came, behind it when not.
 func (c *conn) head(m *sdk.Message, id uint32, end bool) ([]byte, fixed, error) {
 	var f fixed
-	head, first, count := shownIn(m.Frame)
+	head, s := split(m.Frame)
 	_ = f.parse(head) // we have made it
 	if (f.kind == typeResponse) != (c.cfg.side == sdk.Downstream) {
 		return nil, f, errForeign
 	}
-	n, ok := length(m.ID(sdk.HeaderContentLength))
-	if !ok || end && n > 0 {
-		return nil, f, errWriteLength
-	}
-	if edited(&m.Headers, first, count) {
-		var err error
-		if head, err = splice(m, &f, first, count); err != nil {
-			return nil, f, err
+	if !m.Pristine() {
+		var ok bool
+		if f.content, ok = length(m.ID(sdk.HeaderContentLength)); !ok {
+			return nil, f, errWriteLength
+		}
+		if edited(&m.Headers, s) {
+			var err error
+			if head, err = splice(m, &f, s); err != nil {
+				return nil, f, err
+			}
 		}
 	}
-	f.content = n
-	if n > c.cfg.Frame-f.head() {
+	if end && f.content > 0 || f.content > c.cfg.Frame-f.head() {
 		return nil, f, errWriteLength
+	}
+	if !c.admits(s.writer) {
+		return nil, f, errWriter
 	}
 	f.setLengths(head)
 	if f.kind == typeRequest && m.Timeout > 0 && m.Timeout != f.wait() {
@@ -162,7 +153,7 @@ func (c *conn) hold(w outgoing, head []byte) error {
 // content has to come first.
 func (c *conn) finish(out *sdk.Buffer) {
 	for {
-		w := c.cur
+		w := &c.cur
 		if w.hasCRC {
 			binary.BigEndian.PutUint32(out.Reserve(4), w.crc)
 			out.Commit(4)
@@ -192,7 +183,8 @@ func (c *conn) finish(out *sdk.Buffer) {
 }
 
 // WriteData implements sdk.CodecConn. What exceeds the announced length is dropped;
-// less than it is an error of the connection, which Decode reports.
+// less than it is an error of the connection, which Decode reports. A CRC is written
+// at the end only: until then that of the message as it came may prove to be wrong.
 func (c *conn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
 	if !c.writing() || c.cur.stream != id {
 		if o := c.find(id); o != nil && o.queued {
@@ -209,9 +201,10 @@ func (c *conn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
 		c.cur.crc = crc32.Update(c.cur.crc, crc32.IEEETable, data)
 	}
 	c.cur.left -= len(data)
-	if c.cur.left == 0 {
+	switch {
+	case c.cur.left == 0 && (end || !c.cur.hasCRC):
 		c.finish(out)
-	} else if end {
+	case end:
 		c.failed = errShortBody
 	}
 	return len(p)
@@ -242,7 +235,7 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 		}
 	}
 	if c.cfg.side == sdk.Downstream {
-		return c.reply(out, *o, resetStatus(r)) == nil
+		return c.reply(out, *o, resetStatus(r), r.String()) == nil
 	}
 	c.close(id)
 	return true

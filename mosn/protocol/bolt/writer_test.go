@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/hessian"
 )
 
 // TestEdits: what is done to the view is spliced into the header map; the rest
@@ -113,49 +114,6 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestReplies: what a client is told when the answer is not a server's.
-func TestReplies(t *testing.T) {
-	for _, c := range []struct {
-		status  int
-		headers []string
-		want    uint16
-	}{
-		{404, nil, statusNoProcessor}, {429, nil, statusBusy}, {503, []string{"x-envoy-overloaded", "true"}, statusBusy},
-		{503, nil, statusClosed}, {504, nil, statusTimeout}, {408, nil, statusTimeout}, {502, nil, statusErrorComm},
-		{403, nil, statusUnknown}, {500, nil, statusUnknown}, {200, nil, statusUnknown},
-		{403, []string{"x-rpc-status", "2"}, 2}, {503, []string{"x-rpc-status", "0"}, statusClosed}, {404, []string{"x-rpc-status", "1x"}, statusNoProcessor},
-	} {
-		for version := range 3 {
-			down, _ := ends(t, Limits{})
-			k, out := down.New(), buffer()
-			ask := call(9, "x")
-			ask.version, ask.serial, ask.crc = version, serialJSON, version == 2
-			ev := sdk.Event{Msg: new(sdk.Message)}
-			if _, err := k.Decode(ask.bytes(), &ev); err != nil {
-				t.Fatal(err)
-			}
-			var m sdk.Message
-			m.SetStatus(c.status)
-			for i := 0; i < len(c.headers); i += 2 {
-				m.Add(c.headers[i], c.headers[i+1])
-			}
-			err := k.WriteHeaders(out, ev.Stream, &m, false)
-			if n := k.WriteData(out, ev.Stream, []byte("no such route"), true); err != nil || n != 13 {
-				t.Fatal(err, n)
-			}
-			want := msg{version: min(version, 1), cmd: cmdResponse, id: 9, serial: serialJSON, status: c.want}
-			if got := take(out); !bytes.Equal(got, want.bytes()) {
-				t.Errorf("%d %q: %x, want %x", c.status, c.headers, got, want.bytes())
-			}
-			if err := k.WriteHeaders(out, ev.Stream, &m, true); err != errWriteOrder {
-				t.Errorf("a second answer: %v", err)
-			}
-		}
-	}
-}
-
-const serialJSON = 12
-
 // TestStatuses: an error of the server's, as rules for HTTP see it.
 func TestStatuses(t *testing.T) {
 	for status, want := range map[uint16]int{
@@ -173,10 +131,12 @@ func TestStatuses(t *testing.T) {
 // TestGivenUp: a client hears of it at once; a server's late answer is dropped.
 func TestGivenUp(t *testing.T) {
 	down, up := ends(t, Limits{})
-	for reason, want := range map[sdk.ResetReason]uint16{
-		sdk.ResetOverflow: statusBusy, sdk.ResetConnLost: statusClosed, sdk.ResetConnTimeout: statusTimeout,
-		sdk.ResetProtocol: statusErrorComm, sdk.ResetLocal: statusUnknown,
+	for reason, want := range map[sdk.ResetReason]msg{
+		sdk.ResetOverflow: {status: statusBusy}, sdk.ResetConnLost: {status: statusClosed}, sdk.ResetConnTimeout: {status: statusTimeout},
+		sdk.ResetProtocol: {status: statusErrorComm},
+		sdk.ResetLocal:    {class: hessian.SofaResponseClass, headers: []string{headerFailed, "true"}, content: "local reset"},
 	} {
+		want.cmd, want.id, want.serial = cmdResponse, 9, serialProtobuf
 		k, out := down.New(), buffer()
 		id := asks(t, k, 9)
 		for range 2 { // the second time there is nothing to give up
@@ -184,7 +144,7 @@ func TestGivenUp(t *testing.T) {
 				t.Fatal("only the connection's end can tell it")
 			}
 		}
-		if got := take(out); !bytes.Equal(got, msg{cmd: cmdResponse, id: 9, serial: serialProtobuf, status: want}.bytes()) {
+		if got := take(out); !bytes.Equal(got, want.bytes()) {
 			t.Errorf("%v: %x", reason, got)
 		}
 		if id := asks(t, k, 9); id == 0 {
@@ -246,25 +206,6 @@ func TestWritingRefused(t *testing.T) {
 	ev := sdk.Event{Msg: new(sdk.Message)}
 	if _, err := k.Decode(nil, &ev); err != errShortBody || k.Reusable() || k.(sdk.Talker).Pending() {
 		t.Errorf("a body that ends early: %v", err)
-	}
-}
-
-// TestHeartbeatsDuringALongFrame cost bounded memory.
-func TestHeartbeatsDuringALongFrame(t *testing.T) {
-	down, up := ends(t, Limits{})
-	k, out := up.New(), buffer()
-	if err := k.WriteHeaders(out, k.NewStream(), head(t, down.New(), call(1, "body")), false); err != nil {
-		t.Fatal(err)
-	}
-	beat := bytes.Repeat(msg{kind: typeRequest, id: 4, serial: 1, timeout: -1}.bytes(), 1000)
-	for range 50 {
-		ev := sdk.Event{Msg: new(sdk.Message)}
-		if n, err := k.Decode(beat, &ev); n != len(beat) || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	if said := len(k.(*conn).said); said < maxSaid || said > maxSaid+24 {
-		t.Errorf("%d bytes are kept", said)
 	}
 }
 

@@ -13,7 +13,9 @@ import (
 // Codec returns the codec. Every call makes a new one, so a program calls it
 // once, for its list of built-in extensions.
 func Codec() *sdk.Codec {
-	codec := &sdk.Codec{Name: "http2", Level: sdk.Heavy, Mode: sdk.Multiplexed, Match: sniff, Fields: fieldStatus()}
+	codec := &sdk.Codec{
+		Name: "http2", Level: sdk.Heavy, Mode: sdk.Multiplexed, FlowControl: true, Match: sniff, Fields: fieldStatus(),
+	}
 	codec.Compile = func(c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
 		return compile(codec, c, side, o)
 	}
