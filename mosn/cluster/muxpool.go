@@ -98,7 +98,7 @@ func (p *pool) startStream(c *Call) {
 func (p *pool) pick() *muxConn {
 	var best *muxConn
 	for _, cn := range p.mux.open {
-		if cn.room() && (best == nil || cn.calls.n < best.calls.n) {
+		if cn.room() && (best == nil || cn.calls.Len() < best.calls.Len()) {
 			best = cn
 		}
 	}
@@ -160,7 +160,7 @@ func (m *muxPool) retire(cn *muxConn) {
 // wait for, end with their last one.
 func (p *pool) drainStreams() {
 	for i := len(p.mux.open) - 1; i >= 0; i-- {
-		if cn := p.mux.open[i]; cn.calls.n == 0 && cn.state == connBusy {
+		if cn := p.mux.open[i]; cn.calls.Len() == 0 && cn.state == connBusy {
 			cn.finish(false)
 		}
 	}

@@ -137,7 +137,7 @@ func (cn *muxConn) window(id uint64) {
 		cn.wake()
 		return
 	}
-	if c := cn.calls.get(id); c != nil {
+	if c := cn.calls.Get(id); c != nil {
 		c.mux.blocked = false
 		c.ev.OnCallWritable(c)
 	}

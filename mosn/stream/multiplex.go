@@ -1,6 +1,9 @@
 package stream
 
-import "sofamesh.io/sofamesh/sdk"
+import (
+	"sofamesh.io/sofamesh/mosn/idtable"
+	"sofamesh.io/sofamesh/sdk"
+)
 
 // maxShared bounds the streams that one connection may have at a time, where the
 // protocol has no such limit of its own: input beyond it waits.
@@ -8,13 +11,14 @@ const maxShared = 1024
 
 // sharedConn is what a connection with a Multiplexed codec has beside a serial one.
 type sharedConn struct {
-	streams map[uint64]*Stream
-	away    int    // how often the client was told to open no further streams
-	at      uint64 // the stream of the event that is being handled
+	streams idtable.Table[Stream]
+	each    []*Stream // scratch of eachStream, nil while it is in use
+	away    int       // how often the client was told to open no further streams
+	at      uint64    // the stream of the event that is being handled
 }
 
 func (d *serverConn) share() {
-	d.shared = &sharedConn{streams: make(map[uint64]*Stream)}
+	d.shared = &sharedConn{}
 }
 
 // keep takes a new stream into the connection.
@@ -23,14 +27,14 @@ func (d *serverConn) keep(id uint64, s *Stream) {
 		d.cur = s
 		return
 	}
-	d.shared.streams[id] = s
+	d.shared.streams.Put(id, s)
 }
 
 // forget lets go of a stream that has ended.
 func (d *serverConn) forget(s *Stream) {
 	switch {
-	case d.shared != nil && d.shared.streams[s.id] == s:
-		delete(d.shared.streams, s.id)
+	case d.shared != nil && d.shared.streams.Get(s.id) == s:
+		d.shared.streams.Remove(s.id)
 	case d.cur == s:
 		d.cur = nil
 	}
@@ -41,7 +45,7 @@ func (d *serverConn) stream(id uint64) *Stream {
 	if d.shared == nil {
 		return d.cur
 	}
-	return d.shared.streams[id]
+	return d.shared.streams.Get(id)
 }
 
 // active reports whether the connection has streams.
@@ -51,10 +55,10 @@ func (d *serverConn) active() bool { return d.count() > 0 }
 // flow control refuses streams by itself, and must never be kept from reading the
 // windows on which those that there are may wait.
 func (d *serverConn) full() bool {
-	return d.shared != nil && !d.flow && len(d.shared.streams) >= maxShared
+	return d.shared != nil && !d.flow && d.shared.streams.Len() >= maxShared
 }
 
-// eachStream calls f for every stream; f may end it.
+// eachStream calls f for every stream; f may end it, and others.
 func (d *serverConn) eachStream(f func(*Stream)) {
 	if d.shared == nil {
 		if d.cur != nil {
@@ -62,9 +66,16 @@ func (d *serverConn) eachStream(f func(*Stream)) {
 		}
 		return
 	}
-	for _, s := range d.shared.streams {
-		f(s)
+	sh := d.shared
+	list := sh.streams.Append(sh.each)
+	sh.each = nil
+	for _, s := range list {
+		if sh.streams.Get(s.id) == s { // f may have ended others, too
+			f(s)
+		}
 	}
+	clear(list)
+	sh.each = list[:0]
 }
 
 // endStreams calls f, which ends a stream, for every stream, also when a filter that
@@ -82,7 +93,7 @@ func (d *serverConn) endStreams(f func(*Stream)) {
 func (d *serverConn) count() int {
 	switch {
 	case d.shared != nil:
-		return len(d.shared.streams)
+		return d.shared.streams.Len()
 	case d.cur != nil:
 		return 1
 	}

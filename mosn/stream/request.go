@@ -327,12 +327,10 @@ func cleanEnvoyHeaders(h *sdk.Headers, edge bool) {
 		sdk.HeaderEnvoyRetryGRPCOn, sdk.HeaderEnvoyMaxRetries, sdk.HeaderEnvoyUpstreamAltStatName,
 		sdk.HeaderEnvoyUpstreamTimeoutMs, sdk.HeaderEnvoyUpstreamPerTryTimeoutMs,
 		sdk.HeaderEnvoyExpectedTimeoutMs, sdk.HeaderEnvoyForceTrace, sdk.HeaderEnvoyIPTags,
-		sdk.HeaderEnvoyHedgeOnPerTryTimeout,
+		sdk.HeaderEnvoyHedgeOnPerTryTimeout, sdk.HeaderEnvoyUpstreamTimeoutAltResponse, sdk.HeaderEnvoyOriginalURL,
 	} {
 		h.RemoveID(id)
 	}
-	h.Remove("x-envoy-upstream-rq-timeout-alt-response")
-	h.Remove("x-envoy-original-url")
 }
 
 // requestID gives the request its x-request-id: a random UUID (RFC 9562, version
@@ -381,9 +379,7 @@ func (s *Stream) findRoute() {
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}
-		if f := s.route.Forward; f != nil && f.MaxStreamDuration != nil && f.MaxStreamDuration.Duration != nil {
-			s.setDeadline(dlDuration, *f.MaxStreamDuration.Duration)
-		}
+		s.limitDuration()
 	}
 }
 

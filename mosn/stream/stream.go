@@ -9,15 +9,30 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 // Stream is one request and its response, from the first byte of the head to the
 // access log. The package comment tells how it ends.
 type Stream struct {
 	w    *Worker
+	link *Stream // the next one in w.free or w.dead
+
+	// What is emptied for the next request, but keeps its storage.
+	req, resp, reqTrail, respTrail sdk.Message
+	info                           sdk.StreamInfo
+	slots                          []slot
+	timer                          eventloop.Timer
+	out                            sdk.Buffer // response body that the codec could not take yet; outEnd, outTrailers follow it
+	up                             upstream
+
+	perRequest
+}
+
+// perRequest is what a stream forgets with the request.
+type perRequest struct {
 	cfg  *Config
 	conn *serverConn
-	link *Stream // the next one in w.free or w.dead
 
 	id    uint64 // of the codec
 	phase phase
@@ -34,29 +49,22 @@ type Stream struct {
 	headRequest   bool
 	pausedClient  bool // reading from the client is stopped
 	pausedUp      bool // reading from upstream is stopped
-	unread        int  // bytes of body for which the client's window was not opened again
 	routed        bool // vh and route are what the table says
 	upgradeWanted bool
 	brokenRequest bool // the rest of the request cannot be read
 	internal      bool
 	rpc           bool   // an RPC: HTTP's own headers are not for it
+	unread        int    // bytes of body for which the client's window was not opened again
+	grpc          bool   // the client calls by gRPC, whatever filters make of it
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
-
-	req, resp, reqTrail, respTrail sdk.Message
-	info                           sdk.StreamInfo
-	slots                          []slot
-	asyncs                         int // Async calls that have not come back
+	asyncs        int    // Async calls that have not come back
 
 	vh    *route.VirtualHost
 	route *route.Route
 
-	timer     eventloop.Timer
 	deadlines [numDeadlines]time.Duration
 	armedFor  time.Duration
-
-	out  sdk.Buffer // response body that the codec could not take yet; outEnd, outTrailers follow it
-	up   upstream
-	last time.Duration // of activity, for the idle timeout
+	last      time.Duration // of activity, for the idle timeout
 }
 
 // deadline is one of the times that a stream watches with its one timer.
@@ -146,6 +154,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
 	s.rpc = s.req.Protocol == sdk.RPC
+	s.grpc = !s.rpc && grpc.IsRequest(&s.req.Headers)
 	if s.req.Close { // of the client's connection, not of the host's
 		s.req.Close, d.lastOne = false, true
 	}
@@ -320,11 +329,9 @@ func (s *Stream) reclaim() {
 	s.respTrail.Reset()
 	s.info.Reset()
 	s.clearChain()
+	s.slots = s.slots[:0]
 	s.up.reset()
-	*s = Stream{
-		w: s.w, req: s.req, resp: s.resp, reqTrail: s.reqTrail, respTrail: s.respTrail,
-		info: s.info, slots: s.slots[:0], timer: s.timer, out: s.out, up: s.up,
-	}
+	s.perRequest = perRequest{}
 	s.link, s.w.free = s.w.free, s
 }
 
@@ -381,8 +388,10 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.w.stats.Inc(s.cfg.Stats.RqTimeout)
 		s.conn.closeAfter()
 		s.replyOrAbort(sdk.Reply{Status: 408, Body: "request timeout", Details: "request_overall_timeout"})
-	case dlRoute, dlBudget:
-		s.up.timedOut()
+	case dlRoute:
+		s.up.timedOut(0)
+	case dlBudget:
+		s.up.timedOut(grpc.DeadlineExceeded) // the caller's own
 	case dlPerTry:
 		s.up.tryTimedOut(cluster.RqPerTryTimeout, "upstream_per_try_timeout")
 	case dlTryIdle:
@@ -390,10 +399,7 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 	case dlBackoff:
 		s.up.again()
 	case dlDuration:
-		s.w.stats.Inc(s.cfg.Stats.RqMaxDuration)
-		s.replyOrAbort(sdk.Reply{
-			Status: 504, Body: "downstream duration timeout", Details: "max_duration_timeout",
-		})
+		s.durationOver()
 	case dlFilter:
 		s.runAfters(now)
 	}
@@ -406,14 +412,18 @@ func (s *Stream) idleExpired(now time.Duration) {
 		return
 	}
 	s.w.stats.Inc(s.cfg.Stats.RqIdleTimeout)
-	status := 504
-	if !s.requestEnded {
-		status = 408
-		s.conn.closeAfter()
-	}
 	s.replyOrAbort(sdk.Reply{
-		Status: status, Body: "stream timeout", Details: "stream_idle_timeout", Flag: sdk.FlagStreamIdleTimeout,
+		Status: s.timeoutStatus(), Body: "stream timeout", Details: "stream_idle_timeout", Flag: sdk.FlagStreamIdleTimeout,
 	})
+}
+
+// timeoutStatus blames the client while it has not sent all of the request.
+func (s *Stream) timeoutStatus() int {
+	if s.requestEnded {
+		return 504
+	}
+	s.conn.closeAfter()
+	return 408
 }
 
 func (s *Stream) idleTimeout() time.Duration {

@@ -8,6 +8,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/cluster/lb"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 // upstream is the router's part of a stream: the route's action, the attempts, and
@@ -16,13 +17,19 @@ type upstream struct {
 	s       *Stream
 	call    cluster.Call
 	lb      cluster.LBContext
+	body    sdk.Buffer // not yet taken by the connection
+	saved   sdk.Buffer // sent in this attempt, and kept for the next
+	mirrors []*shadow
+
+	forwarding
+}
+
+// forwarding is what the router forgets with the request.
+type forwarding struct {
 	cluster *cluster.LoopCluster
 	action  *route.Forward
 	host    *cluster.Host
 	hash    route.HashResult
-
-	body  sdk.Buffer // not yet taken by the connection
-	saved sdk.Buffer // sent in this attempt, and kept for the next
 
 	begun      bool // the request has reached the router
 	headSent   bool
@@ -33,12 +40,12 @@ type upstream struct {
 	altTimeout bool // the client wants 204 for a timeout
 	tryTimeout bool // the last attempt failed by a timeout of its own
 	retryNow   bool // the next attempt needs no back-off
+	unjudged   bool // only the trailers tell whether the host has failed
 	priority   cluster.Priority
 
 	timeout time.Duration
 	budget  time.Duration // of the request from its head on, as it says itself; 0: it does not
 	retry   retryState
-	mirrors []*shadow
 	reason  string // transport failure, for logs and bodies
 }
 
@@ -49,8 +56,9 @@ func (u *upstream) init(s *Stream) {
 }
 
 func (u *upstream) reset() {
-	*u = upstream{s: u.s, call: u.call, lb: u.lb, body: u.body, saved: u.saved, mirrors: u.mirrors[:0]}
 	u.lb = cluster.LBContext{Tried: u.lb.Tried[:0]}
+	u.mirrors = u.mirrors[:0]
+	u.forwarding = forwarding{}
 }
 
 // begin performs the action of the route: the request has passed all filters.
@@ -205,7 +213,8 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		u.retry.schedule(u)
 		return
 	}
-	u.count(code)
+	u.cluster.CountResponse(code, s.internal)
+	u.judge(m, end)
 	u.retry.release(u)
 	u.answered = true
 	u.saved.Release()
@@ -229,11 +238,24 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.startResponse(end)
 }
 
-// count counts what the host answered, or what is answered for it, in the end; answers
-// that are followed by a retry do not count as the cluster's (as in Envoy).
-func (u *upstream) count(code int) {
-	u.cluster.CountResponse(code, u.s.internal)
-	if code >= 500 {
+// judge counts a host's answer as its success or error. An answer to gRPC is judged by
+// grpc-status, which most often comes with the trailers.
+func (u *upstream) judge(m *sdk.Message, end bool) {
+	switch byGRPC := u.callsByGRPC(); {
+	case m.Status() >= 500:
+		u.host.Errors.Add(1)
+	case !byGRPC:
+		u.host.Successes.Add(1)
+	case end:
+		u.judgeGRPC(&m.Headers)
+	default:
+		u.unjudged = true
+	}
+}
+
+func (u *upstream) judgeGRPC(h *sdk.Headers) {
+	u.unjudged = false
+	if grpc.ServerFailed(h) {
 		u.host.Errors.Add(1)
 	} else {
 		u.host.Successes.Add(1)
@@ -256,6 +278,9 @@ func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
 	u.finished()
+	if u.unjudged {
+		u.judgeGRPC(&m.Headers)
+	}
 	u.s.responseTrailers(m)
 }
 
@@ -303,7 +328,8 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	u.retry.release(u)
 	s.info.FailureReason = u.reason
 	r := u.failureReply(e)
-	u.count(r.Status)
+	u.cluster.CountResponse(r.Status, s.internal)
+	u.host.Errors.Add(1)
 	s.reply(r)
 }
 

@@ -97,20 +97,19 @@ func (p *proxied) exchange(tb testing.TB) {
 	p.move(tb, &w[3], p.client, &w[0], drop)
 }
 
-func shapes() map[string]*struct {
+// shape is an exchange that benchmarks and allocation tests run.
+type shape struct {
 	request, response []string
 	body              int
-} {
-	type shape = struct {
-		request, response []string
-		body              int
-	}
+}
+
+func shapes() map[string]shape {
 	call := []string{
 		":method", "POST", ":scheme", "http", ":path", "/com.acme.Hello/sayHello", ":authority", "hello.default.svc:8080",
 		"content-type", "application/grpc", "te", "trailers", "user-agent", "grpc-go/1.84.0", "x-request-id", "6f0ad7a2-3d0b-4d1e-9d0e-5b8f8f2f6a11",
 	}
 	answer := []string{":status", "200", "content-type", "application/grpc", "date", "Mon, 27 Jul 2026 10:00:00 GMT", "server", "envoy"}
-	return map[string]*shape{
+	return map[string]shape{
 		"grpc":  {call, answer, 1000},
 		"large": {append(call, "cookie", strings.Repeat("c", 30_000)), answer, 1000},
 		"body":  {call, answer, 100_000},

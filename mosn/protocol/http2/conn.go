@@ -40,6 +40,7 @@ type conn struct {
 // peer is what the other end has told of itself.
 type peer struct {
 	settled    bool // its SETTINGS have come
+	agreed     bool // and it has acknowledged ours
 	maxStreams int  // that we may open
 	window     int  // of new streams
 	connects   bool // extended CONNECT is allowed
@@ -52,10 +53,13 @@ type peer struct {
 // under way. Of one that is forgotten earlier a late HEADERS looks like an error.
 const maxGraves = 1024
 
+// maxOurTable bounds the table of what we write, in bytes. What repeats fits in it.
+const maxOurTable = 16 << 10
+
 func newConn(cfg *config) *conn {
 	c := &conn{cfg: cfg}
 	c.dec.Init(max(cfg.tableSize, hpack.DefaultTableSize))
-	c.enc.Init(cfg.tableSize, cfg.huffman)
+	c.enc.Init(min(cfg.tableSize, maxOurTable), cfg.huffman)
 	c.maxStreams, c.window = streamsBeforeSettings, initialRoom
 	c.send, c.recv = initialRoom, int32(cfg.connWindow)
 	c.resets = cfg.resetBurst

@@ -90,6 +90,7 @@ func (c *conn) takeSettings(f *frame, p []byte) *fault {
 		if len(p) > 0 {
 			return errFrameSize
 		}
+		c.agreed = true
 		c.dec.SetLimit(c.cfg.tableSize)
 		return nil
 	}

@@ -124,7 +124,7 @@ func TestSwitched(t *testing.T) {
 	d.respond(1, false)
 	d.conn.WriteData(&d.out, 1, []byte("123456"), true)
 	want(t, "the response", d.wrote(), "SETTINGS 0 1=4096 3=1024 4=16777216\nWINDOW_UPDATE 0 25100289\nHEADERS 1 :status=200\nDATA 1 \"12345\"")
-	want(t, "what follows", d.feed(clientHello(settingInitialWindow, 6)+headers(3, end, get()...)), "window 1\nheaders 3 :method=GET :scheme=http :path=/ :authority=h end")
+	want(t, "what follows", d.feed(clientHello(settingInitialWindow, 6)+headers(3, end, get()...)), "headers 3 :method=GET :scheme=http :path=/ :authority=h end\nwindow 1")
 	for _, text := range []string{"AAQA", "!", "AAT_____", "AAQAAAAF" + strings.Repeat("A", 300)} {
 		d := drive(t, newConfig(t, sdk.Downstream, nil))
 		if _, ok := d.conn.Switched(message("http2-settings", text)); ok {

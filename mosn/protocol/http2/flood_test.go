@@ -62,7 +62,7 @@ func TestFloods(t *testing.T) {
 		{"made you reset, by dependencies", "", func(i int) string {
 			return raw(frameHeaders, flagPriority|flagEndHeaders|end, id(i), be(id(i))+"\x00"+fieldsOf(get()...))
 		}, errResets, defaultResetBurst},
-		{"too many streams", "", func(i int) string { return headers(id(i), 0, get()...) }, errResets, defaultStreams + defaultResetBurst},
+		{"too many streams", raw(frameSettings, flagAck, 0, ""), func(i int) string { return headers(id(i), 0, get()...) }, errResets, defaultStreams + defaultResetBurst},
 		{"DATA of a closed stream", headers(1, 0, get()...) + rst(1, 0), same(data(1, 0, "x")), errResets, defaultResetBurst - 1},
 	} {
 		d := serve(t, lenient())

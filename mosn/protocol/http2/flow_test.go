@@ -81,6 +81,9 @@ func TestReceiveWindowSettled(t *testing.T) {
 			d.feed(data(1, end, chunk)[:500])
 			d.conn.WriteReset(&d.out, 1, sdk.ResetLocal)
 			d.feed(data(1, end, chunk)[500:])
+			if d.conn.used != 0 {
+				t.Error("its end is not seen")
+			}
 			d.conn.recv += 10000
 			d.conn.owed -= 10000
 		},
@@ -168,8 +171,9 @@ func TestSendSettings(t *testing.T) {
 	}
 	d.wrote()
 	want(t, "by settings", d.feed(settings(settingInitialWindow, 3)), "window 1")
+	d.conn.WriteHeartbeat(&d.out) // stands for what is written behind the acknowledgement
 	d.conn.WriteData(&d.out, 1, []byte("bcd"), false)
-	want(t, "by settings", d.wrote(), "SETTINGS 0 ack\nDATA 1 \"b\"")
+	want(t, "by settings", d.wrote(), "SETTINGS 0 ack\nPING 0 6d6f736e00000001\nDATA 1 \"b\"")
 
 	// A stream that waits for the connection loses its place when its window shrinks.
 	d.conn.send = 0

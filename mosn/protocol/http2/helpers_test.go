@@ -166,6 +166,9 @@ func (d *driver) feed(p string) string {
 		d.conn.Flush(&d.out)
 	}
 	d.conn.Flush(&d.out)
+	if d.err == nil {
+		consistent(d.tb, d.conn)
+	}
 	return strings.Join(d.log, "\n")
 }
 

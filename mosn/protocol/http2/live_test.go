@@ -144,11 +144,16 @@ func (e *echo) on(ev *sdk.Event) {
 		delete(e.streams, ev.Stream)
 		return
 	case sdk.EventData:
-		x.body.Append(ev.Data)
+		if x != nil {
+			x.body.Append(ev.Data)
+		}
 	case sdk.EventTrailers:
 		x.trailers = new(sdk.Message)
 		x.trailers.CopyFrom(ev.Msg)
-	case sdk.EventGoAway:
+	case sdk.EventGoAway, sdk.EventDropped, sdk.EventHeartbeat:
+		return
+	}
+	if x == nil {
 		return
 	}
 	x.end = x.end || ev.End || ev.Kind == sdk.EventTrailers

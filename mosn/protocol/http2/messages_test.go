@@ -230,7 +230,7 @@ func TestHeadLimits(t *testing.T) {
 		{"underscore dropped", limits(0, 0, underscoreDrop), get("x_a", "1", "b", "2"), "headers 1 :method=GET :scheme=http :path=/ :authority=h b=2 end"},
 	} {
 		in := fieldsOf(c.fields...)
-		frames := raw(frameHeaders, end, 1, "")
+		var frames string
 		if len(in) <= maxFrame {
 			frames = raw(frameHeaders, end|flagEndHeaders, 1, in)
 		} else {

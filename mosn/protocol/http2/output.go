@@ -9,10 +9,11 @@ import (
 // output is what the codec says by itself, and an account of what the peer has yet
 // to take of what was written.
 type output struct {
-	said     []byte // for Flush
-	controls int    // frames in it that the peer has provoked
-	others   int    // and others
-	greeted  bool   // the preface is written
+	said      []byte // for Flush
+	controls  int    // frames in it that the peer has provoked
+	others    int    // and others
+	unsettled bool   // there is an acknowledgement of settings in it
+	greeted   bool   // the preface is written
 
 	// Of the frames that were written, those since mark wait in the buffer for sure
 	// while total less its length has not got there.
@@ -40,7 +41,7 @@ func (c *conn) Flush(out *sdk.Buffer) {
 		c.said = nil
 	}
 	c.wrote(out, before, c.controls+c.others, c.controls)
-	c.controls, c.others = 0, 0
+	c.controls, c.others, c.unsettled = 0, 0, false
 }
 
 // greet writes what must come first.
@@ -95,6 +96,7 @@ func (c *conn) provoked() {
 
 func (c *conn) saySettingsAck() {
 	c.said = frame{kind: frameSettings, flags: flagAck}.append(c.said)
+	c.unsettled = true
 	c.provoked()
 }
 

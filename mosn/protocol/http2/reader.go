@@ -274,8 +274,13 @@ func (c *conn) data(in []byte, ev *sdk.Event) int {
 	}
 	n := min(len(in), p.left)
 	p.left -= n
-	if n > 0 && !p.discard {
+	switch {
+	case !p.discard && n > 0:
 		c.emit(in[:n], ev)
+	case p.discard && p.end && p.left == 0:
+		if s := c.get(p.stream); s != nil && s.is(dead) {
+			c.exhume(s) // it was reset in the middle of its last frame
+		}
 	}
 	return n
 }

@@ -107,10 +107,10 @@ func TestMutated(t *testing.T) {
 			options = nil
 		}
 		for _, p := range client {
-			downstream(newConfig(t, sdk.Downstream, options)).Mutated(t, []byte(p), 600)
+			downstream(newConfig(t, sdk.Downstream, options)).Mutated(t, []byte(p), 300)
 		}
 		for _, p := range server {
-			upstream(newConfig(t, sdk.Upstream, options)).Mutated(t, []byte(p), 600)
+			upstream(newConfig(t, sdk.Upstream, options)).Mutated(t, []byte(p), 300)
 		}
 	}
 }
