@@ -36,6 +36,7 @@ type field struct {
 	removed     bool
 	clean       bool // see CleanAt
 	line        bool // buf holds "name: value\r\n" from name.off on
+	sensitive   bool // see SensitiveAt
 }
 
 type span struct{ off, len uint32 }
@@ -345,8 +346,7 @@ func (h *Headers) nameOf(f *field) string {
 
 func (h *Headers) add(id HeaderID, name, value string) {
 	f := h.newField()
-	f.name, f.orig, f.id = span{}, noOrig, id
-	f.removed, f.clean, f.line = false, false, false
+	*f = field{orig: noOrig, id: id}
 	if id == HeaderOther {
 		f.name = h.store(name)
 	} else {

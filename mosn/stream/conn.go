@@ -22,6 +22,7 @@ type serverConn struct {
 	cur     *Stream
 	shared  *sharedConn // nil for a Serial codec
 
+	clocked    sdk.Clocked // nil when the codec does not care for time
 	talker     sdk.Talker  // nil when the codec has nothing to say by itself
 	queued     bool        // it is in the worker's list of talkers
 	nextTalker *serverConn // there
@@ -60,10 +61,16 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 }
 
 // speak settles which protocol the connection speaks.
-func (d *serverConn) speak(cc sdk.CodecConfig) {
+func (d *serverConn) speak(cc sdk.CodecConfig) { d.speakBy(cc, cc.New()) }
+
+func (d *serverConn) speakBy(cc sdk.CodecConfig, conn sdk.CodecConn) {
+	if d.codec != nil {
+		d.w.stats.AddGauge(d.counted.cxActive, -1)
+	}
 	codec := cc.Codec()
-	d.codec, d.rpc, d.flow = cc.New(), codec.RPC, codec.FlowControl
+	d.codec, d.rpc, d.flow = conn, codec.RPC, codec.FlowControl
 	d.talker, _ = d.codec.(sdk.Talker)
+	d.clocked, _ = d.codec.(sdk.Clocked)
 	if codec.Mode == sdk.Multiplexed {
 		d.share()
 	}
@@ -116,12 +123,16 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 		d.partial(len(in) > 0)
 		return 0
 	}
+	if d.clocked != nil {
+		d.clocked.Clock(d.w.now())
+	}
 	for done := false; !done; {
 		var k int
 		k, done = d.decode(in[n:])
 		n += k
 	}
 	d.wrote()
+	d.drained()
 	return n
 }
 
@@ -400,14 +411,31 @@ func (d *serverConn) released(reuse bool) {
 	}
 }
 
-// drain ends the connection now if it is idle, else after its response.
+// drain ends the connection now if it is idle, else after its response. A client that
+// can be told to open no further streams may have opened some before it heard of it; it
+// has drain_timeout to hear.
 func (d *serverConn) drain() {
+	again := d.lastOne
 	d.lastOne = true
 	d.goAway()
-	if !d.active() && d.headSince == 0 && !d.closing {
-		d.closing = true
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.drained()
+	if d.shared != nil && !d.closing && !again && d.cfg.DrainTimeout > 0 {
+		d.deadline = d.w.now() + d.cfg.DrainTimeout
+		d.armTimer()
 	}
+}
+
+// drained ends the connection if it is draining and there is nothing to wait for.
+func (d *serverConn) drained() {
+	if !d.lastOne || d.closing || d.active() || d.headSince != 0 || d.c.Closed() {
+		return
+	}
+	if d.shared != nil && d.codec.Reusable() {
+		return // the client may yet open a stream
+	}
+	d.closing = true
+	d.timer.Stop()
+	d.finish()
 }
 
 // last reports whether the response under way must say that it is the last.
@@ -460,13 +488,15 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		d.headTimedOut()
 		return
 	case d.deadline != 0 && now >= d.deadline:
-		w.stats.Inc(d.cfg.Stats.CxMaxDuration)
+		if !d.lastOne {
+			w.stats.Inc(d.cfg.Stats.CxMaxDuration)
+		}
 		d.deadline = 0
 		d.drain()
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
 		d.closing = true
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		d.finish()
 	}
 	if !d.closing {
 		d.armTimer()

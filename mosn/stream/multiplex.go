@@ -13,7 +13,7 @@ const maxShared = 1024
 type sharedConn struct {
 	streams idtable.Table[Stream]
 	each    []*Stream // scratch of eachStream, nil while it is in use
-	away    bool      // the client was told to open no further streams
+	away    int       // how often the client was told to open no further streams
 	at      uint64    // the stream of the event that is being handled
 }
 
@@ -113,7 +113,7 @@ func (d *serverConn) cut(id uint64) {
 		return
 	}
 	d.closing = true
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.finish()
 }
 
 // sharedMalformed refuses one request, or gives up the connection with all that is
@@ -128,10 +128,7 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
-	if d.talker != nil && !d.c.Closed() {
-		d.talker.Flush(d.c.Out()) // its last words say what was wrong
-	}
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.finish()
 	return false
 }
 
@@ -152,22 +149,32 @@ func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
 func (d *serverConn) sharedReleased() {
 	switch {
 	case d.c.Closed():
-	case (d.closing || d.lastOne) && !d.active():
-		d.closing = true
+	case d.closing && !d.active():
 		d.timer.Stop()
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		d.finish()
+	case d.lastOne && !d.active() && !d.codec.Reusable():
+		d.drained()
 	case d.stalled:
 		d.stalled = false
 		d.c.Resume()
 	}
 }
 
-// goAway tells the client to open no further streams.
+// finish closes the connection, after its codec's last words.
+func (d *serverConn) finish() {
+	if d.talker != nil && !d.c.Closed() {
+		d.talker.Flush(d.c.Out())
+	}
+	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+}
+
+// goAway tells the client to open no further streams: by a notice, and in the end that
+// those which it has opened are the last.
 func (d *serverConn) goAway() {
-	if d.shared == nil || d.shared.away || d.c.Closed() {
+	if d.shared == nil || d.shared.away == 2 || d.c.Closed() {
 		return
 	}
-	d.shared.away = true
+	d.shared.away++
 	d.codec.WriteGoAway(d.c.Out())
 	d.wrote()
 }

@@ -23,6 +23,11 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 		s.trustPeer()
 		return nil // the rest is HTTP's own
 	}
+	if !m.Upgrade && m.HasID(sdk.HeaderHTTP2Settings) && m.HasID(sdk.HeaderUpgrade) {
+		if bad := s.changeOver(); bad != nil {
+			return bad
+		}
+	}
 	if m.Upgrade {
 		s.upgradeWanted = true
 	} else {

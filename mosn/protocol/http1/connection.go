@@ -56,15 +56,17 @@ func asksUpgrade(h *sdk.Headers) bool {
 }
 
 // upgrade reports whether a request asks for a switch of protocols that is not
-// to be ignored. What is ignored (h2c always, as Envoy does) is removed.
+// to be ignored. What is ignored (h2c, unless it is asked for, as Envoy does) is removed.
 func (c *config) upgrade(h *sdk.Headers) bool {
 	if !asksUpgrade(h) {
 		return false
 	}
 	value := h.ID(sdk.HeaderUpgrade)
 	if equalFold(value, "h2c") {
-		h.RemoveID(sdk.HeaderUpgrade)
-		h.RemoveID(sdk.HeaderHTTP2Settings)
+		if !c.asksH2C(h) {
+			h.RemoveID(sdk.HeaderUpgrade)
+			h.RemoveID(sdk.HeaderHTTP2Settings)
+		}
 		return false
 	}
 	if len(c.ignoreUpgrade) == 0 {
@@ -83,6 +85,16 @@ func (c *config) upgrade(h *sdk.Headers) bool {
 	}
 	h.SetID(sdk.HeaderUpgrade, strings.Join(kept, ","))
 	return true
+}
+
+// asksH2C reports whether a request asks for h2c, and in the way of RFC 7540, section
+// 3.2: the connection header names what belongs to that and nothing else.
+func (c *config) asksH2C(h *sdk.Headers) bool {
+	if !c.keepH2C || !h.HasID(sdk.HeaderHTTP2Settings) || !equalFold(h.ID(sdk.HeaderUpgrade), "h2c") {
+		return false
+	}
+	list := h.ID(sdk.HeaderConnection)
+	return countTokens(list) == 2 && hasToken(list, "upgrade") && hasToken(list, "http2-settings")
 }
 
 func (c *config) ignores(protocol string) bool {

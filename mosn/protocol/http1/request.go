@@ -162,7 +162,7 @@ func (c *config) request(l *requestLine, f *framing, m *sdk.Message) error {
 	m.Close = closes(m)
 	if l.connect {
 		m.Upgrade = true
-	} else if !m.Upgrade && m.HasID(sdk.HeaderConnection) && !dropNominated(&m.Headers) {
+	} else if !m.Upgrade && m.HasID(sdk.HeaderConnection) && !c.asksH2C(&m.Headers) && !dropNominated(&m.Headers) {
 		return errConnection
 	}
 	if !m.HasID(sdk.HeaderAuthority) {
