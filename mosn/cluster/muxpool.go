@@ -56,11 +56,16 @@ func newMuxPool(lc *LoopCluster, h *Host, prio Priority) (m *muxPool, owner *Loc
 	if at != local.loop.Index() {
 		return nil, local.peers[at]
 	}
-	m = &muxPool{quota: quota, perConn: int(cfg.mux.MaxStreams)}
-	if n := int(cfg.maxRequests); n > 0 {
+	return lc.muxPool(quota), nil
+}
+
+// muxPool returns a pool's part with at most quota connections.
+func (lc *LoopCluster) muxPool(quota int) *muxPool {
+	m := &muxPool{quota: quota, perConn: int(lc.cfg.mux.MaxStreams)}
+	if n := int(lc.cfg.maxRequests); n > 0 {
 		m.perConn = min(m.perConn, n)
 	}
-	return m, nil
+	return m
 }
 
 // share divides a limit of connections to a host among loops. It returns the loop
@@ -152,6 +157,9 @@ func (p *pool) connect() {
 func (m *muxPool) retire(cn *muxConn) {
 	if i := slices.Index(m.open, cn); i >= 0 {
 		m.open = slices.Delete(m.open, i, i+1)
+		if cn.state != connConnecting {
+			cn.pool.untie()
+		}
 	}
 }
 
@@ -159,7 +167,7 @@ func (m *muxPool) retire(cn *muxConn) {
 // wait for, end with their last one.
 func (p *pool) drainStreams() {
 	for i := len(p.mux.open) - 1; i >= 0; i-- {
-		if cn := p.mux.open[i]; cn.calls.n == 0 && cn.state == connBusy {
+		if cn := p.mux.open[i]; !cn.inUse() && cn.state == connBusy {
 			cn.finish(false)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 func TestStreamTable(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, spread := range []uint64{1, 2, 1 << 20, 1 << 40, 1<<63 + 12345} {
-		var table streamTable
+		var table streamTable[Call]
 		want := map[uint64]*Call{}
 		if table.get(1) != nil {
 			t.Fatal("something in an empty table")
@@ -45,7 +45,7 @@ func TestStreamTable(t *testing.T) {
 }
 
 func TestStreamTableDoesNotAllocate(t *testing.T) {
-	var table streamTable
+	var table streamTable[Call]
 	c := &Call{}
 	id := uint64(0)
 	round := func() {
@@ -65,7 +65,7 @@ func TestStreamTableDoesNotAllocate(t *testing.T) {
 
 // BenchmarkStreamTable is one call's put, get and remove among 500 others.
 func BenchmarkStreamTable(b *testing.B) {
-	var table streamTable
+	var table streamTable[Call]
 	c := &Call{}
 	for id := range uint64(500) {
 		table.put(id, c)

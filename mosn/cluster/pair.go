@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"slices"
+
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// Pair is what ties upstream connections to one downstream connection, for clusters
+// with Envoy's connection_pool_per_downstream_connection. It belongs to the
+// downstream connection and its loop; so nothing of it is handed to other loops.
+//
+// Over a tied connection a host may call the client, if the protocol has that
+// (sdk.Reverser). And with one of an RPC protocol goes what the host knows of the
+// client: when it ends, or takes no further requests, the owner is told, so that the
+// client comes to notice too.
+type Pair struct {
+	owner PairOwner
+	pools []*pool
+	held  []*muxConn      // not read because the owner was full
+	timer eventloop.Timer // due when a tied connection was lost
+}
+
+// PairOwner is the downstream connection of a Pair, called on the loop.
+type PairOwner interface {
+	// NewHostCall returns an unused HostCall for a request that a host makes, set up by
+	// Init; nil refuses the request.
+	NewHostCall() *HostCall
+	// Full reports whether so much waits for the client that hosts should not be read.
+	// The owner calls Resume when that is over.
+	Full() bool
+	// OnTieLost: a connection that hosts know the client by is lost, or about to end.
+	// It does not come from within any other method.
+	OnTieLost()
+}
+
+// NewPair returns the Pair of a downstream connection.
+func NewPair(loop *eventloop.Loop, owner PairOwner) *Pair {
+	pr := &Pair{owner: owner}
+	pr.timer.Init(loop, pr)
+	return pr
+}
+
+// OnTimer implements eventloop.TimerHandler.
+func (pr *Pair) OnTimer(*eventloop.Timer) { pr.owner.OnTieLost() }
+
+// Resume has hosts read again that were not because the owner was full.
+func (pr *Pair) Resume() {
+	for len(pr.held) > 0 {
+		cn := pr.held[0]
+		pr.held = slices.Delete(pr.held, 0, 1)
+		cn.hosts.held = false
+		cn.conn.ReadDisable(false)
+	}
+}
+
+// Close ends the connections, those with calls when the last has ended, which is for
+// their owners to see to: the downstream connection is gone.
+func (pr *Pair) Close() {
+	pools := pr.pools
+	pr.owner, pr.pools = nobody{}, nil
+	pr.Resume()
+	for _, p := range pools {
+		delete(p.lc.paired, p)
+		p.drain()
+	}
+	pr.timer.Stop()
+}
+
+// nobody owns a Pair that is closed.
+type nobody struct{}
+
+func (nobody) NewHostCall() *HostCall { return nil }
+func (nobody) Full() bool             { return false }
+func (nobody) OnTieLost()             {}
+
+// StartPaired is Start over connections that pr has to itself, for a cluster that is
+// Paired.
+func (lc *LoopCluster) StartPaired(pr *Pair, c *Call, h *Host, m *sdk.Message, ev CallEvents, prio Priority) {
+	by := lc.cfg.wayOf(m)
+	lc.startIn(pr.poolOf(lc, h, prio, by), c, ev)
+}
+
+// Paired reports whether connections to hosts are tied to downstream connections.
+func (lc *LoopCluster) Paired() bool { return lc.cfg.paired }
+
+// poolOf returns the pool for a request; those that are no longer of use make way.
+func (pr *Pair) poolOf(lc *LoopCluster, h *Host, prio Priority, by way) *pool {
+	for _, p := range pr.pools {
+		if p.lc == lc && p.host == h && p.prio == prio && p.way == by {
+			return p
+		}
+	}
+	pr.pools = slices.DeleteFunc(pr.pools, func(p *pool) bool {
+		gone := p.draining && p.conns == 0 && p.waiting == 0
+		if gone {
+			delete(p.lc.paired, p)
+		}
+		return gone
+	})
+	p := lc.makePool(h, prio, by)
+	p.pair = pr
+	if p.way.codec != nil && p.way.multiplexed() {
+		p.mux = lc.muxPool(1)
+	}
+	pr.pools = append(pr.pools, p)
+	if lc.paired == nil {
+		lc.paired = map[*pool]struct{}{}
+	}
+	lc.paired[p] = struct{}{}
+	return p
+}
+
+// tied reports whether hosts know a client by the pool's connections.
+func (p *pool) tied() bool { return p.pair != nil && p.way.codec.Codec().RPC }
+
+// untie tells the pair's owner, soon, that a connection which was established takes no
+// further requests.
+func (p *pool) untie() {
+	if p.tied() {
+		p.pair.timer.Arm(0)
+	}
+}
