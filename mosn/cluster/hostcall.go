@@ -94,7 +94,7 @@ func (cn *muxConn) fromHost(ev *sdk.Event) bool {
 // admitHost begins a request of the host, or refuses it.
 func (cn *muxConn) admitHost(ev *sdk.Event) *HostCall {
 	var h *HostCall
-	if cn.hosts.table.n < int(cn.pool.lc.cfg.mux.MaxStreams) {
+	if cn.hosts.table.n < int(cn.pool.mux.MaxStreams) {
 		h = cn.pool.pair.owner.NewHostCall()
 	}
 	if h == nil {

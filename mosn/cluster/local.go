@@ -293,7 +293,7 @@ func (lc *LoopCluster) poolOf(h *Host, prio Priority, by way) *pool {
 func (lc *LoopCluster) newPool(h *Host, prio Priority, by way, i int) *pool {
 	p := lc.makePool(h, prio, by)
 	if by.codec != nil && by.multiplexed() {
-		p.mux, p.owner = newMuxPool(lc, h, prio)
+		p.mux, p.owner = newMuxPool(lc, h, prio, lc.cfg.multiplex(by))
 	}
 	if p.draining {
 		return p

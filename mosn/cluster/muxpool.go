@@ -41,6 +41,7 @@ func (c *Config) compileMultiplex(comp sdk.Compiler, pb *clusterv3.Cluster) erro
 // A call goes to the connection with the fewest streams; another connection is begun
 // only when calls wait because all are at their limit, up to this loop's quota.
 type muxPool struct {
+	*Multiplex
 	open    []*muxConn // those that may take further streams, now or later
 	quota   int        // most of them; 0 is no limit
 	perConn int        // most streams of one
@@ -49,19 +50,18 @@ type muxPool struct {
 
 // newMuxPool returns the pool's part for this loop, or the owner of the host's
 // connections when that is another loop.
-func newMuxPool(lc *LoopCluster, h *Host, prio Priority) (m *muxPool, owner *Local) {
-	cfg := lc.cfg
+func newMuxPool(lc *LoopCluster, h *Host, prio Priority, o *Multiplex) (m *muxPool, owner *Local) {
 	local := lc.local
-	at, quota := share(int(cfg.perHost[prio]), len(local.peers), local.loop.Index(), int(h.slot))
+	at, quota := share(int(lc.cfg.perHost[prio]), len(local.peers), local.loop.Index(), int(h.slot))
 	if at != local.loop.Index() {
 		return nil, local.peers[at]
 	}
-	return lc.muxPool(quota), nil
+	return lc.muxPool(o, quota), nil
 }
 
 // muxPool returns a pool's part with at most quota connections.
-func (lc *LoopCluster) muxPool(quota int) *muxPool {
-	m := &muxPool{quota: quota, perConn: int(lc.cfg.mux.MaxStreams)}
+func (lc *LoopCluster) muxPool(o *Multiplex, quota int) *muxPool {
+	m := &muxPool{Multiplex: o, quota: quota, perConn: int(o.MaxStreams)}
 	if n := int(lc.cfg.maxRequests); n > 0 {
 		m.perConn = min(m.perConn, n)
 	}

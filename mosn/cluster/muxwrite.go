@@ -197,7 +197,7 @@ func (cn *muxConn) speakSoon() {
 func (cn *muxConn) armBeat() {
 	cn.missed = 0
 	cn.heard = cn.conn.BytesIn()
-	if d := cn.pool.lc.cfg.mux.HeartbeatInterval; d > 0 && cn.beats != nil && cn.state == connBusy {
+	if d := cn.pool.mux.HeartbeatInterval; d > 0 && cn.beats != nil && cn.state == connBusy {
 		cn.beatTimer.Arm(d)
 	}
 }
@@ -209,7 +209,7 @@ func (cn *muxConn) beat() {
 		cn.armBeat()
 		return
 	}
-	o := cn.pool.lc.cfg.mux
+	o := cn.pool.mux
 	if cn.missed == o.HeartbeatMisses {
 		cn.lose(false, ErrConnLost)
 		return

@@ -102,7 +102,7 @@ func (pr *Pair) poolOf(lc *LoopCluster, h *Host, prio Priority, by way) *pool {
 	p := lc.makePool(h, prio, by)
 	p.pair = pr
 	if p.way.codec != nil && p.way.multiplexed() {
-		p.mux = lc.muxPool(1)
+		p.mux = lc.muxPool(lc.cfg.multiplex(by), 1)
 	}
 	pr.pools = append(pr.pools, p)
 	if lc.paired == nil {

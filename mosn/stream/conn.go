@@ -12,14 +12,16 @@ import (
 // of the connection. A Serial codec has at most one, cur; a Multiplexed one has a
 // table of them (multiplex.go).
 type serverConn struct {
-	w      *Worker
-	cfg    *Config
-	c      *eventloop.Conn
-	codec  sdk.CodecConn // nil until the first bytes have told the protocol
-	rpc    bool          // of the codec
-	flow   bool          // the codec has flow control
-	cur    *Stream
-	shared *sharedConn // nil for a Serial codec
+	w       *Worker
+	cfg     *Config
+	c       *eventloop.Conn
+	codec   sdk.CodecConn // nil until the first bytes have told the protocol
+	rpc     bool          // of the codec
+	counted byProtocol
+	flow    bool // the codec has flow control
+	cur     *Stream
+	shared  *sharedConn // nil for a Serial codec
+	ties    *ties       // nil until a cluster has connections for this one alone
 
 	timer     eventloop.Timer // idle, or the head of a request
 	started   time.Duration
@@ -64,23 +66,23 @@ func (d *serverConn) speak(cc sdk.CodecConfig) {
 	if n := cc.ReadLimit(); n > eventloop.DefaultReadLimit {
 		d.c.SetReadLimit(n)
 	}
-	if d.rpc {
-		d.w.stats.Inc(d.cfg.Stats.CxRPCTotal)
-	} else {
-		d.w.stats.Inc(d.cfg.Stats.CxHTTP1Total)
+	st := d.cfg.Stats
+	switch {
+	case d.rpc:
+		d.counted = byProtocol{st.CxRPCTotal, st.RqRPCTotal, st.CxRPCActive}
+	case d.shared != nil:
+		d.counted = byProtocol{st.CxHTTP2Total, st.RqHTTP2Total, st.CxHTTP2Active}
+	default:
+		d.counted = byProtocol{st.CxHTTP1Total, st.RqHTTP1Total, st.CxHTTP1Active}
 	}
-	d.countProtocol(1)
+	d.w.stats.Inc(d.counted.cxTotal)
+	d.w.stats.AddGauge(d.counted.cxActive, 1)
 }
 
-// countProtocol adds n to the number of connections that speak the protocol.
-func (d *serverConn) countProtocol(n int64) {
-	switch {
-	case d.codec == nil:
-	case d.rpc:
-		d.w.stats.AddGauge(d.cfg.Stats.CxRPCActive, n)
-	default:
-		d.w.stats.AddGauge(d.cfg.Stats.CxHTTP1Active, n)
-	}
+// byProtocol are the stats of one protocol.
+type byProtocol struct {
+	cxTotal, rqTotal sdk.Counter
+	cxActive         sdk.Gauge
 }
 
 // detect finds out from the first bytes which protocol the connection speaks, and
@@ -162,6 +164,10 @@ func (d *serverConn) event(ev *sdk.Event) {
 	if d.shared != nil {
 		d.shared.at = ev.Stream
 	}
+	if r := d.ties.of(ev.Stream); r != nil {
+		r.fromClient(ev)
+		return
+	}
 	switch ev.Kind {
 	case sdk.EventHeaders:
 		d.headSince = 0
@@ -185,6 +191,7 @@ func (d *serverConn) event(ev *sdk.Event) {
 	case sdk.EventWindow:
 		if ev.Stream == 0 {
 			d.eachStream((*Stream).downstreamWritable)
+			d.ties.writable()
 		} else if s := d.stream(ev.Stream); s != nil {
 			s.downstreamWritable()
 		}
@@ -203,11 +210,17 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 	d.keep(id, s)
 	d.requests++
 	s.begin(d, id, m, end)
+	if d.shared != nil && d.last() && !d.lastOne {
+		d.drain()
+	}
 }
 
 // partial notes whether the head of a request has begun to arrive, for the timeouts
 // that run from there.
 func (d *serverConn) partial(some bool) {
+	if !some && d.shared != nil {
+		d.headSince = 0 // what had begun was no request
+	}
 	if !some || d.active() || d.headSince != 0 {
 		return
 	}
@@ -320,6 +333,7 @@ func (d *serverConn) OnDrained(*eventloop.Conn) {
 	defer d.w.leave()
 	serial := d.cur != nil
 	d.eachStream((*Stream).downstreamWritable)
+	d.ties.writable()
 	d.wrote()
 	if !serial && d.stalled {
 		d.stalled = false
@@ -333,6 +347,7 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 	w.enter()
 	defer w.leave()
 	defer d.account() // whatever a filter does when it is told
+	defer d.ties.close()
 	d.timer.Stop()
 	ours := err == nil || d.closing && eventloop.KindOf(err) == eventloop.KindTimeout
 	switch {
@@ -352,7 +367,9 @@ func (d *serverConn) account() {
 	w.conns.remove(d)
 	w.stats.Inc(st.CxDestroy)
 	w.stats.AddGauge(st.CxActive, -1)
-	d.countProtocol(-1)
+	if d.codec != nil {
+		w.stats.AddGauge(d.counted.cxActive, -1)
+	}
 	w.stats.Add(st.CxRxBytes, d.c.BytesIn())
 	w.stats.Add(st.CxTxBytes, d.c.BytesOut())
 	w.stats.Observe(st.CxLength, uint64((w.now()-d.started)/time.Millisecond))

@@ -49,8 +49,8 @@ func (d *serverConn) stream(id uint64) *Stream {
 	return d.shared.streams[id]
 }
 
-// active reports whether the connection has streams.
-func (d *serverConn) active() bool { return d.count() > 0 }
+// active reports whether the connection has streams, or requests of hosts.
+func (d *serverConn) active() bool { return d.count() > 0 || d.ties.count() > 0 }
 
 // full reports whether the connection has as many streams as it may.
 func (d *serverConn) full() bool { return d.shared != nil && len(d.shared.streams) >= maxShared }
@@ -122,6 +122,9 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
+	if t := d.shared.talker; t != nil && !d.c.Closed() {
+		t.Flush(d.c.Out()) // its last words say what was wrong
+	}
 	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 	return false
 }

@@ -115,11 +115,7 @@ func (s *Stream) refuse(d *serverConn, id uint64, m *sdk.Message, ce *sdk.CodecE
 
 func (s *Stream) countRequest() {
 	s.w.stats.Inc(s.cfg.Stats.RqTotal)
-	if s.rpc {
-		s.w.stats.Inc(s.cfg.Stats.RqRPCTotal)
-	} else {
-		s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
-	}
+	s.w.stats.Inc(s.conn.counted.rqTotal)
 }
 
 // requestBroken ends a stream whose request has turned out to be malformed.
@@ -432,7 +428,11 @@ func (s *Stream) idleTimeout() time.Duration {
 // bufferLimit is the most bytes of a body that the stream holds: the listener's
 // per_connection_buffer_limit_bytes, which the connection has as its watermark.
 func (s *Stream) bufferLimit() int {
-	if limit := s.conn.c.HighWatermark(); limit > 0 {
+	return s.conn.bufferLimit()
+}
+
+func (d *serverConn) bufferLimit() int {
+	if limit := d.c.HighWatermark(); limit > 0 {
 		return limit
 	}
 	return math.MaxInt

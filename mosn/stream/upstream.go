@@ -135,7 +135,7 @@ func (u *upstream) try() {
 		return
 	}
 	u.tryTimeout = false
-	u.cluster.Start(&u.call, u.host, &s.req, u, u.priority)
+	u.start()
 }
 
 // OnCallReady implements cluster.CallEvents: the request can be written.

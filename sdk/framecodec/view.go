@@ -56,9 +56,6 @@ func (c *conn) read(head []byte, m *sdk.Message) error {
 	}
 	err := c.cfg.Read(head, f)
 	f.view = nil
-	if c.cfg.Mode == sdk.Serial {
-		f.ID = 0
-	}
 	return err
 }
 

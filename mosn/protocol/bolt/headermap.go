@@ -2,10 +2,10 @@ package bolt
 
 import (
 	"encoding/binary"
-	"strings"
 	"unsafe"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // entry is one field of a header map: [u32 length][key][u32 length][value], where
@@ -45,65 +45,13 @@ func text(block []byte, at int) (start, end int, isNull, ok bool) {
 	return at, at + int(n), false, true
 }
 
-// maxName is the longest name that is shown, in bytes.
-const maxName = 256
-
 // shownName returns the name under which an entry is shown, which is in dst, or
 // nil if it is not shown.
-func (e *entry) shownName(dst *[maxName]byte, block []byte) []byte {
-	key := block[e.key:e.keyEnd]
-	if e.nullKey || e.nullValue || len(key) == 0 || len(key) > maxName {
+func (e *entry) shownName(dst *[rpcview.MaxName]byte, block []byte) []byte {
+	if e.nullKey || e.nullValue {
 		return nil
 	}
-	name := dst[:len(key)]
-	for i, c := range key {
-		if c = tokenLower[c]; c == 0 {
-			return nil
-		}
-		name[i] = c
-	}
-	if hidden(str(name)) {
-		return nil
-	}
-	return name
-}
-
-// tokenLower maps the characters of a token (RFC 9110 section 5.6.2) to lower case
-// and all others to 0.
-//
-//nolint:gochecknoglobals // a constant table
-var tokenLower = makeTokenLower()
-
-func makeTokenLower() (t [256]byte) {
-	for c := byte('a'); c <= 'z'; c++ {
-		t[c], t[c-'a'+'A'] = c, c
-	}
-	for _, c := range []byte("0123456789!#$%&'*+-.^_`|~") {
-		t[c] = c
-	}
-	return t
-}
-
-// hidden reports whether a lower-case name belongs to HTTP's own machinery:
-// pseudo headers, framing and hops, and what Envoy sanitises or adds at each hop.
-// Such fields of a header map are not shown, lest a peer pass for the proxy, and
-// such fields of the view are not written.
-func hidden(name string) bool {
-	switch name[0] {
-	case ':':
-		return true
-	case 'x':
-		return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") ||
-			strings.HasPrefix(name, "x-rpc-") || name == "x-request-id" || name == "x-client-trace-id" ||
-			name == "x-real-ip"
-	case 'c', 'd', 'e', 'h', 'k', 'p', 's', 't', 'u', 'v':
-		switch name {
-		case "connection", "content-length", "content-type", "date", "expect", "host", "http2-settings", "keep-alive",
-			"proxy-connection", "server", "te", "trailer", "transfer-encoding", "upgrade", "via":
-			return true
-		}
-	}
-	return false
+	return rpcview.Name(dst, block[e.key:e.keyEnd])
 }
 
 // shown is what follows the head in Message.Frame, in suffix bytes.
@@ -132,13 +80,13 @@ func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
 	for at := 0; at < len(block); {
 		e, _ := next(block, at) // identity or checkMap has been here
 		at = e.end
-		var buf [maxName]byte
+		var buf [rpcview.MaxName]byte
 		name := e.shownName(&buf, block)
 		if name == nil {
 			continue
 		}
 		copy(loaded[e.key:], name)
-		clean(loaded[e.value:e.valueEnd])
+		rpcview.Clean(loaded[e.value:e.valueEnd])
 		m.AddLoaded(sdk.LoadedField{
 			ID: sdk.LookupHeader(str(name)), Name: e.key, NameEnd: e.keyEnd, Value: e.value, ValueEnd: e.valueEnd,
 		})
@@ -148,15 +96,6 @@ func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
 	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(first))
 	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(count))
 	m.Frame = binary.BigEndian.AppendUint64(m.Frame, uint64(w))
-}
-
-// clean makes a value fit for HTTP and for lines of a log.
-func clean(value []byte) {
-	for i, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			value[i] = '?'
-		}
-	}
 }
 
 // checkMap walks over a header map.

@@ -7,6 +7,7 @@ import (
 
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 	"sofamesh.io/sofamesh/sdk/servicekey"
 )
 
@@ -38,7 +39,7 @@ func (d *identity) read(c *conn, f *fixed, head, content []byte) error {
 		return err
 	}
 	if class := head[f.size : f.size+f.class]; string(class) != hessian.SofaRequestClass {
-		*d = identity{service: class}
+		*d = identity{service: class, writer: writerBare}
 		return nil
 	}
 	if d.service == nil {
@@ -110,15 +111,21 @@ func (d *identity) place(key []byte) (place *[]byte, name string) {
 	return place, name
 }
 
+// bodyLimits are more than any client needs for a SofaRequest's own fields, and keep
+// what a connection's Reader holds small.
+//
+//nolint:gochecknoglobals // constant
+var bodyLimits = hessian.Limits{Depth: 32, Values: 1 << 16, Classes: 8, Fields: 64}
+
 // body reads the names that the Java server goes by.
 func (d *identity) body(c *conn, content []byte) error {
 	r := &c.hessian
-	if err := r.Reset(hessian.Old, content, hessian.Limits{}); err != nil {
+	if err := r.Reset(hessian.Old, content, bodyLimits); err != nil {
 		return errBody
 	}
 	var q hessian.SofaRequest
 	err := q.Read(r)
-	_ = r.Reset(hessian.Old, nil, hessian.Limits{}) // it borrows the input no longer
+	_ = r.Reset(hessian.Old, nil, bodyLimits) // it borrows the input no longer
 	if err != nil || hessian.IsSofaGeneric(q.Generic) {
 		return errBody
 	}
@@ -139,7 +146,7 @@ func (d *identity) show(m *sdk.Message) error {
 		return d.showClass(m, buf[:0])
 	}
 	key, err := servicekey.ParseTarget(str(d.service))
-	if err != nil || bytes.ContainsFunc(d.method, badInMethod) {
+	if err != nil || !rpcview.InPath(d.method) {
 		return errBadName
 	}
 	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf[:0], key)))
@@ -153,7 +160,7 @@ func (d *identity) show(m *sdk.Message) error {
 	}
 	if d.generic != nil {
 		value := append(buf[:0], d.generic...)
-		clean(value)
+		rpcview.Clean(value)
 		m.AddID(sdk.HeaderRPCGeneric, str(value))
 	}
 	return nil
@@ -172,6 +179,3 @@ func (d *identity) showClass(m *sdk.Message, buf []byte) error {
 // trimmed tells the characters that a Node server cuts off a class's name, so that
 // another one may be SofaRequest to it.
 func trimmed(c rune) bool { return unicode.IsSpace(c) || c == 0xfeff }
-
-// badInMethod tells the characters that would change what a path says.
-func badInMethod(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`/?#%\`, c) }

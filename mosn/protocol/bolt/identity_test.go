@@ -6,6 +6,7 @@ import (
 
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // decoded reads one request and returns the view.
@@ -160,7 +161,7 @@ func TestHostileHeaders(t *testing.T) {
 		":path", "/admin", ":authority", "evil", "X-Envoy-Internal", "true", "x-forwarded-client-cert", "By=me",
 		"X-Forwarded-For", "1.1.1.1", "x-rpc-generic", "no", "x-request-id", "1", "Host", "evil", "Content-Length", "9",
 		"Transfer-Encoding", "chunked", "connection", "close", "a b", "1", "a\r\nb", "1", "a\x00", "1", "", "1", "\xff", "1",
-		"nul", "\xff", "n\u00e4me", "1", strings.Repeat("n", maxName+1), "1",
+		"nul", "\xff", "n\u00e4me", "1", strings.Repeat("n", rpcview.MaxName+1), "1",
 	}
 	shown := []string{"CamelCase", "v", "crlf", "a\r\nx-envoy-internal: 1\x00\x7f", "tab", "a\tb", "traceparent", "00-1"}
 	m := call(7, "x", append(hostile, shown...)...)

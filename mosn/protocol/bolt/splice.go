@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // edited reports whether the view differs from the header map it was made of.
@@ -24,7 +25,7 @@ func edited(h *sdk.Headers, s shown) bool {
 // belongs into it.
 func added(h *sdk.Headers, i int) bool {
 	name, _, ok := h.At(i)
-	return ok && name != "" && !hidden(name)
+	return ok && name != "" && !rpcview.Hidden(name)
 }
 
 // splice appends to m.Frame a head with the edits made on the view, and returns
@@ -44,7 +45,7 @@ func splice(m *sdk.Message, f *fixed, s shown) ([]byte, error) {
 			return nil, errWriteMap
 		}
 		at = e.end
-		var buf [maxName]byte
+		var buf [rpcview.MaxName]byte
 		if e.shownName(&buf, m.Frame) == nil {
 			m.Frame = append(m.Frame, m.Frame[e.start:e.end]...)
 			continue

@@ -16,6 +16,7 @@ type open struct {
 type table struct {
 	slots []open // its length is 0 or a power of two, at most half of it is used
 	used  int
+	seed  uint32 // unknown to the peer
 }
 
 const (
@@ -23,9 +24,13 @@ const (
 	keepSlots  = 128 // an empty table may keep
 )
 
-// home is the slot where the search for an id begins. Ids are counted up, mostly;
-// the multiplication spreads those of a peer that means harm.
-func (t *table) home(id uint32) int { return int(id*0x9e3779b1>>7) & (len(t.slots) - 1) }
+// home is the slot where the search for an id begins. Ids are counted up, mostly,
+// but a peer that means harm may choose them, so all bits count, and the seed.
+func (t *table) home(id uint32) int {
+	h := (id ^ t.seed) * 0x9e3779b1
+	h = (h ^ h>>16) * 0x9e3779b1
+	return int(h^h>>16) & (len(t.slots) - 1)
+}
 
 // get returns the request with the id, nil when there is none. The pointer is
 // valid until add or remove.

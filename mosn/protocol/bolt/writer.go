@@ -182,7 +182,8 @@ func (c *conn) finish(out *sdk.Buffer) {
 }
 
 // WriteData implements sdk.CodecConn. What exceeds the announced length is dropped;
-// less than it is an error of the connection, which Decode reports.
+// less than it is an error of the connection, which Decode reports. A CRC is written
+// at the end only: until then that of the message as it came may prove to be wrong.
 func (c *conn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
 	if !c.writing() || c.cur.stream != id {
 		if o := c.find(id); o != nil && o.queued {
@@ -199,9 +200,10 @@ func (c *conn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
 		c.cur.crc = crc32.Update(c.cur.crc, crc32.IEEETable, data)
 	}
 	c.cur.left -= len(data)
-	if c.cur.left == 0 {
+	switch {
+	case c.cur.left == 0 && (end || !c.cur.hasCRC):
 		c.finish(out)
-	} else if end {
+	case end:
 		c.failed = errShortBody
 	}
 	return len(p)
