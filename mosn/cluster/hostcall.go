@@ -128,7 +128,7 @@ func (cn *muxConn) detachHost(h *HostCall) {
 
 // hostVacant ends a connection that waited for the last call.
 func (cn *muxConn) hostVacant() {
-	if cn.draining && cn.state != connClosed {
+	if (cn.draining || cn.pool.draining) && cn.state != connClosed {
 		cn.vacant()
 	}
 }

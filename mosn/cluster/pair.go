@@ -16,10 +16,11 @@ import (
 // client: when it ends, or takes no further requests, the owner is told, so that the
 // client comes to notice too.
 type Pair struct {
-	owner PairOwner
-	pools []*pool
-	held  []*muxConn      // not read because the owner was full
-	timer eventloop.Timer // due when a tied connection was lost
+	owner  PairOwner
+	pools  []*pool
+	held   []*muxConn      // not read because the owner was full
+	posted bool            // its task, for a tied connection that was lost, is in the mailbox
+	timer  eventloop.Timer // for when that was full
 }
 
 // PairOwner is the downstream connection of a Pair, called on the loop.
@@ -31,7 +32,7 @@ type PairOwner interface {
 	// The owner calls Resume when that is over.
 	Full() bool
 	// OnTieLost: a connection that hosts know the client by is lost, or about to end.
-	// It does not come from within any other method.
+	// It does not come from within any other method, and it may come again.
 	OnTieLost()
 }
 
@@ -40,6 +41,12 @@ func NewPair(loop *eventloop.Loop, owner PairOwner) *Pair {
 	pr := &Pair{owner: owner}
 	pr.timer.Init(loop, pr)
 	return pr
+}
+
+// Run implements eventloop.Task.
+func (pr *Pair) Run(*eventloop.Loop) {
+	pr.posted = false
+	pr.owner.OnTieLost()
 }
 
 // OnTimer implements eventloop.TimerHandler.
@@ -118,7 +125,11 @@ func (p *pool) tied() bool { return p.pair != nil && p.way.codec.Codec().RPC }
 // untie tells the pair's owner, soon, that a connection which was established takes no
 // further requests.
 func (p *pool) untie() {
-	if p.tied() {
+	if !p.tied() || p.pair.posted {
+		return
+	}
+	loop := p.lc.local.loop
+	if p.pair.posted = loop.PostFromLoop(loop, p.pair); !p.pair.posted {
 		p.pair.timer.Arm(0)
 	}
 }
