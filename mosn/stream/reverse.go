@@ -133,7 +133,7 @@ func (r *reverse) fromClient(ev *sdk.Event) {
 		r.answerData(ev.Data, ev.End)
 	case sdk.EventReset:
 		r.host.Cancel(sdk.ResetRemote)
-		r.finish()
+		r.answered()
 	case sdk.EventWindow:
 		r.flushRequest()
 	}

@@ -8,9 +8,15 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
+	"sofamesh.io/sofamesh/sdk"
 )
 
 const pairedCluster = "connection_pool_per_downstream_connection: true "
+
+// elsewhere routes one method to cluster m.
+const elsewhere = `virtual_hosts { name: "v" domains: "*"
+	routes { match { prefix: "/a.Service/elsewhere" } route { cluster: "m" } }
+	routes { match { prefix: "/" } route { cluster: "c" } } }`
 
 // paired has cluster c tie its connections to the clients', and host n of it known by
 // the client's first call.
@@ -223,9 +229,7 @@ func TestReverseLastWords(t *testing.T) {
 // TestReverseHostLeaves: the client gets what is under way from other hosts, and then
 // the end of its connection.
 func TestReverseHostLeaves(t *testing.T) {
-	o := setup{clusters: map[string]string{"m": ""}, table: `virtual_hosts { name: "v" domains: "*"
-		routes { match { prefix: "/a.Service/elsewhere" } route { cluster: "m" } }
-		routes { match { prefix: "/" } route { cluster: "c" } } }`}
+	o := setup{clusters: map[string]string{"m": ""}, table: elsewhere}
 	for name, leave := range map[string]func(p *looptest.Peer){
 		"closes": (*looptest.Peer).Close, "resets": (*looptest.Peer).Reset,
 		"goes away": func(p *looptest.Peer) {
@@ -356,9 +360,7 @@ func TestReverseBig(t *testing.T) {
 // TestReverseTakesTurns: while another host's answer is being written to the client a
 // request waits, and not in unbounded memory.
 func TestReverseTakesTurns(t *testing.T) {
-	w := newWorld(t, paired(setup{limit: 8000, clusters: map[string]string{"m": ""}, table: `virtual_hosts { name: "v" domains: "*"
-		routes { match { prefix: "/a.Service/elsewhere" } route { cluster: "m" } }
-		routes { match { prefix: "/" } route { cluster: "c" } } }`}))
+	w := newWorld(t, paired(setup{limit: 8000, clusters: map[string]string{"m": ""}, table: elsewhere}))
 	c, host := w.tied()
 	w.says(c, request(2, "elsewhere", 0, "q"))
 	other, body := w.backend(11), strings.Repeat("0123456789", 4000)
@@ -466,4 +468,130 @@ func TestPairedHTTP(t *testing.T) {
 	}
 	w.stats(".upstream_cx_total", 3, ".upstream_cx_active", 1)
 	w.idle()
+}
+
+// TestReverseQueue: requests that wait for another answer's end have all come by then,
+// and heads that wait are bounded.
+func TestReverseQueue(t *testing.T) {
+	w := newWorld(t, paired(setup{clusters: map[string]string{"m": ""}, table: elsewhere}))
+	c, host := w.tied()
+	w.says(c, request(2, "elsewhere", 0, "q"))
+	other, body := w.backend(11), strings.Repeat("0123456789", 4000)
+	answer := answerTo(1, body).String()
+	w.send(other, answer[:20000])
+	tell := request(9, "tell", 0, "t")
+	tell.kind = 2
+	w.says(host, request(5, "push", 3000, "p5"), request(6, "push", 3000, strings.Repeat("six", 9000)), tell,
+		request(7, "push", 1000, "p7"))
+	w.Advance(time.Second) // one of them is given up while it waits
+	w.hears(host, "answer 7 status=7")
+	w.send(other, answer[20000:])
+	w.hears(c, "answer 2 status=0 "+body, "request 3 timeout=3000 p5", "request 4 timeout=3000 "+strings.Repeat("six", 9000),
+		"oneway 5 timeout=0 t")
+	w.says(c, answerTo(3, ""), answerTo(4, ""))
+	w.hears(host, "answer 5 status=0", "answer 6 status=0")
+
+	w.says(c, request(3, "elsewhere", 0, "q"))
+	answer = answerTo(2, body).String()
+	w.send(other, answer[:20000])
+	fat := request(0, "push", 3000, "")
+	fat.headers = append(fat.headers, "fat", strings.Repeat("h", 50000))
+	for fat.id = range 30 {
+		w.says(host, fat)
+	}
+	refused := strings.Count(frames(host.Received()), "status=4")
+	if refused < 8 || refused > 12 {
+		t.Errorf("%d of 30 were refused", refused)
+	}
+	w.send(other, answer[20000:])
+	if n := strings.Count(frames(c.Received()), "request"); n != 30-refused {
+		t.Errorf("%d came to the client", n)
+	}
+	w.says(c, request(1, "still", 0, "q"))
+	c.Close()
+	w.Settle()
+	w.noReverse(34)
+}
+
+// stopper holds the end of requests to /half for a second.
+type stopper struct{ sdk.PassThrough }
+
+func (stopper) New(sdk.Stream) sdk.Filter { return stopper{} }
+func (stopper) Close()                    {}
+
+func (stopper) OnRequestData(s sdk.Stream, _ *sdk.Buffer, end bool) sdk.Action {
+	if !end || !strings.HasSuffix(s.Request().Path(), "half") {
+		return sdk.Continue
+	}
+	s.After(time.Second, s.ResumeRequest)
+	return sdk.Pause
+}
+
+// TestReverseAnswersWait: while a request to the host is half written the client's
+// answers wait, and when they are long the client is not read.
+func TestReverseAnswersWait(t *testing.T) {
+	w := newWorld(t, paired(setup{limit: 30000, filters: []FilterConfig{{Name: "stop", Config: stopper{}}}}))
+	c, host := w.tied()
+	w.says(host, request(5, "push", 9000, "a"), request(6, "push", 9000, "b"), request(7, "push", 500, "c"))
+	w.hears(c, "request 2 timeout=9000 a\nrequest 3 timeout=9000 b\nrequest 4 timeout=500 c")
+	half := request(2, "half", 0, strings.Repeat("h", 20000)).String()
+	w.send(c, half[:18000])
+	w.send(c, half[18000:])
+	long := strings.Repeat("long", 20000)
+	w.says(c, answerTo(2, "first"), answerTo(4, "third"), answerTo(3, long))
+	if c.Unread() == 0 {
+		t.Error("all of the client's answers were read")
+	}
+	w.Advance(500 * time.Millisecond) // one of them is given up while it waits
+	w.Advance(time.Second)
+	got := frames(host.Received())
+	for _, want := range []string{"timeout=15000 " + strings.Repeat("h", 20000), "answer 5 status=0 first", "answer 6 status=0 " + long,
+		"answer 7 status=7"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %.30q in %.300q ... (%d bytes)", want, got, len(got))
+		}
+	}
+	if c.Unread() > 0 {
+		t.Errorf("%d bytes of the client are not read", c.Unread())
+	}
+	c.Close()
+	w.Settle()
+	w.noReverse(3)
+}
+
+// TestReverseMalformed: an answer that cannot be read is the host's error; a host whose
+// request cannot be read loses its connection.
+func TestReverseMalformed(t *testing.T) {
+	w := newWorld(t, paired(setup{}))
+	c, host := w.tied()
+	w.says(host, request(5, "push", 3000, "a"))
+	bad := answerTo(2, "x")
+	bad.headers = []string{"odd"}
+	w.says(c, bad, request(2, "ask", 3000, "q"))
+	w.hears(host, "answer 5 status=0 remote reset", "request 3 timeout=3000 q")
+	odd := request(6, "push", 3000, "b")
+	odd.headers = append(odd.headers, "odd")
+	w.says(host, odd)
+	w.hears(c, "request 2 timeout=3000 a", "answer 2 status=16")
+	if !host.Ended() || !c.Ended() {
+		t.Errorf("client ended %v, host ended %v", c.Ended(), host.Ended())
+	}
+	w.noReverse(1)
+}
+
+// TestReverseHostLeavesHalf: a request of which half has come when a host leaves has no
+// answer to wait for.
+func TestReverseHostLeavesHalf(t *testing.T) {
+	w := newWorld(t, paired(setup{clusters: map[string]string{"m": ""}, table: elsewhere}))
+	c, host := w.tied()
+	w.send(c, request(2, "elsewhere", 0, strings.Repeat("x", 40000)).String()[:20000])
+	other := w.backend(11)
+	host.Close()
+	w.Settle()
+	w.says(host, request(5, "push", 3000, "late"))
+	if !c.Ended() || !other.Ended() {
+		t.Errorf("client ended %v, the other host %v", c.Ended(), other.Ended())
+	}
+	w.logged("POST /a.Service/register 200 - via_upstream; POST /a.Service/elsewhere 0 UC upstream_tie_lost")
+	w.noReverse(0)
 }
