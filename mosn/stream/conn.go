@@ -17,11 +17,15 @@ type serverConn struct {
 	c       *eventloop.Conn
 	codec   sdk.CodecConn // nil until the first bytes have told the protocol
 	rpc     bool          // of the codec
+	flow    bool          // the codec has flow control
 	counted byProtocol
-	flow    bool // the codec has flow control
 	cur     *Stream
 	shared  *sharedConn // nil for a Serial codec
 	ties    *ties       // nil until a cluster has connections for this one alone
+
+	talker     sdk.Talker  // nil when the codec has nothing to say by itself
+	queued     bool        // it is in the worker's list of talkers
+	nextTalker *serverConn // there
 
 	timer     eventloop.Timer // idle, or the head of a request
 	started   time.Duration
@@ -60,6 +64,7 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 func (d *serverConn) speak(cc sdk.CodecConfig) {
 	codec := cc.Codec()
 	d.codec, d.rpc, d.flow = cc.New(), codec.RPC, codec.FlowControl
+	d.talker, _ = d.codec.(sdk.Talker)
 	if codec.Mode == sdk.Multiplexed {
 		d.share()
 	}

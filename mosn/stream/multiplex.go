@@ -9,17 +9,12 @@ const maxShared = 1024
 // sharedConn is what a connection with a Multiplexed codec has beside a serial one.
 type sharedConn struct {
 	streams map[uint64]*Stream
-	talker  sdk.Talker // nil when the codec has nothing to say by itself
-	away    bool       // the client was told to open no further streams
-	at      uint64     // the stream of the event that is being handled
-
-	queued     bool        // it is in the worker's list of talkers
-	nextTalker *serverConn // there
+	away    bool   // the client was told to open no further streams
+	at      uint64 // the stream of the event that is being handled
 }
 
 func (d *serverConn) share() {
 	d.shared = &sharedConn{streams: make(map[uint64]*Stream)}
-	d.shared.talker, _ = d.codec.(sdk.Talker)
 }
 
 // keep takes a new stream into the connection.
@@ -122,8 +117,8 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
-	if t := d.shared.talker; t != nil && !d.c.Closed() {
-		t.Flush(d.c.Out()) // its last words say what was wrong
+	if d.talker != nil && !d.c.Closed() {
+		d.talker.Flush(d.c.Out()) // its last words say what was wrong
 	}
 	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 	return false
@@ -170,21 +165,21 @@ func (d *serverConn) goAway() {
 // heartbeats, and the news that a stream which had to wait may go on. It gets its say
 // when the callback under way is over, not from within it.
 func (d *serverConn) wrote() {
-	if d.shared == nil || d.shared.talker == nil || d.shared.queued || !d.shared.talker.Pending() {
+	if d.talker == nil || d.queued || !d.talker.Pending() {
 		return
 	}
-	d.shared.queued = true
-	d.shared.nextTalker, d.w.talkers = d.w.talkers, d
+	d.queued = true
+	d.nextTalker, d.w.talkers = d.w.talkers, d
 }
 
 // talk lets the codec speak. What it says may let streams write, which may give it more
 // to say: then there is another round, after those of other connections.
 func (d *serverConn) talk() {
-	d.shared.queued = false
+	d.queued = false
 	if d.c.Closed() || d.closing {
 		return
 	}
-	d.shared.talker.Flush(d.c.Out())
+	d.talker.Flush(d.c.Out())
 	if d.c.AboveHigh() {
 		return // OnDrained comes back to it
 	}

@@ -13,7 +13,7 @@ func Fields() sdk.FieldStatus {
 	for _, m := range []sdk.FieldStatus{
 		fields.Message(pkg+"HttpConnectionManager",
 			fields.Supported("codec_type", "stat_prefix", "route_config", "http_filters", "add_user_agent",
-				"common_http_protocol_options", "http_protocol_options", "server_name",
+				"common_http_protocol_options", "http_protocol_options", "http2_protocol_options", "server_name",
 				"server_header_transformation", "scheme_header_transformation", "max_request_headers_kb",
 				"stream_idle_timeout", "request_timeout", "request_headers_timeout", "delayed_close_timeout",
 				"access_log", "use_remote_address", "xff_num_trusted_hops", "internal_address_config",
@@ -22,7 +22,7 @@ func Fields() sdk.FieldStatus {
 				"upgrade_configs", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action",
 				"strip_matching_host_port", "strip_any_host_port", "strip_trailing_host_dot",
 				"stream_error_on_invalid_http_message", "append_x_forwarded_port"),
-			fields.NoEffect("http2_protocol_options", "http3_protocol_options",
+			fields.NoEffect("http3_protocol_options",
 				"represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "drain_timeout", "drain_timeout_jitter",
 				"http1_safe_max_connection_duration", "record_route_resolution_stats", "stream_flush_timeout"),
 			fields.Refused("rds", "scoped_routes", "tracing", "access_log_flush_interval",

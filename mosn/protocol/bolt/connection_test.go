@@ -49,7 +49,7 @@ func TestReading(t *testing.T) {
 		{"heartbeats", sdk.Downstream, join(beat, fatBeat, quietBeat, call(1, "x")), []string{"data 4294967297 \"x\"", "said 0100000001" + "01020304" + "01" + "0000" + "0000000000000000" + "0100000001"}},
 		{"heartbeat of version 2", sdk.Upstream, join(beat2), []string{"said 020100000001010203040100" + "0000" + "0000000000000000\n"}},
 		{"heartbeat answer unasked", sdk.Downstream, join(msg{cmd: cmdHeartbeat, id: 4}), []string{"dropped"}},
-		{"go away", sdk.Upstream, join(away, answer(1, "x")), []string{"goaway 12884901887\n", "data 4294967297 \"x\"\nend"}},
+		{"go away", sdk.Upstream, join(away, answer(1, "x")), []string{"goaway 17179869183\n", "data 4294967297 \"x\"\nend"}},
 		{"a client goes away", sdk.Downstream, join(away), []string{""}},
 		{"one-way", sdk.Downstream, join(oneWay), []string{"headers 4294967304 RPC oneway :method"}},
 		{"timeout", sdk.Downstream, join(call(8, "")), []string{"timeout=3s"}},
@@ -70,6 +70,7 @@ func TestReading(t *testing.T) {
 		{"type 3", sdk.Downstream, []byte{1, 3}, []string{"error 0 bolt.type"}},
 		{"command 3", sdk.Downstream, strange.bytes(), []string{"error 0 bolt.type"}},
 		{"a request that is a response", sdk.Downstream, crossed.bytes(), []string{"error 0 bolt.type"}},
+		{"refused", sdk.Downstream, join(call(3, "", headerTarget, "com.acme.Other:1.0")), []string{"refused 4294967299 400 bolt.target_mismatch"}},
 		{"cut off", sdk.Downstream, call(1, "xyz").bytes()[:40], []string{"error 0 bolt.cut_off"}},
 	} {
 		for _, ahead := range []int{0, 2} {

@@ -39,6 +39,9 @@ func (c *conn) Decode(in []byte, ev *sdk.Event) (n int, err error) {
 			k, err = c.frame(in[n:], ev)
 		}
 		n += k
+		if len(in) > 0 {
+			c.partial = n < len(in)
+		}
 		if err != nil {
 			ev.Kind = sdk.EventNone
 			if ce, ok := err.(*sdk.CodecError); !ok || !ce.Stream {
@@ -47,9 +50,6 @@ func (c *conn) Decode(in []byte, ev *sdk.Event) (n int, err error) {
 			return n, err
 		}
 		if ev.Kind != sdk.EventNone || k == 0 {
-			if len(in) > 0 {
-				c.partial = n < len(in)
-			}
 			return n, nil
 		}
 	}
@@ -77,7 +77,7 @@ func (c *conn) frame(in []byte, ev *sdk.Event) (int, error) {
 		}
 	case f.cmd == cmdGoAway && !server:
 		c.goAway = true
-		ev.Kind, ev.Stream = sdk.EventGoAway, c.serial<<32|1<<32-1
+		ev.Kind, ev.Stream = sdk.EventGoAway, c.serial<<32|(1<<32-1)
 	case f.cmd == cmdGoAway: // a client that leaves needs no answer
 	case f.cmd == cmdRequest && (server || c.reverse):
 		return c.request(in, &f, ev)
