@@ -89,6 +89,20 @@ func (lc *LoopCluster) StartPaired(pr *Pair, c *Call, h *Host, m *sdk.Message, e
 	lc.startIn(pr.poolOf(lc, h, prio, by), c, ev)
 }
 
+// Host returns the host of a cluster that knows the client already by a request of m's
+// protocol; nil when there is none, or none that keeps to one host. It comes before
+// what Choose says: a client that has registered with a host is not to be spread over
+// all.
+func (pr *Pair) Host(lc *LoopCluster, m *sdk.Message) *Host {
+	codec := lc.cfg.wayOf(m).codec
+	for _, p := range pr.pools {
+		if p.lc == lc && p.way.codec == codec && p.conns > 0 && !p.draining && p.tied() {
+			return p.host
+		}
+	}
+	return nil
+}
+
 // Paired reports whether connections to hosts are tied to downstream connections.
 func (lc *LoopCluster) Paired() bool { return lc.cfg.paired }
 

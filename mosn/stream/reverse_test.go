@@ -437,6 +437,35 @@ func TestReverseDrain(t *testing.T) {
 	w.noReverse(1)
 }
 
+// TestPairedKeepsHost: a client stays with the host that knows it, whatever the
+// balancer would have; HTTP is balanced as ever.
+func TestPairedKeepsHost(t *testing.T) {
+	w := newWorld(t, paired(setup{hosts: 3, action: `retry_policy { retry_on: "connect-failure" num_retries { value: 9 } }`}))
+	w.OnDial(addr(2), looptest.Refuse) // who is sent there is sent on
+	at := map[int]int{}
+	for range 3 {
+		c := w.client()
+		w.says(c, request(1, "a", 0, ""), request(2, "b", 0, ""))
+		w.Advance(time.Second)
+		w.says(c, request(3, "c", 0, ""))
+		for n := 1; n <= 3; n++ {
+			for h := w.next(n); h != nil; h = w.next(n) {
+				if n == 2 {
+					continue
+				}
+				if got := strings.Count(frames(h.Received()), "request"); got != 3 {
+					t.Errorf("host %d got %d requests of the client", n, got)
+				}
+				w.says(h, answerTo(1, ""), answerTo(2, ""), answerTo(3, ""))
+				at[n]++
+			}
+		}
+	}
+	if at[1] == 0 || at[3] == 0 || at[1]+at[3] != 3 {
+		t.Errorf("connections: %v", at)
+	}
+}
+
 // TestPairedHTTP: HTTP/1 clients have connections of their own too, which end with
 // them; a host's end is no business of the client's.
 func TestPairedHTTP(t *testing.T) {

@@ -21,6 +21,17 @@ type ties struct {
 	lost     bool                // a host has forgotten the client
 }
 
+// choose returns a host for an attempt, nil when there is none: the one that knows the
+// client, or the balancer's choice.
+func (u *upstream) choose() *cluster.Host {
+	if t := u.s.conn.ties; t != nil && u.cluster.Paired() {
+		if h := t.pair.Host(u.cluster, &u.s.req); h != nil {
+			return h
+		}
+	}
+	return u.cluster.Choose(&u.lb)
+}
+
 // start begins an attempt, over connections of the client's own if the cluster says so.
 func (u *upstream) start() {
 	if !u.cluster.Paired() {
