@@ -118,10 +118,10 @@ type LoopCluster struct {
 	block   stats.Block
 	hot     hotStats
 	hosts   *HostSet
-	pickers []sdk.LBPicker // of the host set's groups; nil until used
-	pools   []*pool        // by host slot and priority; the first of a list
-	paired  map[*pool]struct{}
-	drained bool // replaced or removed
+	pickers []sdk.LBPicker     // of the host set's groups; nil until used
+	pools   []*pool            // by host slot and priority; the first of a list
+	paired  map[*pool]struct{} // those that Pairs have
+	drained bool               // replaced or removed
 }
 
 // hotStats are the handles that every request uses, looked up once.

@@ -67,6 +67,7 @@ func (pr *Pair) Resume() {
 func (pr *Pair) Close() {
 	pools := pr.pools
 	pr.owner, pr.pools = nobody{}, nil
+	pr.posted = true // there is nobody to be told
 	pr.Resume()
 	for _, p := range pools {
 		delete(p.lc.paired, p)
@@ -85,8 +86,7 @@ func (nobody) OnTieLost()             {}
 // StartPaired is Start over connections that pr has to itself, for a cluster that is
 // Paired.
 func (lc *LoopCluster) StartPaired(pr *Pair, c *Call, h *Host, m *sdk.Message, ev CallEvents, prio Priority) {
-	by := lc.cfg.wayOf(m)
-	lc.startIn(pr.poolOf(lc, h, prio, by), c, ev)
+	lc.startIn(pr.poolOf(lc, h, prio, lc.cfg.wayOf(m)), c, ev)
 }
 
 // Host returns the host of a cluster that knows the client already by a request of m's
