@@ -34,6 +34,7 @@ type field struct {
 	removed     bool
 	clean       bool // see CleanAt
 	line        bool // buf holds "name: value\r\n" from name.off on
+	sensitive   bool // see SensitiveAt
 }
 
 type span struct{ off, len uint32 }

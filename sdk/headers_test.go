@@ -356,3 +356,33 @@ func BenchmarkLookupHeader(b *testing.B) {
 		}
 	}
 }
+
+func TestHeadersLines(t *testing.T) {
+	var h Headers
+	line := func(id HeaderID, name, value string, sensitive bool) {
+		text := name + ": " + value + "\r\n"
+		p := h.StartLine(len(text) + 10)
+		copy(p, text)
+		h.AddLine(id, len(name), len(value), sensitive)
+	}
+	line(HeaderPath, ":path", "/", false)
+	line(HeaderOther, "x-key", "secret", true)
+	copy(h.StartLine(100), "dropped")
+	line(HeaderOther, "x-a", "", false)
+	h.Add("x-b", "1")
+	wantFields(t, &h, ":path=/;x-key=secret;x-a=;x-b=1;")
+	for i, want := range []string{":path: /\r\n", "x-key: secret\r\n", "x-a: \r\n", ""} {
+		if got := string(h.LineAt(i)); got != want || h.CleanAt(i) != (want != "") || h.SensitiveAt(i) != (i == 1) {
+			t.Errorf("line %d is %q, clean %v, sensitive %v", i, got, h.CleanAt(i), h.SensitiveAt(i))
+		}
+	}
+	h.Set("x-key", "other")
+	if h.LineAt(1) != nil || !h.SensitiveAt(1) {
+		t.Error("a value that was replaced is as sensitive as before, and no line")
+	}
+	h.Reset()
+	load(&h, "a: b\r\n", false)
+	if h.SensitiveAt(0) {
+		t.Error("a slot that is used again is still sensitive")
+	}
+}

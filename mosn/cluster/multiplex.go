@@ -24,6 +24,7 @@ type muxConn struct {
 	link
 	talker sdk.Talker      // nil: the codec has nothing to say by itself
 	beats  sdk.Heartbeater // nil: the protocol has no heartbeat
+	clock  sdk.Clocked     // nil: the codec does not care for time
 	flow   bool            // the protocol has flow control
 
 	calls       streamTable[Call]
@@ -63,6 +64,7 @@ func dialMux(p *pool) *muxConn {
 	cn.dial(p, cn)
 	cn.talker, _ = cn.codec.(sdk.Talker)
 	cn.beats, _ = cn.codec.(sdk.Heartbeater)
+	cn.clock, _ = cn.codec.(sdk.Clocked)
 	cn.flow = p.way.codec.Codec().FlowControl
 	cn.serveHost()
 	return cn
@@ -205,6 +207,9 @@ func (cn *muxConn) drain() {
 
 // OnData implements eventloop.Handler.
 func (cn *muxConn) OnData(_ *eventloop.Conn, in []byte) int {
+	if cn.clock != nil {
+		cn.clock.Clock(cn.pool.lc.local.loop.Now())
+	}
 	used := cn.decode(in)
 	// What the codec says may let streams go on that had to wait.
 	if cn.speak() {

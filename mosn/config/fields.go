@@ -18,15 +18,7 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
 		route.Fields(), match.Fields(), accesslog.Fields(), format.Fields(),
-		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config")),
-		fields.Message(core+"Http2ProtocolOptions", // until there is a codec
-			fields.Refused("allow_connect", "allow_metadata", "connection_keepalive", "custom_settings_parameters",
-				"disallow_obs_text", "enable_huffman_encoding", "hpack_table_size", "initial_connection_window_size",
-				"initial_stream_window_size", "max_concurrent_streams", "max_consecutive_inbound_frames_with_empty_payload",
-				"max_header_field_size_kb", "max_inbound_priority_frames_per_stream",
-				"max_inbound_window_update_frames_per_data_frame_sent", "max_metadata_size", "max_outbound_control_frames",
-				"max_outbound_frames", "override_stream_error_on_invalid_http_message",
-				"stream_error_on_invalid_http_messaging", "stream_reset_burst", "stream_reset_rate", "use_oghttp2_codec"))}
+		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
 func bootstrapFields() sdk.FieldStatus {

@@ -23,6 +23,7 @@ type serverConn struct {
 	shared  *sharedConn // nil for a Serial codec
 	ties    *ties       // nil until a cluster has connections for this one alone
 
+	clocked    sdk.Clocked // nil when the codec does not care for time
 	talker     sdk.Talker  // nil when the codec has nothing to say by itself
 	queued     bool        // it is in the worker's list of talkers
 	nextTalker *serverConn // there
@@ -65,6 +66,7 @@ func (d *serverConn) speak(cc sdk.CodecConfig) {
 	codec := cc.Codec()
 	d.codec, d.rpc, d.flow = cc.New(), codec.RPC, codec.FlowControl
 	d.talker, _ = d.codec.(sdk.Talker)
+	d.clocked, _ = d.codec.(sdk.Clocked)
 	if codec.Mode == sdk.Multiplexed {
 		d.share()
 	}
@@ -117,12 +119,16 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 		d.partial(len(in) > 0)
 		return 0
 	}
+	if d.clocked != nil {
+		d.clocked.Clock(d.w.now())
+	}
 	for done := false; !done; {
 		var k int
 		k, done = d.decode(in[n:])
 		n += k
 	}
 	d.wrote()
+	d.drained()
 	return n
 }
 
@@ -408,14 +414,31 @@ func (d *serverConn) released(reuse bool) {
 	}
 }
 
-// drain ends the connection now if it is idle, else after its response.
+// drain ends the connection now if it is idle, else after its response. A client that
+// can be told to open no further streams may have opened some before it heard of it; it
+// has drain_timeout to hear.
 func (d *serverConn) drain() {
+	again := d.lastOne
 	d.lastOne = true
 	d.goAway()
-	if !d.active() && d.headSince == 0 && !d.closing {
-		d.closing = true
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.drained()
+	if d.shared != nil && !d.closing && !again && d.cfg.DrainTimeout > 0 {
+		d.deadline = d.w.now() + d.cfg.DrainTimeout
+		d.armTimer()
 	}
+}
+
+// drained ends the connection if it is draining and there is nothing to wait for.
+func (d *serverConn) drained() {
+	if !d.lastOne || d.closing || d.active() || d.headSince != 0 || d.c.Closed() {
+		return
+	}
+	if d.shared != nil && d.codec.Reusable() {
+		return // the client may yet open a stream
+	}
+	d.closing = true
+	d.timer.Stop()
+	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 }
 
 // last reports whether the response under way must say that it is the last.
@@ -468,7 +491,9 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		d.headTimedOut()
 		return
 	case d.deadline != 0 && now >= d.deadline:
-		w.stats.Inc(d.cfg.Stats.CxMaxDuration)
+		if !d.lastOne {
+			w.stats.Inc(d.cfg.Stats.CxMaxDuration)
+		}
 		d.deadline = 0
 		d.drain()
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:

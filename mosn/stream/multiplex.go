@@ -9,7 +9,7 @@ const maxShared = 1024
 // sharedConn is what a connection with a Multiplexed codec has beside a serial one.
 type sharedConn struct {
 	streams map[uint64]*Stream
-	away    bool   // the client was told to open no further streams
+	away    int    // how often the client was told to open no further streams
 	at      uint64 // the stream of the event that is being handled
 }
 
@@ -141,22 +141,24 @@ func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
 func (d *serverConn) sharedReleased() {
 	switch {
 	case d.c.Closed():
-	case (d.closing || d.lastOne) && !d.active():
-		d.closing = true
+	case d.closing && !d.active():
 		d.timer.Stop()
 		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	case d.lastOne && !d.active() && !d.codec.Reusable():
+		d.drained()
 	case d.stalled:
 		d.stalled = false
 		d.c.Resume()
 	}
 }
 
-// goAway tells the client to open no further streams.
+// goAway tells the client to open no further streams: by a notice, and in the end that
+// those which it has opened are the last.
 func (d *serverConn) goAway() {
-	if d.shared == nil || d.shared.away || d.c.Closed() {
+	if d.shared == nil || d.shared.away == 2 || d.c.Closed() {
 		return
 	}
-	d.shared.away = true
+	d.shared.away++
 	d.codec.WriteGoAway(d.c.Out())
 	d.wrote()
 }

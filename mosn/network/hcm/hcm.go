@@ -37,6 +37,7 @@ const (
 	defaultStreamIdle   = 5 * time.Minute
 	defaultIdle         = time.Hour
 	defaultDelayedClose = time.Second
+	defaultDrain        = 5 * time.Second
 	defaultHeadersKB    = 60
 	defaultHeadersCount = 100
 )
@@ -99,6 +100,7 @@ func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.RequestHeadersTimeout = duration(pb.GetRequestHeadersTimeout(), 0)
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
+	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
