@@ -141,7 +141,8 @@ func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
 func (d *serverConn) sharedReleased() {
 	switch {
 	case d.c.Closed():
-	case d.closing && !d.active():
+	case (d.closing || d.ties.isLost()) && !d.active():
+		d.closing = true
 		d.timer.Stop()
 		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
 	case d.lastOne && !d.active() && !d.codec.Reusable():

@@ -76,6 +76,7 @@ func (t *ties) OnTieLost() {
 	}
 	d.lastOne = true
 	d.goAway()
+	d.headSince = 0 // of a head whose rest is not read
 	t.readClient(false)
 	t.end()
 	d.endStreams(func(s *Stream) {
@@ -94,6 +95,10 @@ func (t *ties) of(stream uint64) *reverse {
 	}
 	return t.reverses[stream]
 }
+
+// isLost reports whether a host has forgotten the client, so that nothing but answers
+// under way keeps its connection.
+func (t *ties) isLost() bool { return t != nil && t.lost }
 
 // count returns the number of hosts' requests under way.
 func (t *ties) count() int {
