@@ -102,11 +102,12 @@ func TestReverseHostLeaves(t *testing.T) {
 	}
 }
 
-// TestReverseHostGone: the same when a host is no longer the cluster's, or there was
-// nothing under way.
+// TestReverseHostGone: the same when a host is no longer the cluster's, and nothing is
+// under way but a head of which half has come.
 func TestReverseHostGone(t *testing.T) {
 	w := newWorld(t, paired(setup{clusters: map[string]string{"c": "circuit_breakers {}"}}))
 	c, host := w.tied()
+	w.send(c, request(2, "half", 0, "x").String()[:30])
 	if err := w.m.Update(nil, []string{"c"}); err != nil {
 		t.Fatal(err)
 	}
