@@ -115,6 +115,10 @@ type CodecOptions struct {
 	// UnderscoreAction is Envoy's headers_with_underscores_action: 0 allow,
 	// 1 reject the request, 2 drop the header.
 	UnderscoreAction int32
+	// KeepH2C leaves connection, upgrade and http2-settings in requests of HTTP/1.1 that
+	// ask for h2c, for the owner to change over or to remove them. Else they are removed,
+	// as by Envoy, and the wish with them.
+	KeepH2C bool
 	// StreamErrorOnInvalid is Envoy's stream_error_on_invalid_http_message: a
 	// malformed message ends its stream instead of the connection where possible.
 	StreamErrorOnInvalid bool
@@ -200,6 +204,15 @@ type Talker interface {
 type Clocked interface {
 	CodecConn
 	Clock(now time.Duration)
+}
+
+// Switcher is a CodecConn that can take over a connection which began as another
+// protocol: a request of HTTP/1 has asked for it, is complete, and is answered by this
+// codec. Switched is called before anything else and returns the request's stream, or
+// false when the request does not say what it must.
+type Switcher interface {
+	CodecConn
+	Switched(request *Message) (id uint64, ok bool)
 }
 
 // Heartbeater is a CodecConn that can ask whether its peer is alive. Each

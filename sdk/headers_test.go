@@ -53,6 +53,49 @@ func TestHeadersZeroValue(t *testing.T) {
 	}
 }
 
+// TestHeadersPristine: every change ends it, and what changes nothing does not.
+func TestHeadersPristine(t *testing.T) {
+	fill := func() *Headers {
+		h := newHeaders("x", "1", "via", "a", "x", "2")
+		h.SetPristine()
+		return h
+	}
+	for name, edit := range map[string]func(*Headers){
+		"Add":         func(h *Headers) { h.Add("y", "") },
+		"AddID":       func(h *Headers) { h.AddID(HeaderPath, "/") },
+		"AddBytes":    func(h *Headers) { h.AddBytes(HeaderOther, []byte("y"), nil) },
+		"AddOriginal": func(h *Headers) { h.AddOriginal(HeaderOther, []byte("y"), []byte("Y"), nil) },
+		"AddLoaded":   func(h *Headers) { h.Load([]byte("y")); h.AddLoaded(LoadedField{NameEnd: 1}) },
+		"Set":         func(h *Headers) { h.Set("x", "1") },
+		"SetID":       func(h *Headers) { h.SetID(HeaderVia, "b") },
+		"SetInt":      func(h *Headers) { h.SetInt(HeaderVia, 1) },
+		"SetStatus":   func(h *Headers) { h.SetStatus(200) },
+		"AppendID":    func(h *Headers) { h.AppendID(HeaderVia, ",", "b") },
+		"AppendID 2":  func(h *Headers) { h.AppendID(HeaderServer, ",", "b") },
+		"SetValueAt":  func(h *Headers) { h.SetValueAt(0, "3") },
+		"RemoveAt":    func(h *Headers) { h.RemoveAt(0) },
+		"Remove":      func(h *Headers) { h.Remove("x") },
+		"RemoveID":    func(h *Headers) { h.RemoveID(HeaderVia) },
+		"Reset":       func(h *Headers) { h.Reset() },
+		"CopyFrom":    func(h *Headers) { h.CopyFrom(newHeaders("x", "1")) },
+		"Swap":        func(h *Headers) { h.Swap(newHeaders("x", "1")) },
+	} {
+		h := fill()
+		if edit(h); h.Pristine() {
+			t.Errorf("%s is not noticed", name)
+		}
+	}
+	h := fill()
+	h.Remove("y")
+	h.RemoveID(HeaderPath)
+	var o, p Headers
+	o.CopyFrom(h)
+	p.Swap(&o)
+	if !h.Pristine() || !p.Pristine() || o.Pristine() {
+		t.Error("a copy differs, or what changes nothing counts")
+	}
+}
+
 func TestHeadersSetAndRemove(t *testing.T) {
 	h := newHeaders("x", "1", ":path", "/", "x", "2", "via", "a", "y", "3", "x", "4", "via", "b")
 	wantFields(t, h, "x=1;:path=/;x=2;via=a;y=3;x=4;via=b;")

@@ -29,13 +29,7 @@ type LoadedField struct {
 // codec has proved that the name is a token (RFC 9110, 5.6.2), and that the value
 // holds no control character but HTAB.
 func (h *Headers) AddLoaded(l LoadedField) {
-	n := len(h.fields)
-	if n == cap(h.fields) {
-		h.fields = append(h.fields, field{})
-	} else {
-		h.fields = h.fields[:n+1]
-	}
-	f := &h.fields[n] // filled in place: copying a field just built costs a stall
+	f := h.newField()
 	f.name = span{h.base + uint32(l.Name), uint32(l.NameEnd - l.Name)}
 	f.value = span{h.base + uint32(l.Value), uint32(l.ValueEnd - l.Value)}
 	f.orig, f.id, f.removed, f.clean, f.line, f.sensitive = noOrig, l.ID, false, true, l.Exact, false
@@ -46,11 +40,12 @@ func (h *Headers) AddLoaded(l LoadedField) {
 	if l.ID != HeaderOther {
 		size = len(headerNames[l.ID])
 		if h.index[l.ID] == 0 {
-			h.index[l.ID] = uint16(n + 1)
+			h.index[l.ID] = uint16(len(h.fields))
 		}
 	}
 	h.live++
 	h.size += size + l.ValueEnd - l.Value
+	h.pristine = false
 }
 
 // StartLine makes room for a line of up to n bytes behind the storage and returns

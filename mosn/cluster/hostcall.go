@@ -3,6 +3,7 @@ package cluster
 import (
 	"slices"
 
+	"sofamesh.io/sofamesh/mosn/idtable"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -39,7 +40,7 @@ func (h *HostCall) Active() bool { return h.cn != nil }
 
 // hostCalls are the requests of the host on a connection.
 type hostCalls struct {
-	table       streamTable[HostCall]
+	table       idtable.Table[HostCall]
 	first, last *HostCall
 	held        bool // in Pair.held
 }
@@ -55,7 +56,7 @@ func (cn *muxConn) serveHost() {
 
 // inUse reports whether calls of either side are under way.
 func (cn *muxConn) inUse() bool {
-	return cn.calls.n > 0 || cn.hosts != nil && cn.hosts.table.n > 0
+	return cn.calls.Len() > 0 || cn.hosts != nil && cn.hosts.table.Len() > 0
 }
 
 // fromHost takes an event that may belong to a request of the host.
@@ -63,7 +64,7 @@ func (cn *muxConn) fromHost(ev *sdk.Event) bool {
 	if cn.hosts == nil {
 		return false
 	}
-	h := cn.hosts.table.get(ev.Stream)
+	h := cn.hosts.table.Get(ev.Stream)
 	end := ev.End
 	switch {
 	case h == nil:
@@ -94,7 +95,7 @@ func (cn *muxConn) fromHost(ev *sdk.Event) bool {
 // admitHost begins a request of the host, or refuses it.
 func (cn *muxConn) admitHost(ev *sdk.Event) *HostCall {
 	var h *HostCall
-	if cn.hosts.table.n < int(cn.pool.mux.MaxStreams) {
+	if cn.hosts.table.Len() < int(cn.pool.mux.MaxStreams) {
 		h = cn.pool.pair.owner.NewHostCall()
 	}
 	if h == nil {
@@ -102,7 +103,7 @@ func (cn *muxConn) admitHost(ev *sdk.Event) *HostCall {
 		cn.resetHost(ev.Stream, sdk.ResetLocalRefused)
 		return nil
 	}
-	cn.hosts.table.put(ev.Stream, h) // the id is free: get has said so
+	cn.hosts.table.Put(ev.Stream, h) // the id is free: get has said so
 	h.cn, h.id, h.oneWay, h.blocked = cn, ev.Stream, ev.Msg.OneWay, false
 	h.next, h.prev = nil, cn.hosts.last
 	if h.prev == nil {
@@ -134,7 +135,7 @@ func (cn *muxConn) hostVacant() {
 }
 
 func (cn *muxConn) unlinkHost(h *HostCall) {
-	cn.hosts.table.remove(h.id)
+	cn.hosts.table.Remove(h.id)
 	if h.prev == nil {
 		cn.hosts.first = h.next
 	} else {

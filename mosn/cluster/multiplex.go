@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/idtable"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -27,7 +28,7 @@ type muxConn struct {
 	clock  sdk.Clocked     // nil: the codec does not care for time
 	flow   bool            // the protocol has flow control
 
-	calls       streamTable[Call]
+	calls       idtable.Table[Call]
 	first, last *Call
 	cursor      *Call      // the next one to be visited; moved on when it leaves
 	hosts       *hostCalls // nil: the host may not call
@@ -72,7 +73,7 @@ func dialMux(p *pool) *muxConn {
 
 // room reports whether another stream may begin here now.
 func (cn *muxConn) room() bool {
-	return cn.state == connBusy && !cn.draining && cn.calls.n < cn.pool.mux.perConn &&
+	return cn.state == connBusy && !cn.draining && cn.calls.Len() < cn.pool.mux.perConn &&
 		!cn.conn.Closed() && cn.codec.Reusable()
 }
 
@@ -88,7 +89,7 @@ func (cn *muxConn) OnConnect(*eventloop.Conn) {
 func (cn *muxConn) attach(c *Call) {
 	idle := cn.first == nil
 	id := cn.codec.NewStream()
-	for n := 1; !cn.calls.put(id, c); n++ {
+	for n := 1; !cn.calls.Put(id, c); n++ {
 		if n == idAttempts {
 			cn.fault(c)
 			return
@@ -133,7 +134,7 @@ func (cn *muxConn) leaveWire(c *Call) {
 		return
 	}
 	c.mux.offWire = true
-	cn.calls.remove(c.id)
+	cn.calls.Remove(c.id)
 	cn.unchoke(c)
 }
 
@@ -276,7 +277,7 @@ func (cn *muxConn) streamError(ev *sdk.Event, err error) bool {
 	if !errors.As(err, &ce) || !ce.Stream {
 		return false
 	}
-	if c := cn.calls.get(ev.Stream); c != nil {
+	if c := cn.calls.Get(ev.Stream); c != nil {
 		cn.giveUp(c, sdk.ResetProtocol)
 		cn.fail(c, ErrProtocol)
 		cn.vacant()
@@ -299,7 +300,7 @@ func (cn *muxConn) take(ev *sdk.Event, n int) {
 		cn.window(ev.Stream)
 		return
 	}
-	c := cn.calls.get(ev.Stream)
+	c := cn.calls.Get(ev.Stream)
 	if c == nil {
 		if !cn.fromHost(ev) {
 			cn.stray(ev)
@@ -474,5 +475,5 @@ func (cn *muxConn) finish(remote bool) {
 		cn.conn.Close()
 	}
 	cn.letGo()
-	cn.closed(remote, cn.calls.n > 0)
+	cn.closed(remote, cn.calls.Len() > 0)
 }

@@ -102,7 +102,7 @@ func (p *pool) startStream(c *Call) {
 func (p *pool) pick() *muxConn {
 	var best *muxConn
 	for _, cn := range p.mux.open {
-		if cn.room() && (best == nil || cn.calls.n < best.calls.n) {
+		if cn.room() && (best == nil || cn.calls.Len() < best.calls.Len()) {
 			best = cn
 		}
 	}

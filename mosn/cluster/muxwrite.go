@@ -137,11 +137,11 @@ func (cn *muxConn) window(id uint64) {
 		cn.wake()
 		return
 	}
-	if c := cn.calls.get(id); c != nil {
+	if c := cn.calls.Get(id); c != nil {
 		c.mux.blocked = false
 		c.ev.OnCallWritable(c)
 	} else if cn.hosts != nil {
-		if h := cn.hosts.table.get(id); h != nil {
+		if h := cn.hosts.table.Get(id); h != nil {
 			h.blocked = true
 			cn.hostWritable(h)
 		}

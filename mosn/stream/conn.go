@@ -62,9 +62,14 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 }
 
 // speak settles which protocol the connection speaks.
-func (d *serverConn) speak(cc sdk.CodecConfig) {
+func (d *serverConn) speak(cc sdk.CodecConfig) { d.speakBy(cc, cc.New()) }
+
+func (d *serverConn) speakBy(cc sdk.CodecConfig, conn sdk.CodecConn) {
+	if d.codec != nil {
+		d.w.stats.AddGauge(d.counted.cxActive, -1)
+	}
 	codec := cc.Codec()
-	d.codec, d.rpc, d.flow = cc.New(), codec.RPC, codec.FlowControl
+	d.codec, d.rpc, d.flow = conn, codec.RPC, codec.FlowControl
 	d.talker, _ = d.codec.(sdk.Talker)
 	d.clocked, _ = d.codec.(sdk.Clocked)
 	if codec.Mode == sdk.Multiplexed {
@@ -438,7 +443,7 @@ func (d *serverConn) drained() {
 	}
 	d.closing = true
 	d.timer.Stop()
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.finish()
 }
 
 // last reports whether the response under way must say that it is the last.
@@ -499,7 +504,7 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
 		d.closing = true
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		d.finish()
 	}
 	if !d.closing {
 		d.armTimer()

@@ -23,7 +23,7 @@ func (f *Frame) AddHeader(name, value []byte) {
 		return
 	}
 	var buf [rpcview.MaxName]byte
-	shown := rpcview.Name(&buf, name)
+	shown := rpcview.Name(buf[:], name)
 	if shown == nil {
 		return
 	}

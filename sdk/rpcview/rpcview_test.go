@@ -14,7 +14,7 @@ func TestName(t *testing.T) {
 		strings.Repeat("n", MaxName): strings.Repeat("n", MaxName), strings.Repeat("n", MaxName+1): "",
 	} {
 		var buf [MaxName]byte
-		if got := Name(&buf, []byte(key)); string(got) != want {
+		if got := Name(buf[:], []byte(key)); string(got) != want {
 			t.Errorf("%q is shown as %q, want %q", key, got, want)
 		}
 	}

@@ -97,6 +97,11 @@ func http1Options(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (o sdk.CodecO
 		return o, c.At("stream_error_on_invalid_http_message").Errorf("an invalid message always ends its connection here")
 	}
 	o = httpOptions(pb)
+	for _, u := range pb.GetUpgradeConfigs() {
+		if strings.EqualFold(u.GetUpgradeType(), "h2c") {
+			o.KeepH2C = u.GetEnabled() == nil || u.GetEnabled().GetValue()
+		}
+	}
 	if p := pb.GetHttpProtocolOptions(); p != nil {
 		o.Proto = p
 	}

@@ -14,15 +14,17 @@ type conn struct {
 	serial uint64 // of the last stream
 	decoder
 	writer
-	said    []byte // what Flush has to write
-	beat    uint32 // id of the heartbeat that waits for its answer
-	beating bool
-	reverse bool  // a server may call its client
-	goAway  bool  // one of the sides wants no further streams
-	failed  error // what ended the connection
-	told    bool  // and Decode has said so
-	hessian hessian.Reader
-	other   writerKind // of this connection, if it is one that is not known
+	said      []byte // what Flush has to write
+	beat      uint32 // id of the heartbeat that waits for its answer
+	beating   bool
+	reverse   bool  // a server may call its client
+	goAway    bool  // one of the sides wants no further streams
+	failed    error // what ended the connection
+	told      bool  // and Decode has said so
+	hessian   hessian.Reader
+	service   service // of the last request
+	beginning beginning
+	other     writerKind // of this connection, if it is one that is not known
 }
 
 // maxSaid bounds what waits to be said while a long frame is being written;

@@ -158,32 +158,35 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	if !m.OneWay {
 		m.Timeout = f.wait()
 	}
+	m.AddID(sdk.HeaderMethod, "POST")
+	m.SetInt(sdk.HeaderContentLength, int64(f.content))
 	head := in[:f.head()]
 	if c.cfg.side == sdk.Upstream {
-		return c.showReverse(head, f, m)
+		return c.showReverse(m, head, f)
 	}
+	var v viewer
+	v.init(m, head[f.size+f.class:])
 	var d identity
+	if err := d.headers(&v, c.cfg.Count); err != nil {
+		return err
+	}
 	if err := d.read(c, f, head, in[f.head():f.head()+min(f.content, c.cfg.LookAhead)]); err != nil {
 		return err
 	}
-	m.AddID(sdk.HeaderMethod, "POST")
-	if err := d.show(m); err != nil {
+	if err := d.show(m, &c.service); err != nil {
 		return err
 	}
 	m.Share = d.writer.share()
-	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class, d.writer)
+	v.finish(head, d.writer)
 	return nil
 }
 
 // showReverse makes the view of a server's request to its client. It goes to that one
 // client, so that nobody decides by its identity.
-func (c *conn) showReverse(head []byte, f *fixed, m *sdk.Message) error {
+func (c *conn) showReverse(m *sdk.Message, head []byte, f *fixed) error {
 	if checkMap(head[f.size+f.class:], c.cfg.Count) != nil {
 		return errReverseMap
 	}
-	m.AddID(sdk.HeaderMethod, "POST")
-	m.SetInt(sdk.HeaderContentLength, int64(f.content))
 	show(m, head, f.size+f.class, 0)
 	return nil
 }
@@ -215,11 +218,9 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 
 // applicationFailed looks for the header of an application's exception.
 func applicationFailed(block []byte) bool {
-	for at := 0; at < len(block); {
-		e, _ := next(block, at)
-		at = e.end
+	for e := (entry{}); e.end < len(block) && e.next(block); {
 		if string(block[e.key:e.keyEnd]) == headerFailed {
-			return string(block[e.value:e.valueEnd]) == "true"
+			return string(block[e.value:e.end]) == "true"
 		}
 	}
 	return false

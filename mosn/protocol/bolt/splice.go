@@ -39,14 +39,12 @@ func splice(m *sdk.Message, f *fixed, s shown) ([]byte, error) {
 	blockAt := f.size + f.class
 	m.Frame = append(m.Frame, m.Frame[:blockAt]...)
 	slot := s.first
-	for at := blockAt; at < f.head(); {
-		e, ok := next(m.Frame[:f.head()], at)
-		if !ok {
+	var buf [rpcview.MaxName]byte
+	for e := (entry{end: blockAt}); e.end < f.head(); {
+		if !e.next(m.Frame[:f.head()]) {
 			return nil, errWriteMap
 		}
-		at = e.end
-		var buf [rpcview.MaxName]byte
-		if e.shownName(&buf, m.Frame) == nil {
+		if e.null || rpcview.Name(buf[:], m.Frame[e.key:e.keyEnd]) == nil {
 			m.Frame = append(m.Frame, m.Frame[e.start:e.end]...)
 			continue
 		}

@@ -36,15 +36,23 @@ func (t *table) home(id uint32) int {
 // get returns the request with the id, nil when there is none. The pointer is
 // valid until add or remove.
 func (t *table) get(id uint32) *open {
+	if i := t.index(id); i >= 0 {
+		return &t.slots[i]
+	}
+	return nil
+}
+
+// index returns the slot of the request with the id, -1 when there is none.
+func (t *table) index(id uint32) int {
 	if t.used == 0 {
-		return nil
+		return -1
 	}
 	for i := t.home(id); t.slots[i].stream != 0; i = (i + 1) & (len(t.slots) - 1) {
 		if t.slots[i].id == id {
-			return &t.slots[i]
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 // add puts a request in, whose id is not there.
@@ -72,15 +80,11 @@ func (t *table) place(o open) {
 
 // remove takes the request with the id out, and moves up what had to make way.
 func (t *table) remove(id uint32) {
-	o := t.get(id)
-	if o == nil {
+	i := t.index(id)
+	if i < 0 {
 		return
 	}
 	mask := len(t.slots) - 1
-	i := t.home(id)
-	for t.slots[i].id != id || t.slots[i].stream == 0 {
-		i = (i + 1) & mask
-	}
 	for j := (i + 1) & mask; t.slots[j].stream != 0; j = (j + 1) & mask {
 		if (j-t.home(t.slots[j].id))&mask >= (j-i)&mask {
 			t.slots[i] = t.slots[j]

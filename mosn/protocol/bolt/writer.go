@@ -79,18 +79,19 @@ func (c *conn) head(m *sdk.Message, o *open, end bool) ([]byte, fixed, error) {
 	if (f.kind == typeResponse) == o.ours {
 		return nil, f, errForeign
 	}
-	n, ok := length(m.ID(sdk.HeaderContentLength))
-	if !ok || end && n > 0 {
-		return nil, f, errWriteLength
-	}
-	if edited(&m.Headers, s) {
-		var err error
-		if head, err = splice(m, &f, s); err != nil {
-			return nil, f, err
+	if !m.Pristine() {
+		var ok bool
+		if f.content, ok = length(m.ID(sdk.HeaderContentLength)); !ok {
+			return nil, f, errWriteLength
+		}
+		if edited(&m.Headers, s) {
+			var err error
+			if head, err = splice(m, &f, s); err != nil {
+				return nil, f, err
+			}
 		}
 	}
-	f.content = n
-	if n > c.cfg.Frame-f.head() {
+	if end && f.content > 0 || f.content > c.cfg.Frame-f.head() {
 		return nil, f, errWriteLength
 	}
 	if !c.admits(s.writer) {
@@ -152,7 +153,7 @@ func (c *conn) hold(w outgoing, head []byte) error {
 // content has to come first.
 func (c *conn) finish(out *sdk.Buffer) {
 	for {
-		w := c.cur
+		w := &c.cur
 		if w.hasCRC {
 			binary.BigEndian.PutUint32(out.Reserve(4), w.crc)
 			out.Commit(4)

@@ -169,10 +169,11 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 	}
 	known := c.next == 0 || s.is(opened) // to the peer
 	if known && !s.over() {
-		c.sayReset(s.id, codeOf(r, c.cfg.side))
+		var p [32]byte
+		c.tell(out, appendReset(p[:0], s.id, codeOf(r, c.cfg.side)))
 	}
 	c.kill(s, known)
-	c.Flush(out)
+	c.Flush(out) // what it held of the window may be what others wait for
 	return true
 }
 
@@ -180,8 +181,8 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 func (c *conn) WriteHeartbeat(out *sdk.Buffer) {
 	c.beat++
 	c.beating = true
-	c.sayPing(pingBeat|c.beat, 0)
-	c.Flush(out)
+	var p [32]byte
+	c.tell(out, appendPing(p[:0], pingBeat|c.beat, 0))
 }
 
 // Reusable implements sdk.CodecConn. Downstream it becomes false when no further
@@ -205,7 +206,7 @@ func (c *conn) EOF(ev *sdk.Event) error {
 	*ev = sdk.Event{Msg: ev.Msg}
 	if c.failed == nil && (c.partial || c.block.open || c.payload.left+c.payload.pad > 0 || c.unfinished()) {
 		c.failed, c.told = errCutOff, true
-		return &errCutOff.fatal
+		return &c.failed.fatal
 	}
 	return nil
 }

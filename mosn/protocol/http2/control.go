@@ -151,7 +151,7 @@ func (c *conn) ping(f *frame, p []byte, ev *sdk.Event) *fault {
 	payload := binary.BigEndian.Uint64(p)
 	switch {
 	case !f.has(flagAck):
-		c.sayPing(payload, flagAck)
+		c.sayPong(payload)
 	case c.beating && payload == pingBeat|c.beat:
 		c.beating = false
 		ev.Kind = sdk.EventHeartbeat

@@ -311,3 +311,14 @@ func (d *driver) request(end bool, fields ...string) uint64 {
 	}
 	return id
 }
+
+func testCompiler(tb testing.TB) sdk.Compiler { return sdktest.NewCompiler(tb) }
+
+// tryDrive is drive for options that may be refused.
+func tryDrive(tb testing.TB, pb *corev3.Http2ProtocolOptions) (*driver, error) {
+	cfg, err := Codec().Compile(testCompiler(tb), sdk.Downstream, sdk.CodecOptions{Proto: pb})
+	if err != nil {
+		return nil, err
+	}
+	return drive(tb, cfg.(*config)), nil
+}
