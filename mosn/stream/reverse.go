@@ -50,7 +50,7 @@ func (r *reverse) OnHostHeaders(_ *cluster.HostCall, m *sdk.Message, end bool) {
 	defer r.w.leave()
 	d := r.t.d
 	r.id, r.oneWay, r.requestEnded = d.codec.NewStream(), m.OneWay, end
-	r.t.reverses[r.id] = r
+	r.t.reverses.Put(r.id, r)
 	r.w.stats.Inc(d.cfg.Stats.RqReverseTotal)
 	r.w.stats.AddGauge(d.cfg.Stats.RqReverseActive, 1)
 	if limit := cmp.Or(m.Timeout, d.cfg.StreamIdleTimeout); limit > 0 {
@@ -219,7 +219,7 @@ func (r *reverse) leaveClient() {
 
 func (r *reverse) finish() {
 	t, w := r.t, r.w
-	delete(t.reverses, r.id)
+	t.reverses.Remove(r.id)
 	t.toClient -= r.request.Len()
 	t.toHosts -= r.answer.Len()
 	r.timer.Stop()

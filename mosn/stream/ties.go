@@ -2,6 +2,7 @@ package stream
 
 import (
 	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/idtable"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -14,11 +15,12 @@ import (
 type ties struct {
 	d        *serverConn
 	pair     *cluster.Pair
-	reverses map[uint64]*reverse // by the id of the stream on the client's connection
-	toClient int                 // bytes of requests that wait for the client's codec
-	toHosts  int                 // bytes of answers that wait for the hosts' codecs
-	deaf     bool                // the client is not read
-	lost     bool                // a host has forgotten the client
+	reverses idtable.Table[reverse] // by the id of the stream on the client's connection
+	each     []*reverse             // scratch
+	toClient int                    // bytes of requests that wait for the client's codec
+	toHosts  int                    // bytes of answers that wait for the hosts' codecs
+	deaf     bool                   // the client is not read
+	lost     bool                   // a host has forgotten the client
 }
 
 // choose returns a host for an attempt, nil when there is none: the one that knows the
@@ -40,7 +42,7 @@ func (u *upstream) start() {
 	}
 	d := u.s.conn
 	if d.ties == nil {
-		t := &ties{d: d, reverses: make(map[uint64]*reverse)}
+		t := &ties{d: d}
 		t.pair = cluster.NewPair(d.w.loop, t)
 		d.ties = t
 	}
@@ -93,7 +95,7 @@ func (t *ties) of(stream uint64) *reverse {
 	if t == nil {
 		return nil
 	}
-	return t.reverses[stream]
+	return t.reverses.Get(stream)
 }
 
 // isLost reports whether a host has forgotten the client, so that nothing but answers
@@ -105,7 +107,20 @@ func (t *ties) count() int {
 	if t == nil {
 		return 0
 	}
-	return len(t.reverses)
+	return t.reverses.Len()
+}
+
+// eachReverse calls f for every request of a host; f may end it, and others.
+func (t *ties) eachReverse(f func(*reverse)) {
+	list := t.reverses.Append(t.each)
+	t.each = nil
+	for _, r := range list {
+		if t.reverses.Get(r.id) == r {
+			f(r)
+		}
+	}
+	clear(list)
+	t.each = list[:0]
 }
 
 // writable: the client's connection takes more.
@@ -113,9 +128,7 @@ func (t *ties) writable() {
 	if t == nil {
 		return
 	}
-	for _, r := range t.reverses {
-		r.flushRequest()
-	}
+	t.eachReverse((*reverse).flushRequest)
 	t.readHosts()
 }
 
@@ -147,9 +160,7 @@ func (t *ties) released() {
 
 // end gives up all requests of hosts.
 func (t *ties) end() {
-	for _, r := range t.reverses {
-		r.giveUp(sdk.ResetConnLost)
-	}
+	t.eachReverse(func(r *reverse) { r.giveUp(sdk.ResetConnLost) })
 }
 
 // close ends the connections: the client has gone, and its streams have ended.
