@@ -34,6 +34,7 @@ const (
 type Config struct {
 	name, statName string
 	kind           *Kind
+	scope          sdk.Scope
 	block          stats.Block
 	remaining      [numPriorities]*stats.Block // nil unless track_remaining
 
@@ -52,6 +53,7 @@ type Config struct {
 	mux        Multiplex             // for RPC protocols that share connections
 	mux2       Multiplex             // for HTTP/2
 	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
+	paired     bool                  // connections are tied to downstream connections
 	endpoints  []*endpoint
 	dns        *dnsOptions // nil for STATIC
 	metadata   *corev3.Metadata
@@ -91,7 +93,10 @@ func StatPrefix(pb *clusterv3.Cluster) string {
 // check against Fields. It asks c for the codec "http1" and for the extension
 // messages; c.Stats is the cluster's own scope. It runs off the loops.
 func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, error) {
-	cfg := &Config{name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), rpc: o.RPC}
+	cfg := &Config{
+		name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), rpc: o.RPC,
+		paired: pb.GetConnectionPoolPerDownstreamConnection(),
+	}
 	if cfg.kind == nil {
 		cfg.kind = NewKind()
 	}
@@ -113,7 +118,8 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	if err := cfg.compileBind(c.At("upstream_bind_config"), bind); err != nil {
 		return nil, err
 	}
-	cfg.block = stats.BlockOf(c.Stats(), cfg.kind.names)
+	cfg.scope = c.Stats()
+	cfg.block = stats.BlockOf(cfg.scope, cfg.kind.names)
 	return cfg, nil
 }
 
@@ -190,6 +196,9 @@ func (c *Config) compileBreakers(comp sdk.Compiler, pb *clusterv3.Cluster) error
 func (c *Config) compilePerHost(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	var seen [numPriorities]bool
 	for _, t := range pb.GetCircuitBreakers().GetPerHostThresholds() {
+		if c.paired {
+			return comp.Errorf("is not possible with connection_pool_per_downstream_connection: each client has connections of its own")
+		}
 		if !c.multiplexes() {
 			return comp.Errorf("is supported for multiplexed protocols only yet")
 		}
