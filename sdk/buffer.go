@@ -149,6 +149,31 @@ func (b *Buffer) AppendByte(v byte) {
 	b.n++
 }
 
+// Prepend copies p, of at most ChunkSize bytes, to the front. A little content is moved
+// for it, so that it does not become two pieces.
+func (b *Buffer) Prepend(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	c := b.head
+	switch {
+	case c != nil && int(c.off) >= len(p):
+		c.off -= int32(len(p))
+	case c != nil && len(c.bytes()) <= moveCopyMax && c.room() >= len(p):
+		copy(c.buf[int(c.off)+len(p):], c.bytes())
+		c.end += int32(len(p))
+	default:
+		c = b.pool.get()
+		c.off, c.end = int32(ChunkSize-len(p)), ChunkSize
+		if c.next = b.head; b.tail == nil {
+			b.tail = c
+		}
+		b.head = c
+	}
+	copy(c.buf[c.off:], p)
+	b.n += len(p)
+}
+
 // Write appends p; it makes a Buffer an io.Writer and never fails.
 func (b *Buffer) Write(p []byte) (int, error) {
 	b.Append(p)

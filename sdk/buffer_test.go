@@ -292,7 +292,7 @@ func runBufferModel(t *testing.T, steps int, choose func(n int) int) {
 	for range steps {
 		i := choose(2)
 		b, o := &bufs[i], &bufs[1-i]
-		switch choose(7) {
+		switch choose(8) {
 		case 0:
 			data := fill(choose(3*ChunkSize), byte(len(want[i])))
 			b.Append(data)
@@ -320,6 +320,10 @@ func runBufferModel(t *testing.T, steps int, choose func(n int) int) {
 			want[i] = append(want[i], want[1-i][:n]...)
 			want[1-i] = want[1-i][n:]
 		case 6:
+			data := fill(choose(1+choose(ChunkSize+1)), 9)
+			b.Prepend(data)
+			want[i] = append(data, want[i]...)
+		case 7:
 			if b.Len() > 8*ChunkSize {
 				b.Release()
 				want[i] = nil

@@ -206,13 +206,13 @@ type Clocked interface {
 	Clock(now time.Duration)
 }
 
-// Upgrader is a downstream CodecConn that can take a connection of HTTP/1.1 over, whose
-// client has asked for it with a request (RFC 7540, section 3.2).
-type Upgrader interface {
+// Switcher is a CodecConn that can take over a connection which began as another
+// protocol: a request of HTTP/1 has asked for it, is complete, and is answered by this
+// codec. Switched is called before anything else and returns the request's stream, or
+// false when the request does not say what it must.
+type Switcher interface {
 	CodecConn
-	// Upgraded comes before all else. The request, which is complete, is the first
-	// stream, whose id it returns; settings is the value of its http2-settings.
-	Upgraded(settings string) (id uint64, err error)
+	Switched(request *Message) (id uint64, ok bool)
 }
 
 // Heartbeater is a CodecConn that can ask whether its peer is alive. Each

@@ -92,7 +92,22 @@ type Stream interface {
 	RequestTrailers() *Headers // nil while there are none
 	Response() *Headers        // empty before the response
 	ResponseTrailers() *Headers
+	// AddResponseTrailers makes trailers for a response that has none. It may be called
+	// in OnResponseHeaders and OnResponseData with end, and returns nil elsewhere (but
+	// trailers that are there are returned anywhere).
+	AddResponseTrailers() *Headers
+	// RequestBody and ResponseBody are what the filter holds of the body: after Collect
+	// all that has come. What it puts there in OnRequestHeaders or OnResponseHeaders
+	// with end, or with the trailers, goes on behind the head and before the trailers.
+	// Trailers that a filter leaves empty are dropped: the body ends the message.
+	RequestBody() *Buffer
+	ResponseBody() *Buffer
 	Info() *StreamInfo
+	// Cluster is where the request goes as things stand, and the scope of that cluster's
+	// stats ("cluster.<name>"), nil when no cluster is chosen or known. The name is valid
+	// until the stream ends. To ask the scope for a name takes a lock and may allocate:
+	// handles are kept by who counts on every request.
+	Cluster() (name string, stats Scope)
 	// RouteConfig is this filter's configuration for the chosen route, nil if none.
 	RouteConfig() RouteConfig
 	// ClearRoute makes the route be looked up again, after request headers changed.

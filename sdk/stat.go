@@ -12,9 +12,9 @@ type Gauge struct{ ID uint32 }
 // Histogram is the handle of a distribution.
 type Histogram struct{ ID uint32 }
 
-// Scope makes handles under a prefix with Envoy's stat names. It is used off the
-// loops, while configuration is compiled. Asking twice for a name gives the same
-// handle.
+// Scope makes handles under a prefix with Envoy's stat names. It is used while
+// configuration is compiled, and on a loop only for a name that nobody could know
+// before (it takes a lock). Asking twice for a name gives the same handle.
 type Scope interface {
 	Counter(name string) Counter
 	Gauge(name string) Gauge

@@ -8,6 +8,10 @@ import (
 	"sofamesh.io/sofamesh/mosn/accesslog/stderr"
 	"sofamesh.io/sofamesh/mosn/accesslog/stdout"
 	"sofamesh.io/sofamesh/mosn/config"
+	"sofamesh.io/sofamesh/mosn/filter/grpcbridge"
+	"sofamesh.io/sofamesh/mosn/filter/grpcreversebridge"
+	"sofamesh.io/sofamesh/mosn/filter/grpcstats"
+	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -19,8 +23,10 @@ import (
 // Default returns the extensions of the mosn binary.
 func Default() config.Extensions {
 	return config.Extensions{
-		Codecs:         []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
-		HTTPFilters:    []*sdk.HTTPFilter{hcm.Router()},
+		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
+		HTTPFilters: []*sdk.HTTPFilter{
+			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(), hcm.Router(),
+		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
 	}

@@ -34,6 +34,7 @@ const (
 type Config struct {
 	name, statName string
 	kind           *Kind
+	scope          sdk.Scope
 	block          stats.Block
 	remaining      [numPriorities]*stats.Block // nil unless track_remaining
 
@@ -113,7 +114,8 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	if err := cfg.compileBind(c.At("upstream_bind_config"), bind); err != nil {
 		return nil, err
 	}
-	cfg.block = stats.BlockOf(c.Stats(), cfg.kind.names)
+	cfg.scope = c.Stats()
+	cfg.block = stats.BlockOf(cfg.scope, cfg.kind.names)
 	return cfg, nil
 }
 

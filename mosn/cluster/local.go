@@ -145,6 +145,10 @@ func (lc *LoopCluster) Name() string { return lc.cfg.name }
 // Config returns the cluster's configuration.
 func (lc *LoopCluster) Config() *Config { return lc.cfg }
 
+// Scope returns the scope of the cluster's stats; it is the same as long as the
+// configuration is.
+func (lc *LoopCluster) Scope() sdk.Scope { return lc.cfg.scope }
+
 // Hosts returns the present host set.
 func (lc *LoopCluster) Hosts() *HostSet { return lc.hosts }
 

@@ -125,19 +125,36 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-func TestGRPCTimeout(t *testing.T) {
-	for v, want := range map[string]time.Duration{
-		"1H": time.Hour, "2M": 2 * time.Minute, "3S": 3 * time.Second, "4m": 4 * time.Millisecond,
-		"1u": time.Millisecond, "1001u": 2 * time.Millisecond, "1n": time.Millisecond, "0n": 0, "99999999H": maxGRPCTimeout, "99999999M": maxGRPCTimeout, "99999999S": 99999999 * time.Second,
+// TestStreamDuration follows Envoy's ActiveStream::refreshDurationTimeout.
+func TestStreamDuration(t *testing.T) {
+	const manager = 20 * time.Second
+	for _, c := range []struct {
+		duration string
+		header   string // grpc-timeout
+		want     time.Duration
+		ok       bool
+	}{
+		{"", "1S", manager, true},
+		{"max_stream_duration: {}", "1S", manager, true},
+		{"max_stream_duration: {max_stream_duration: 9s}", "1S", 9 * time.Second, true},
+		{"max_stream_duration: {max_stream_duration: 0s}", "1S", 0, false},
+		{"max_stream_duration: {max_stream_duration: 9s, grpc_timeout_header_max: 7s}", "", 9 * time.Second, true},
+		{"max_stream_duration: {max_stream_duration: 9s, grpc_timeout_header_max: 7s}", "1s", 9 * time.Second, true}, // malformed
+		{"max_stream_duration: {max_stream_duration: 9s, grpc_timeout_header_max: 7s}", "30S", 7 * time.Second, true},
+		{"max_stream_duration: {max_stream_duration: 9s, grpc_timeout_header_max: 7s}", "3S", 3 * time.Second, true},
+		{"max_stream_duration: {grpc_timeout_header_max: 0s}", "30S", 30 * time.Second, true},
+		{"max_stream_duration: {grpc_timeout_header_max: 7s, grpc_timeout_header_offset: 1s}", "30S", 6 * time.Second, true},
+		{"max_stream_duration: {grpc_timeout_header_max: 7s, grpc_timeout_header_offset: 1s}", "1S", 0, true},
+		{"max_stream_duration: {grpc_timeout_header_max: 7s, grpc_timeout_header_offset: 1s}", "10m", 0, true},
 	} {
-		if got, ok := GRPCTimeout(request("h", "/", "grpc-timeout: "+v)); !ok || got != want {
-			t.Errorf("%s: %v %v, want %v", v, got, ok, want)
+		f := action(t, c.duration)
+		got, ok := f.StreamDuration(request("h", "/", "grpc-timeout: "+c.header), manager)
+		if got != c.want || ok != c.ok {
+			t.Errorf("%s, grpc-timeout %q: %v %v, want %v %v", c.duration, c.header, got, ok, c.want, c.ok)
 		}
 	}
-	for _, v := range []string{"", "1", "H", "1h", "1s", "-1S", "1 S", "123456789S", "1.5S"} {
-		if got, ok := GRPCTimeout(request("h", "/", "grpc-timeout: "+v)); ok || got != 0 {
-			t.Errorf("%q: %v", v, got)
-		}
+	if _, ok := action(t, "max_stream_duration: {}").StreamDuration(request("h", "/"), 0); ok {
+		t.Error("a duration comes from nowhere")
 	}
 }
 

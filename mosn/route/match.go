@@ -9,6 +9,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/match"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 type matchKind uint8
@@ -73,7 +74,7 @@ func (m *matcher) matches(h *sdk.Headers, in *MatchInput, t *target) bool {
 	if !m.matchesPath(t) {
 		return false
 	}
-	return (!m.grpc || isGRPC(h)) &&
+	return (!m.grpc || grpc.IsRequest(h)) &&
 		(m.fraction == nil || m.fraction.Enabled(in.Runtime, in.Random)) &&
 		m.headers.Match(h) &&
 		m.queries.Match(t.full) &&
@@ -92,13 +93,6 @@ func (m *matcher) matchesPath(t *target) bool {
 		return len(t.path) == len(m.text) || t.path[len(m.text)] == '/'
 	}
 	return true
-}
-
-// isGRPC tells gRPC by its content type: "application/grpc" or that with "+" and a
-// serialisation.
-func isGRPC(h *sdk.Headers) bool {
-	rest, ok := strings.CutPrefix(h.ID(sdk.HeaderContentType), "application/grpc")
-	return ok && (rest == "" || rest[0] == '+')
 }
 
 func compileMatch(c sdk.Compiler, pb *routev3.RouteMatch) (matcher, error) {

@@ -14,6 +14,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/match"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 // Route is a compiled envoy.config.route.v3.Route. Exactly one of Forward, Redirect
@@ -292,10 +293,10 @@ func (f *Forward) Upgrade(typ string) (enabled, set bool) {
 // which an internal client overrides it (x-envoy-upstream-rq-timeout-ms) are the
 // caller's business.
 func (f *Forward) GlobalTimeout(h *sdk.Headers) time.Duration {
-	if f.MaxStreamDuration != nil || f.maxGRPC == nil || !isGRPC(h) {
+	if f.MaxStreamDuration != nil || f.maxGRPC == nil || !grpc.IsRequest(h) {
 		return f.Timeout
 	}
-	d, _ := GRPCTimeout(h)
+	d, _ := grpc.Timeout(h)
 	if f.grpcOffset < d {
 		d -= f.grpcOffset
 	}
@@ -305,41 +306,31 @@ func (f *Forward) GlobalTimeout(h *sdk.Headers) time.Duration {
 	return d
 }
 
-// maxGRPCTimeout keeps sums with a time from overflowing: grpc-timeout can name
-// 11,000 years, which a time.Duration cannot.
-const maxGRPCTimeout = 100 * 365 * 24 * time.Hour
+// WritesGRPCTimeout reports whether GlobalTimeout comes from grpc-timeout, which is then
+// set to what is expected of an attempt.
+func (f *Forward) WritesGRPCTimeout() bool { return f.MaxStreamDuration == nil && f.maxGRPC != nil }
 
-// GRPCTimeout returns the value of grpc-timeout (at most eight digits and a unit),
-// rounded up to milliseconds and at most a hundred years, or false when there is
-// none or it is malformed.
-func GRPCTimeout(h *sdk.Headers) (time.Duration, bool) {
-	s := h.ID(sdk.HeaderGRPCTimeout)
-	if len(s) < 2 || len(s) > 9 {
-		return 0, false
+// StreamDuration returns the longest that a stream may last from its first byte on, when
+// that is limited: what grpc-timeout asks within grpc_timeout_header_max (0 when the
+// offset leaves nothing of it), else the route's duration, else the connection manager's,
+// where 0 is no limit.
+func (f *Forward) StreamDuration(h *sdk.Headers, manager time.Duration) (limit time.Duration, ok bool) {
+	d := f.MaxStreamDuration
+	if d == nil {
+		return manager, manager > 0
 	}
-	n := time.Duration(0)
-	for i := range len(s) - 1 {
-		d := s[i] - '0'
-		if d > 9 {
-			return 0, false
+	if d.GRPCHeaderMax != nil {
+		if t, ok := grpc.Timeout(h); ok {
+			if top := *d.GRPCHeaderMax; top > 0 {
+				t = min(t, top)
+			}
+			return max(t-d.GRPCHeaderOffset, 0), true
 		}
-		n = n*10 + time.Duration(d)
 	}
-	switch s[len(s)-1] {
-	case 'H':
-		return min(n, maxGRPCTimeout/time.Hour) * time.Hour, true
-	case 'M':
-		return min(n, maxGRPCTimeout/time.Minute) * time.Minute, true
-	case 'S':
-		return n * time.Second, true
-	case 'm':
-		return n * time.Millisecond, true
-	case 'u':
-		return (n + 999) / 1000 * time.Millisecond, true
-	case 'n':
-		return (n + 999_999) / 1_000_000 * time.Millisecond, true
+	if d.Duration != nil {
+		manager = *d.Duration
 	}
-	return 0, false
+	return manager, manager > 0
 }
 
 // millis returns a duration as Envoy sees it: in whole milliseconds.

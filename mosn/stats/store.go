@@ -15,7 +15,8 @@ type Options struct {
 }
 
 // Store knows all names. Its methods and those of its scopes may be called from any
-// goroutine but a loop (they take a mutex).
+// goroutine; they take a mutex, for no longer than a map takes, so a loop calls them
+// only for names that turn up at run time, once each.
 type Store struct {
 	max    int
 	shared *Shared

@@ -38,6 +38,11 @@ func (s *Stream) headersFrom(w way, i int, end bool) {
 			d.stop, d.head, d.end = stopOf(act), true, end
 			return
 		}
+		if d := sl.dir(w); d.grown() {
+			d.head, d.end = true, end
+			s.release(w, sl)
+			return
+		}
 	}
 	if w == toServer {
 		s.up.begin(end)
@@ -84,6 +89,13 @@ func (s *Stream) dataFrom(w way, i int, b *sdk.Buffer, end bool) {
 		if d.stop == collecting {
 			d.end = end
 			s.resume(w, sl)
+			return
+		}
+		if d.grown() {
+			b.Move(&d.hold)
+			d.hold.Move(b)
+			d.end = end
+			s.release(w, sl)
 			return
 		}
 	}
@@ -144,7 +156,7 @@ func (s *Stream) trailersFrom(w way, i int) {
 			d.stop, d.trail = paused, true
 			return
 		}
-		if d.stop == collecting {
+		if d.stop == collecting || d.grown() || s.trailers(w).Len() == 0 {
 			d.trail = true
 			s.release(w, sl)
 			return
@@ -174,13 +186,18 @@ func (s *Stream) resume(w way, sl *slot) {
 	s.release(w, sl)
 }
 
-// release hands on what a filter holds: the head, then body, then trailers.
+// release hands on what a filter holds: the head, then body, then trailers, unless the
+// filter has left nothing in them.
 func (s *Stream) release(w way, sl *slot) {
 	d := sl.dir(w)
 	next := w.next(sl.index)
-	trail := d.trail
+	trail := d.trail || d.added
+	if trail && s.trailers(w).Len() == 0 {
+		s.dropTrailers(w)
+		trail, d.end = false, true
+	}
 	end := d.end && !trail
-	d.stop, d.trail = passing, false
+	d.stop, d.trail, d.added = passing, false, false
 	if d.head {
 		d.head = false
 		last := end && d.hold.Empty()
@@ -207,6 +224,21 @@ func (s *Stream) release(w way, sl *slot) {
 	}
 }
 
+func (s *Stream) trailers(w way) *sdk.Headers {
+	if w == toServer {
+		return &s.reqTrail.Headers
+	}
+	return &s.respTrail.Headers
+}
+
+func (s *Stream) dropTrailers(w way) {
+	if w == toServer {
+		s.hasReqTrail = false
+	} else {
+		s.hasRespTrail = false
+	}
+}
+
 // wants reports whether what goes this way is still of interest. A request is not
 // once we have answered it; after an early answer of the upstream it still is.
 func (s *Stream) wants(w way) bool { return s.phase.live() && (w == toClient || !s.local) }
@@ -219,7 +251,7 @@ func stopOf(a sdk.Action) stop {
 }
 
 func (sl *slot) onHeaders(w way, end bool) sdk.Action {
-	sl.dir(w).enter()
+	sl.dir(w).enter(end)
 	if w == toServer {
 		return sl.req.verdict(sl.filter.OnRequestHeaders(sl, end))
 	}
@@ -227,7 +259,7 @@ func (sl *slot) onHeaders(w way, end bool) sdk.Action {
 }
 
 func (sl *slot) onData(w way, b *sdk.Buffer, end bool) sdk.Action {
-	sl.dir(w).enter()
+	sl.dir(w).enter(end)
 	if w == toServer {
 		return sl.req.verdict(sl.filter.OnRequestData(sl, b, end))
 	}
@@ -235,7 +267,7 @@ func (sl *slot) onData(w way, b *sdk.Buffer, end bool) sdk.Action {
 }
 
 func (sl *slot) onTrailers(w way) sdk.Action {
-	sl.dir(w).enter()
+	sl.dir(w).enter(false)
 	if w == toServer {
 		return sl.req.verdict(sl.filter.OnRequestTrailers(sl))
 	}

@@ -12,12 +12,8 @@ func (s *Stream) changeOver() *sdk.Reply {
 	wanted := cc != nil && s.requestEnded && d.shared == nil
 	if wanted {
 		conn := cc.New()
-		next, ok := conn.(sdk.Upgrader)
+		id, ok := conn.(sdk.Switcher).Switched(m)
 		if !ok {
-			return nil
-		}
-		id, err := next.Upgraded(m.ID(sdk.HeaderHTTP2Settings))
-		if err != nil {
 			return s.bad(400, "http1.invalid_http2_settings", "")
 		}
 		s.switchProtocols()
@@ -44,7 +40,8 @@ func (s *Stream) switchProtocols() {
 	_ = s.conn.writeHeaders(s, m, false)
 }
 
-// http2 returns the codec of HTTP/2, nil when the listener does not speak it.
+// http2 returns the codec of HTTP/2, which is a Switcher; nil when the listener does not
+// speak it.
 func (cfg *Config) http2() sdk.CodecConfig {
 	for _, cc := range cfg.Codecs {
 		if cc.Codec().Name == "http2" {

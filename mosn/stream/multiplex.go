@@ -5,8 +5,8 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// maxShared bounds the streams that one connection may have at a time: input beyond
-// it waits. Protocols with a limit of their own tell their peers a lower one.
+// maxShared bounds the streams that one connection may have at a time, where the
+// protocol has no such limit of its own: input beyond it waits.
 const maxShared = 1024
 
 // sharedConn is what a connection with a Multiplexed codec has beside a serial one.
@@ -51,8 +51,12 @@ func (d *serverConn) stream(id uint64) *Stream {
 // active reports whether the connection has streams.
 func (d *serverConn) active() bool { return d.count() > 0 }
 
-// full reports whether the connection has as many streams as it may.
-func (d *serverConn) full() bool { return d.shared != nil && d.shared.streams.Len() >= maxShared }
+// full reports whether the connection has as many streams as it may. A protocol with
+// flow control refuses streams by itself, and must never be kept from reading the
+// windows on which those that there are may wait.
+func (d *serverConn) full() bool {
+	return d.shared != nil && !d.flow && d.shared.streams.Len() >= maxShared
+}
 
 // eachStream calls f for every stream; f may end it, and others.
 func (d *serverConn) eachStream(f func(*Stream)) {

@@ -3,10 +3,10 @@ package stream
 import (
 	"cmp"
 	"errors"
-	"strings"
 
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 var (
@@ -57,24 +57,8 @@ func (s *Stream) reply(r sdk.Reply) {
 	s.info.Flags |= r.Flag
 	s.resetResponse()
 
-	m := &s.resp
-	m.SetStatus(r.Status)
-	body := r.Body
-	switch {
-	case s.rpc:
-		m.Text, body = cmp.Or(r.Body, r.Details), "" // its codec makes an exception of it
-	case s.grpcRequest():
-		body = s.grpcReply(r)
-	}
-	if body != "" {
-		m.SetInt(sdk.HeaderContentLength, int64(len(body)))
-		m.SetID(sdk.HeaderContentType, "text/plain")
-	}
-	if r.Edit != nil {
-		r.Edit(&m.Headers)
-	}
-	s.up.decorate(m) // %RESPONSE_CODE% is still 0 there, as in Envoy
-	s.info.ResponseCode = m.Status()
+	body := s.fillReply(r)
+	s.info.ResponseCode = s.resp.Status()
 	if s.headRequest {
 		body = ""
 	}
@@ -92,68 +76,55 @@ func (s *Stream) reply(r sdk.Reply) {
 // resetResponse forgets a response that filters still held.
 func (s *Stream) resetResponse() {
 	s.resp.Reset()
+	s.respTrail.Reset()
+	s.hasRespTrail = false
 	for i := range s.slots {
 		r := &s.slots[i].resp
 		r.hold.Release()
-		r.stop, r.head, r.end, r.trail = passing, false, false, false
+		r.stop, r.head, r.end, r.trail, r.added = passing, false, false, false, false
 	}
 }
 
-func (s *Stream) grpcRequest() bool {
-	ct := s.req.ID(sdk.HeaderContentType)
-	const grpc = "application/grpc"
-	return strings.HasPrefix(ct, grpc) && (len(ct) == len(grpc) || ct[len(grpc)] == '+')
-}
-
-// grpcReply makes the reply one of gRPC: 200, with the status in headers that are
-// trailers too (PROTOCOL-HTTP2.md "Trailers-Only").
-func (s *Stream) grpcReply(r sdk.Reply) (body string) {
-	code := r.GRPCStatus
-	if code == 0 {
-		code = grpcStatus(r.Status)
-	}
+// fillReply makes the head of a reply, in the form of the caller's protocol, and returns
+// the body. As in Envoy, edits come before the form, which they cannot break.
+func (s *Stream) fillReply(r sdk.Reply) (body string) {
 	m := &s.resp
-	m.SetStatus(200)
-	m.SetID(sdk.HeaderContentType, "application/grpc")
-	m.SetInt(sdk.HeaderGRPCStatus, int64(code))
-	if r.Body != "" {
-		m.SetID(sdk.HeaderGRPCMessage, percentEncode(r.Body))
+	m.SetStatus(r.Status)
+	if r.Edit != nil {
+		r.Edit(&m.Headers)
+	}
+	s.up.decorate(m) // %RESPONSE_CODE% is still 0 there, as in Envoy
+	switch {
+	case s.rpc:
+		m.Text = cmp.Or(r.Body, r.Details) // its codec makes an exception of it
+	case s.grpc:
+		s.fillGRPC(r)
+	case r.Body != "":
+		m.SetInt(sdk.HeaderContentLength, int64(len(r.Body)))
+		if !m.HasID(sdk.HeaderContentType) {
+			m.AddID(sdk.HeaderContentType, "text/plain")
+		}
+		return r.Body
+	default:
+		m.RemoveID(sdk.HeaderContentLength)
+		m.RemoveID(sdk.HeaderContentType)
 	}
 	return ""
 }
 
-// grpcStatus maps an HTTP status as Envoy's Grpc::Utility::httpToGrpcStatus does
-// (gRPC's http-grpc-status-mapping.md).
-func grpcStatus(code int) int {
-	switch code {
-	case 400:
-		return 13 // internal
-	case 401:
-		return 16 // unauthenticated
-	case 403:
-		return 7 // permission denied
-	case 404:
-		return 12 // unimplemented
-	case 429, 502, 503, 504:
-		return 14 // unavailable
+// fillGRPC makes the reply one of gRPC: 200, with the status in headers that are
+// trailers too (PROTOCOL-HTTP2.md "Trailers-Only").
+func (s *Stream) fillGRPC(r sdk.Reply) {
+	m := &s.resp
+	m.SetStatus(200)
+	m.SetID(sdk.HeaderContentType, grpc.ContentType)
+	if m.ID(sdk.HeaderGRPCStatus) == "" {
+		m.SetInt(sdk.HeaderGRPCStatus, int64(cmp.Or(r.GRPCStatus, grpc.StatusOfHTTP(r.Status))))
 	}
-	return 2 // unknown
-}
-
-// percentEncode escapes what grpc-message may not hold.
-func percentEncode(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
-			b.WriteByte(c)
-		} else {
-			b.WriteByte('%')
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		}
+	if r.Body != "" && !s.headRequest {
+		m.SetID(sdk.HeaderGRPCMessage, grpc.EncodeMessage(r.Body))
 	}
-	return b.String()
+	m.RemoveID(sdk.HeaderContentLength)
 }
 
 // redirect answers with the location that the route names.

@@ -379,9 +379,7 @@ func (s *Stream) findRoute() {
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}
-		if f := s.route.Forward; f != nil && f.MaxStreamDuration != nil && f.MaxStreamDuration.Duration != nil {
-			s.setDeadline(dlDuration, *f.MaxStreamDuration.Duration)
-		}
+		s.limitDuration()
 	}
 }
 

@@ -34,13 +34,18 @@ type direction struct {
 	end    bool // what is held includes the end
 	trail  bool // trailers are held here
 	inside bool // the filter is being called
+	last   bool // with the end of the message
 	early  bool // and has resumed before it said that it stops
+	added  bool // it has made trailers, which are to go on
 	hold   sdk.Buffer
 }
 
 // enter and verdict bracket every call of the filter. A filter that is resumed while
 // it is still being called (by work that was done at once) does not stop.
-func (d *direction) enter() { d.inside, d.early = true, false }
+func (d *direction) enter(end bool) { d.inside, d.last, d.early = true, end, false }
+
+// grown reports whether a filter that lets the message pass has added to it.
+func (d *direction) grown() bool { return d.added || !d.hold.Empty() }
 
 func (d *direction) verdict(a sdk.Action) sdk.Action {
 	d.inside = false
@@ -125,6 +130,36 @@ func (sl *slot) ResponseTrailers() *sdk.Headers {
 		return nil
 	}
 	return &sl.s.respTrail.Headers
+}
+
+// AddResponseTrailers implements sdk.Stream.
+func (sl *slot) AddResponseTrailers() *sdk.Headers {
+	s, d := sl.s, &sl.resp
+	if !s.hasRespTrail {
+		if !d.inside || !d.last {
+			return nil
+		}
+		s.respTrail.Reset()
+		s.hasRespTrail, d.added = true, true
+	}
+	return &s.respTrail.Headers
+}
+
+func (sl *slot) RequestBody() *sdk.Buffer  { return &sl.req.hold }
+func (sl *slot) ResponseBody() *sdk.Buffer { return &sl.resp.hold }
+
+// Cluster implements sdk.Stream.
+func (sl *slot) Cluster() (name string, scope sdk.Scope) {
+	s := sl.s
+	s.findRoute()
+	if s.route == nil || s.route.Forward == nil {
+		return "", nil
+	}
+	name = s.route.Forward.Cluster(&s.req.Headers)
+	if c := s.w.clusters.Get(name); c != nil {
+		scope = c.Scope()
+	}
+	return name, scope
 }
 
 func (sl *slot) RouteConfig() sdk.RouteConfig {

@@ -9,6 +9,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 // Stream is one request and its response, from the first byte of the head to the
@@ -54,6 +55,7 @@ type perRequest struct {
 	internal      bool
 	rpc           bool   // an RPC: HTTP's own headers are not for it
 	unread        int    // bytes of body for which the client's window was not opened again
+	grpc          bool   // the client calls by gRPC, whatever filters make of it
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
 	asyncs        int    // Async calls that have not come back
 
@@ -152,6 +154,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
 	s.rpc = s.req.Protocol == sdk.RPC
+	s.grpc = !s.rpc && grpc.IsRequest(&s.req.Headers)
 	if s.req.Close { // of the client's connection, not of the host's
 		s.req.Close, d.lastOne = false, true
 	}
@@ -385,8 +388,10 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.w.stats.Inc(s.cfg.Stats.RqTimeout)
 		s.conn.closeAfter()
 		s.replyOrAbort(sdk.Reply{Status: 408, Body: "request timeout", Details: "request_overall_timeout"})
-	case dlRoute, dlBudget:
-		s.up.timedOut()
+	case dlRoute:
+		s.up.timedOut(0)
+	case dlBudget:
+		s.up.timedOut(grpc.DeadlineExceeded) // the caller's own
 	case dlPerTry:
 		s.up.tryTimedOut(cluster.RqPerTryTimeout, "upstream_per_try_timeout")
 	case dlTryIdle:
@@ -394,10 +399,7 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 	case dlBackoff:
 		s.up.again()
 	case dlDuration:
-		s.w.stats.Inc(s.cfg.Stats.RqMaxDuration)
-		s.replyOrAbort(sdk.Reply{
-			Status: 504, Body: "downstream duration timeout", Details: "max_duration_timeout",
-		})
+		s.durationOver()
 	case dlFilter:
 		s.runAfters(now)
 	}
@@ -410,14 +412,18 @@ func (s *Stream) idleExpired(now time.Duration) {
 		return
 	}
 	s.w.stats.Inc(s.cfg.Stats.RqIdleTimeout)
-	status := 504
-	if !s.requestEnded {
-		status = 408
-		s.conn.closeAfter()
-	}
 	s.replyOrAbort(sdk.Reply{
-		Status: status, Body: "stream timeout", Details: "stream_idle_timeout", Flag: sdk.FlagStreamIdleTimeout,
+		Status: s.timeoutStatus(), Body: "stream timeout", Details: "stream_idle_timeout", Flag: sdk.FlagStreamIdleTimeout,
 	})
+}
+
+// timeoutStatus blames the client while it has not sent all of the request.
+func (s *Stream) timeoutStatus() int {
+	if s.requestEnded {
+		return 504
+	}
+	s.conn.closeAfter()
+	return 408
 }
 
 func (s *Stream) idleTimeout() time.Duration {

@@ -8,6 +8,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/cluster/lb"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 // upstream is the router's part of a stream: the route's action, the attempts, and
@@ -39,6 +40,7 @@ type forwarding struct {
 	altTimeout bool // the client wants 204 for a timeout
 	tryTimeout bool // the last attempt failed by a timeout of its own
 	retryNow   bool // the next attempt needs no back-off
+	unjudged   bool // only the trailers tell whether the host has failed
 	priority   cluster.Priority
 
 	timeout time.Duration
@@ -211,7 +213,8 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		u.retry.schedule(u)
 		return
 	}
-	u.count(code)
+	u.cluster.CountResponse(code, s.internal)
+	u.judge(m, end)
 	u.retry.release(u)
 	u.answered = true
 	u.saved.Release()
@@ -235,11 +238,24 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.startResponse(end)
 }
 
-// count counts what the host answered, or what is answered for it, in the end; answers
-// that are followed by a retry do not count as the cluster's (as in Envoy).
-func (u *upstream) count(code int) {
-	u.cluster.CountResponse(code, u.s.internal)
-	if code >= 500 {
+// judge counts a host's answer as its success or error. An answer to gRPC is judged by
+// grpc-status, which most often comes with the trailers.
+func (u *upstream) judge(m *sdk.Message, end bool) {
+	switch byGRPC := u.callsByGRPC(); {
+	case m.Status() >= 500:
+		u.host.Errors.Add(1)
+	case !byGRPC:
+		u.host.Successes.Add(1)
+	case end:
+		u.judgeGRPC(&m.Headers)
+	default:
+		u.unjudged = true
+	}
+}
+
+func (u *upstream) judgeGRPC(h *sdk.Headers) {
+	u.unjudged = false
+	if grpc.ServerFailed(h) {
 		u.host.Errors.Add(1)
 	} else {
 		u.host.Successes.Add(1)
@@ -262,6 +278,9 @@ func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
 	u.finished()
+	if u.unjudged {
+		u.judgeGRPC(&m.Headers)
+	}
 	u.s.responseTrailers(m)
 }
 
@@ -309,7 +328,8 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	u.retry.release(u)
 	s.info.FailureReason = u.reason
 	r := u.failureReply(e)
-	u.count(r.Status)
+	u.cluster.CountResponse(r.Status, s.internal)
+	u.host.Errors.Add(1)
 	s.reply(r)
 }
 
@@ -332,12 +352,8 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 	}
 	b.WriteString("reset reason: ")
 	b.WriteString(e.Reset.String())
-	status := 503
-	if e.Reset == sdk.ResetProtocol {
-		status = 502
-	}
 	r := sdk.Reply{
-		Status: status, Body: b.String(), Flag: e.Flag,
+		Status: failureStatus(e), Body: b.String(), Flag: e.Flag,
 		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
 	}
 	if e == cluster.ErrPendingOverflow {
@@ -347,6 +363,14 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
 	}
 	return r
+}
+
+// failureStatus is what a failed attempt counts as.
+func failureStatus(e *sdk.Error) int {
+	if e.Reset == sdk.ResetProtocol {
+		return 502
+	}
+	return 503
 }
 
 func resetDetails(e *sdk.Error, reason string) string {

@@ -1,11 +1,13 @@
 package stream
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 // progress restarts per_try_idle_timeout.
@@ -29,8 +31,29 @@ func (u *upstream) armTry() {
 	u.progress()
 }
 
-// timedOut: the route's timeout is over.
-func (u *upstream) timedOut() {
+// limitDuration sets max_stream_duration as the route has it.
+func (s *Stream) limitDuration() {
+	if s.route.Forward == nil {
+		return
+	}
+	limit, ok := s.route.Forward.StreamDuration(&s.req.Headers, s.cfg.MaxStreamDuration)
+	if ok {
+		limit = max(limit-s.age(), time.Nanosecond)
+	}
+	s.setDeadline(dlDuration, limit)
+}
+
+func (s *Stream) durationOver() {
+	s.w.stats.Inc(s.cfg.Stats.RqMaxDuration)
+	s.replyOrAbort(sdk.Reply{
+		Status: s.timeoutStatus(), GRPCStatus: grpc.DeadlineExceeded,
+		Body: "downstream duration timeout", Details: "max_duration_timeout",
+	})
+}
+
+// timedOut: the route's timeout is over, or the request's own; gRPC callers get status,
+// if it is not 0.
+func (u *upstream) timedOut(status int) {
 	s := u.s
 	if u.cluster != nil {
 		u.cluster.Inc(cluster.RqTimeout)
@@ -43,13 +66,14 @@ func (u *upstream) timedOut() {
 		s.abort(sdk.FlagUpstreamRequestTimeout)
 		return
 	}
-	u.timeoutReply("response_timeout")
+	u.timeoutReply("response_timeout", status)
 }
 
-func (u *upstream) timeoutReply(details string) {
+func (u *upstream) timeoutReply(details string, grpcStatus int) {
 	s := u.s
 	r := sdk.Reply{
-		Status: 504, Body: "upstream request timeout", Details: details, Flag: sdk.FlagUpstreamRequestTimeout,
+		Status: 504, GRPCStatus: grpcStatus,
+		Body: "upstream request timeout", Details: details, Flag: sdk.FlagUpstreamRequestTimeout,
 	}
 	if u.altTimeout {
 		r.Status, r.Body = 204, ""
@@ -80,7 +104,7 @@ func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
 		return
 	}
 	u.retry.release(u)
-	u.timeoutReply(details)
+	u.timeoutReply(details, 0)
 }
 
 // setTimeouts finds the budget of the request.
@@ -105,7 +129,12 @@ func (u *upstream) setTimeouts() {
 	if s.req.OneWay { // it is over when it is sent
 		u.timeout, u.retry.perTry, u.retry.tryIdle = 0, 0, 0
 	}
-	if u.budget = s.req.Timeout; u.budget > 0 {
+	if u.budget = s.req.Timeout; u.callsByGRPC() {
+		if d, ok := grpc.Timeout(h); ok {
+			u.budget = cmp.Or(d, -1) // of 0 there is nothing left
+		}
+	}
+	if u.budget != 0 {
 		s.setDeadline(dlBudget, max(u.budget-s.age(), 1))
 	}
 	if s.requestEnded {
@@ -116,37 +145,75 @@ func (u *upstream) setTimeouts() {
 // age is how long ago the head of the request came.
 func (s *Stream) age() time.Duration { return s.w.now() - time.Duration(s.info.Start) }
 
+// callsByGRPC reports whether the client, or what filters made of its request, calls by
+// gRPC.
+func (u *upstream) callsByGRPC() bool {
+	return u.s.grpc || grpc.IsRequest(&u.s.req.Headers) && !u.s.rpc
+}
+
 // spend has the host told, where the request's protocol can, how much time is left: the
 // least of what the request itself says, the route and the attempt. It reports whether
 // there is any; if not the request is answered.
 func (u *upstream) spend() bool {
 	s := u.s
-	if !s.rpc {
-		return true
-	}
-	least := u.timeout
-	if at := s.deadlines[dlRoute]; at > 0 {
-		least = max(at-s.w.now(), 1)
-	}
-	if p := u.retry.perTry; p > 0 && (least == 0 || p < least) {
-		least = p
-	}
-	if u.budget > 0 {
+	left := time.Duration(0)
+	if u.budget != 0 {
 		// In whole milliseconds, so that a time of which nothing is spent is not rewritten.
-		left := u.budget - s.age().Truncate(time.Millisecond)
-		if left <= 0 {
-			u.timedOut()
+		if left = u.budget - s.age().Truncate(time.Millisecond); left <= 0 {
+			u.timedOut(grpc.DeadlineExceeded)
 			return false
 		}
-		if least == 0 || left < least {
-			least = left
+	}
+	switch {
+	case s.rpc:
+		s.req.Timeout = 0
+		if least := lesser(left, u.expected()); least > 0 {
+			s.req.Timeout = max(least, time.Millisecond) // protocols count in those, and 0 is for ever
 		}
+	case u.callsByGRPC():
+		return u.spendGRPC(left)
 	}
-	if least > 0 {
-		least = max(least, time.Millisecond) // protocols count in those, and 0 is for ever
-	}
-	s.req.Timeout = least
 	return true
+}
+
+// spendGRPC writes grpc-timeout. It counts from the head of the request, while the
+// timeouts of the route and the attempt count from its end; so those are told only where
+// they come from grpc-timeout themselves, as in Envoy.
+func (u *upstream) spendGRPC(left time.Duration) bool {
+	s := u.s
+	if u.action.WritesGRPCTimeout() {
+		left = lesser(left, u.expected())
+	}
+	if at := s.deadlines[dlDuration]; at > 0 && u.action.MaxStreamDuration != nil {
+		d := at - s.w.now()
+		if d <= time.Nanosecond {
+			s.durationOver()
+			return false
+		}
+		left = lesser(left, d+time.Millisecond-1)
+	}
+	if left > 0 {
+		grpc.SetTimeout(&s.req.Headers, max(left, time.Millisecond))
+	}
+	return true
+}
+
+// expected is the time that the route and the attempt leave, 0 when that is not limited.
+func (u *upstream) expected() time.Duration {
+	s := u.s
+	d := u.timeout
+	if at := s.deadlines[dlRoute]; at > 0 {
+		d = max(at-s.w.now(), 1)
+	}
+	return lesser(d, u.retry.perTry)
+}
+
+// lesser is the smaller of two times of which 0 is for ever.
+func lesser(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func (u *upstream) clearTimeouts() {

@@ -40,6 +40,7 @@ type conn struct {
 // peer is what the other end has told of itself.
 type peer struct {
 	settled    bool // its SETTINGS have come
+	agreed     bool // and it has acknowledged ours
 	maxStreams int  // that we may open
 	window     int  // of new streams
 	connects   bool // extended CONNECT is allowed
@@ -52,10 +53,13 @@ type peer struct {
 // under way. Of one that is forgotten earlier a late HEADERS looks like an error.
 const maxGraves = 1024
 
+// maxOurTable bounds the table of what we write, in bytes. What repeats fits in it.
+const maxOurTable = 16 << 10
+
 func newConn(cfg *config) *conn {
 	c := &conn{cfg: cfg}
 	c.dec.Init(max(cfg.tableSize, hpack.DefaultTableSize))
-	c.enc.Init(cfg.tableSize, cfg.huffman)
+	c.enc.Init(min(cfg.tableSize, maxOurTable), cfg.huffman)
 	c.maxStreams, c.window = streamsBeforeSettings, initialRoom
 	c.send, c.recv = initialRoom, int32(cfg.connWindow)
 	c.resets = cfg.resetBurst
@@ -169,10 +173,11 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 	}
 	known := c.next == 0 || s.is(opened) // to the peer
 	if known && !s.over() {
-		c.sayReset(s.id, codeOf(r, c.cfg.side))
+		var p [32]byte
+		c.tell(out, appendReset(p[:0], s.id, codeOf(r, c.cfg.side)))
 	}
 	c.kill(s, known)
-	c.Flush(out)
+	c.Flush(out) // what it held of the window may be what others wait for
 	return true
 }
 
@@ -180,8 +185,8 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 func (c *conn) WriteHeartbeat(out *sdk.Buffer) {
 	c.beat++
 	c.beating = true
-	c.sayPing(pingBeat|c.beat, 0)
-	c.Flush(out)
+	var p [32]byte
+	c.tell(out, appendPing(p[:0], pingBeat|c.beat, 0))
 }
 
 // Reusable implements sdk.CodecConn. Downstream it becomes false when no further
@@ -205,7 +210,7 @@ func (c *conn) EOF(ev *sdk.Event) error {
 	*ev = sdk.Event{Msg: ev.Msg}
 	if c.failed == nil && (c.partial || c.block.open || c.payload.left+c.payload.pad > 0 || c.unfinished()) {
 		c.failed, c.told = errCutOff, true
-		return &errCutOff.fatal
+		return &c.failed.fatal
 	}
 	return nil
 }

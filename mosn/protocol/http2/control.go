@@ -90,6 +90,7 @@ func (c *conn) takeSettings(f *frame, p []byte) *fault {
 		if len(p) > 0 {
 			return errFrameSize
 		}
+		c.agreed = true
 		c.dec.SetLimit(c.cfg.tableSize)
 		return nil
 	}
@@ -151,7 +152,7 @@ func (c *conn) ping(f *frame, p []byte, ev *sdk.Event) *fault {
 	payload := binary.BigEndian.Uint64(p)
 	switch {
 	case !f.has(flagAck):
-		c.sayPing(payload, flagAck)
+		c.sayPong(payload)
 	case c.beating && payload == pingBeat|c.beat:
 		c.beating = false
 		ev.Kind = sdk.EventHeartbeat

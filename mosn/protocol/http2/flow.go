@@ -73,8 +73,12 @@ func (c *conn) fed(s *stream) {
 	}
 }
 
-// windowEvent makes an EventWindow for the next that can take more.
+// windowEvent makes an EventWindow for the next that can take more, but not before
+// settings are acknowledged that it may owe its window to.
 func (c *conn) windowEvent(ev *sdk.Event) bool {
+	if c.unsettled {
+		return false
+	}
 	if c.roomier {
 		c.roomier = false
 		ev.Kind = sdk.EventWindow

@@ -109,7 +109,9 @@ func (c *conn) newRequest(d *fields, f *frame, p []byte, dependsOnItself bool, e
 		}
 		ev.Kind = sdk.EventDropped
 		c.refuse(f.stream, codeRefused, end)
-		c.spend()
+		if c.agreed { // before, it does not know the limit
+			c.spend()
+		}
 		return nil
 	}
 	d.kind = ofRequest

@@ -135,7 +135,7 @@ func (h *headWriter) at(i int) (name, value string, ok bool) {
 		sdk.HeaderHTTP2Settings:
 		return "", "", false
 	case sdk.HeaderTE:
-		if !httpfield.HasToken(value, "trailers") {
+		if value != "trailers" && !httpfield.HasToken(value, "trailers") {
 			return "", "", false
 		}
 		value = "trailers"
@@ -155,7 +155,7 @@ func (h *headWriter) at(i int) (name, value string, ok bool) {
 	if h.nominated != "" && name != "te" && httpfield.HasToken(h.nominated, name) {
 		return "", "", false
 	}
-	if !m.CleanAt(i) {
+	if n := len(value); n > 0 && (httpfield.Blank(value[0]) || httpfield.Blank(value[n-1])) {
 		value = strings.Trim(value, " \t")
 	}
 	return name, value, true

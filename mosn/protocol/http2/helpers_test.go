@@ -166,6 +166,9 @@ func (d *driver) feed(p string) string {
 		d.conn.Flush(&d.out)
 	}
 	d.conn.Flush(&d.out)
+	if d.err == nil {
+		consistent(d.tb, d.conn)
+	}
 	return strings.Join(d.log, "\n")
 }
 
@@ -310,4 +313,15 @@ func (d *driver) request(end bool, fields ...string) uint64 {
 		d.tb.Fatal(err)
 	}
 	return id
+}
+
+func testCompiler(tb testing.TB) sdk.Compiler { return sdktest.NewCompiler(tb) }
+
+// tryDrive is drive for options that may be refused.
+func tryDrive(tb testing.TB, pb *corev3.Http2ProtocolOptions) (*driver, error) {
+	cfg, err := Codec().Compile(testCompiler(tb), sdk.Downstream, sdk.CodecOptions{Proto: pb})
+	if err != nil {
+		return nil, err
+	}
+	return drive(tb, cfg.(*config)), nil
 }

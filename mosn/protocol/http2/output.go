@@ -9,19 +9,17 @@ import (
 // output is what the codec says by itself, and an account of what the peer has yet
 // to take of what was written.
 type output struct {
-	said     []byte // for Flush
-	controls int    // frames in it that the peer has provoked
-	others   int    // and others
-	greeted  bool   // the preface is written
+	said      []byte // for Flush
+	controls  int    // frames in it that the peer has provoked
+	others    int    // and others
+	unsettled bool   // there is an acknowledgement of settings in it
+	greeted   bool   // the preface is written
 
-	// Everything written before mark has left the buffer when total less its length
-	// gets there; so at most before+since frames are in it.
-	total, mark   uint64
-	before, since count
+	// Of the frames that were written, those since mark wait in the buffer for sure
+	// while total less its length has not got there.
+	total, mark                  uint64
+	sinceMark, controlsSinceMark int
 }
-
-// count is a number of frames.
-type count struct{ all, controls int }
 
 // keepSaid is the storage that is kept for what is said, in bytes.
 const keepSaid = 256
@@ -33,20 +31,35 @@ func (c *conn) Pending() bool {
 
 // Flush implements sdk.Talker.
 func (c *conn) Flush(out *sdk.Buffer) {
-	if len(c.said) == 0 && c.greeted {
+	c.greet(out)
+	if len(c.said) == 0 {
 		return
 	}
 	before := out.Len()
-	if !c.greeted {
-		c.greeted = true
-		out.Append(c.cfg.hello(make([]byte, 0, 128)))
-	}
 	out.Append(c.said)
 	if c.said = c.said[:0]; cap(c.said) > keepSaid {
 		c.said = nil
 	}
 	c.wrote(out, before, c.controls+c.others, c.controls)
-	c.controls, c.others = 0, 0
+	c.controls, c.others, c.unsettled = 0, 0, false
+}
+
+// greet writes what must come first.
+func (c *conn) greet(out *sdk.Buffer) {
+	if !c.greeted {
+		c.greeted = true
+		before := out.Len()
+		out.Append(c.cfg.hello(make([]byte, 0, 128)))
+		c.wrote(out, before, 1, 0)
+	}
+}
+
+// tell writes a frame at once.
+func (c *conn) tell(out *sdk.Buffer, p []byte) {
+	c.greet(out)
+	before := out.Len()
+	out.Append(p)
+	c.wrote(out, before, 1, 0)
 }
 
 // wrote accounts frames that were appended to out, whose length was before, and ends
@@ -54,14 +67,14 @@ func (c *conn) Flush(out *sdk.Buffer) {
 func (c *conn) wrote(out *sdk.Buffer, before, frames, controls int) {
 	c.total += uint64(out.Len() - before)
 	if left := c.total - min(c.total, uint64(out.Len())); left >= c.mark {
-		c.before, c.since, c.mark = c.since, count{}, c.total
+		c.mark, c.sinceMark, c.controlsSinceMark = c.total, 0, 0
 	}
-	c.since.all += frames
-	c.since.controls += controls
+	c.sinceMark += frames
+	c.controlsSinceMark += controls
 	switch {
-	case c.before.controls+c.since.controls > c.cfg.maxControls:
+	case c.controlsSinceMark > c.cfg.maxControls:
 		c.fail(errControls)
-	case c.before.all+c.since.all > c.cfg.maxOutbound:
+	case c.sinceMark > c.cfg.maxOutbound:
 		c.fail(errOutbound)
 	}
 }
@@ -83,11 +96,12 @@ func (c *conn) provoked() {
 
 func (c *conn) saySettingsAck() {
 	c.said = frame{kind: frameSettings, flags: flagAck}.append(c.said)
+	c.unsettled = true
 	c.provoked()
 }
 
 func (c *conn) sayReset(id uint32, code errorCode) {
-	c.said = word(frame{length: 4, kind: frameReset, stream: id}.append(c.said), uint32(code))
+	c.said = appendReset(c.said, id, code)
 	c.provoked()
 }
 
@@ -103,7 +117,7 @@ func (c *conn) sayGoAway(last uint32, code errorCode) {
 	case c.drain.final:
 		last = c.drain.limit // what came behind it was refused
 	}
-	c.said = word(word(frame{length: 8, kind: frameGoAway}.append(c.said), last), uint32(code))
+	c.said = appendGoAway(c.said, last, code)
 	c.others++
 }
 
@@ -113,13 +127,21 @@ const (
 	pingDrain = 0x64726169 << 32
 )
 
-func (c *conn) sayPing(payload uint64, flags uint8) {
-	c.said = binary.BigEndian.AppendUint64(frame{length: 8, kind: framePing, flags: flags}.append(c.said), payload)
-	if flags&flagAck != 0 {
-		c.provoked()
-	} else {
-		c.others++
-	}
+func (c *conn) sayPong(payload uint64) {
+	c.said = appendPing(c.said, payload, flagAck)
+	c.provoked()
+}
+
+func appendReset(p []byte, id uint32, code errorCode) []byte {
+	return word(frame{length: 4, kind: frameReset, stream: id}.append(p), uint32(code))
+}
+
+func appendGoAway(p []byte, last uint32, code errorCode) []byte {
+	return word(word(frame{length: 8, kind: frameGoAway}.append(p), last), uint32(code))
+}
+
+func appendPing(p []byte, payload uint64, flags uint8) []byte {
+	return binary.BigEndian.AppendUint64(frame{length: 8, kind: framePing, flags: flags}.append(p), payload)
 }
 
 // drain is where we stand in telling the peer to open no further streams: the notice
@@ -134,19 +156,18 @@ type drain struct {
 // WriteGoAway implements sdk.CodecConn. A second call does not wait for the answer to
 // the notice.
 func (c *conn) WriteGoAway(out *sdk.Buffer) {
+	var p [64]byte
 	switch {
-	case c.cfg.side == sdk.Upstream:
-		if !c.drain.begun {
-			c.sayGoAway(0, codeNone)
-		}
-	case !c.drain.begun:
-		c.sayGoAway(maxStreamID, codeNone)
-		c.sayPing(pingDrain, 0)
-	default:
+	case c.drain.begun:
 		c.nameLast()
+		c.Flush(out)
+	case c.cfg.side == sdk.Upstream:
+		c.drain = drain{begun: true, final: true}
+		c.tell(out, appendGoAway(p[:0], 0, codeNone))
+	default:
+		c.drain.begun = true
+		c.tell(out, appendPing(appendGoAway(p[:0], maxStreamID, codeNone), pingDrain, 0))
 	}
-	c.drain.begun = true
-	c.Flush(out)
 }
 
 // nameLast tells the peer which stream is the last.

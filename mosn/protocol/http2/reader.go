@@ -40,29 +40,23 @@ const (
 // Decode implements sdk.CodecConn.
 func (c *conn) Decode(in []byte, ev *sdk.Event) (n int, err error) {
 	*ev = sdk.Event{Msg: ev.Msg}
-	if c.failed == nil && c.windowEvent(ev) {
-		return 0, nil
-	}
-	for c.failed == nil && ev.Kind == sdk.EventNone {
+	for c.failed == nil && ev.Kind == sdk.EventNone && err == nil && !c.windowEvent(ev) {
 		k, f := c.step(in[n:], ev)
 		n += k
 		if f != nil {
-			if ce := c.broken(f, ev); ce != nil {
-				return n, ce
-			}
-		}
-		if k == 0 {
+			err = c.broken(f, ev)
+		} else if k == 0 {
 			break
 		}
 	}
-	if c.failed != nil && ev.Kind == sdk.EventNone {
+	if c.failed != nil && ev.Kind == sdk.EventNone && err == nil {
 		c.told = true
-		return n, &c.failed.fatal
+		err = &c.failed.fatal
 	}
 	if len(in) > 0 {
 		c.partial = n < len(in)
 	}
-	return n, nil
+	return n, err
 }
 
 // at names the stream of a fault that the event does not have.
@@ -280,8 +274,13 @@ func (c *conn) data(in []byte, ev *sdk.Event) int {
 	}
 	n := min(len(in), p.left)
 	p.left -= n
-	if n > 0 && !p.discard {
+	switch {
+	case !p.discard && n > 0:
 		c.emit(in[:n], ev)
+	case p.discard && p.end && p.left == 0:
+		if s := c.get(p.stream); s != nil && s.is(dead) {
+			c.exhume(s) // it was reset in the middle of its last frame
+		}
 	}
 	return n
 }

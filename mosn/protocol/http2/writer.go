@@ -16,7 +16,7 @@ func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool
 		}
 		return errWriteOrder
 	}
-	c.Flush(out)
+	c.greet(out)
 	if c.cfg.side == sdk.Upstream {
 		return c.writeRequest(out, s, m, end)
 	}
@@ -87,17 +87,17 @@ func (c *conn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
 	if s == nil || s.is(localEnd) {
 		return len(p)
 	}
-	c.Flush(out)
+	c.greet(out)
 	n := min(len(p), c.room(s))
-	all := n == len(p)
-	if !all {
-		c.await(s)
-	}
-	if end = end && all; n == 0 && !end {
-		return 0
-	}
 	s.send -= int32(n)
 	c.send -= int32(n)
+	if n < len(p) {
+		c.await(s)
+		end = false
+	}
+	if n == 0 && !end {
+		return 0
+	}
 	before, frames := out.Len(), 0
 	for rest, last := p[:n], false; !last; frames++ {
 		k := min(len(rest), maxFrame)
@@ -130,7 +130,7 @@ func (c *conn) WriteTrailers(out *sdk.Buffer, id uint64, m *sdk.Message) {
 		c.WriteData(out, id, nil, true)
 		return
 	}
-	c.Flush(out)
+	c.greet(out)
 	h.write(out, s.id, true)
 	c.wroteEnd(s, true)
 }

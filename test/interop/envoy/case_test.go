@@ -22,8 +22,9 @@ type testCase struct {
 	Config   string // YAML fragment, see config_test.go
 	Client   []peers.Op
 	Backends map[string][]peers.Script
-	Mask     *regexp.Regexp // taken out of the result: what chance decides in this case
-	Hostile  bool           // raw bytes without an expectation of an answer
+	H2       map[string]bool // who speaks HTTP/2: backends by name, "client"
+	Mask     *regexp.Regexp  // taken out of the result: what chance decides in this case
+	Hostile  bool            // raw bytes without an expectation of an answer
 }
 
 // loadCases reads all case files of testdata.
@@ -86,14 +87,14 @@ func parseFile(topic string, b []byte) ([]*testCase, error) {
 	return cases, nil
 }
 
-// parseCase reads the blocks of a case: `covers: text`, `config: name`, `mask: regexp`, `client:`, `backend [name] [on head|on connect]:`.
+// parseCase reads the blocks of a case: `covers: text`, `config: name`, `mask: regexp`, `[h2] client:`, `[h2] backend [name] [on head|on connect]:`.
 func parseCase(id, body string, configs map[string]string) (*testCase, error) {
-	c := &testCase{ID: id, Backends: map[string][]peers.Script{}}
+	c := &testCase{ID: id, Backends: map[string][]peers.Script{}, H2: map[string]bool{}}
 	c.Config = configs[""]
 	var block []string
-	add := func([]peers.Op) {}
+	add, parse := func([]peers.Op) {}, peers.ParseOps
 	flush := func() error {
-		ops, err := peers.ParseOps(block)
+		ops, err := parse(block)
 		add(ops)
 		block, add = nil, func([]peers.Op) {}
 		return err
@@ -101,6 +102,7 @@ func parseCase(id, body string, configs map[string]string) (*testCase, error) {
 	for line := range strings.Lines(body) {
 		line = strings.TrimRight(line, "\n")
 		key, value, isKey := strings.Cut(line, ":")
+		key, h2 := strings.CutPrefix(key, "h2 ")
 		switch word, _, _ := strings.Cut(key, " "); {
 		case !isKey || !slices.Contains([]string{"covers", "config", "mask", "client", "backend"}, word):
 			block = append(block, line)
@@ -120,7 +122,7 @@ func parseCase(id, body string, configs map[string]string) (*testCase, error) {
 			if err := flush(); err != nil {
 				return nil, err
 			}
-			add = func(ops []peers.Op) { c.Client = ops }
+			add, parse, c.H2["client"] = func(ops []peers.Op) { c.Client = ops }, syntax(h2), h2
 		case word == "backend":
 			if err := flush(); err != nil {
 				return nil, err
@@ -129,7 +131,12 @@ func parseCase(id, body string, configs map[string]string) (*testCase, error) {
 			if err != nil {
 				return nil, err
 			}
-			add = func(ops []peers.Op) { c.Backends[name] = append(c.Backends[name], peers.Script{On: on, Ops: ops}) }
+			add = func(ops []peers.Op) {
+				if len(ops) > 0 || !h2 { // an empty one says only what it speaks
+					c.Backends[name] = append(c.Backends[name], peers.Script{On: on, Ops: ops})
+				}
+			}
+			parse, c.H2[name] = syntax(h2), h2
 		}
 	}
 	if err := flush(); err != nil {
@@ -139,6 +146,14 @@ func parseCase(id, body string, configs map[string]string) (*testCase, error) {
 		return nil, fmt.Errorf("a case needs covers and client")
 	}
 	return c, nil
+}
+
+// syntax is how the scripts of an HTTP/1 or an HTTP/2 peer are written.
+func syntax(h2 bool) func([]string) ([]peers.Op, error) {
+	if h2 {
+		return peers.ParseH2Ops
+	}
+	return peers.ParseOps
 }
 
 func parseBackend(key string) (name string, on peers.Trigger, err error) {

@@ -31,11 +31,18 @@ type bench struct {
 	log      string
 	details  bool // a second log tells the response code details
 	act      *peers.Activity
-	backends []*peers.Backend
+	backends []backend
 	ports    map[string]string // "127.0.0.1:port" -> the name that replaces it in results
 	names    []string          // of the case's clusters
 	listener tree
 	clusters []any
+}
+
+// backend is a scripted origin server, of HTTP/1 or HTTP/2.
+type backend interface {
+	Port() int
+	Requests() int
+	Report() string
 }
 
 // newBench compiles the case's fragment. Endpoint names are backends, or `refuse` and `blackhole`.
@@ -77,7 +84,12 @@ func (b *bench) endpoint(t *testing.T, name string, known map[string]int) int {
 	case "blackhole":
 		port = peers.BlackHole(t)
 	default:
-		be := peers.NewBackend(t, name, b.c.Backends[name], b.act)
+		var be backend
+		if b.c.H2[name] {
+			be = peers.NewH2Backend(t, name, b.c.Backends[name], b.act)
+		} else {
+			be = peers.NewBackend(t, name, b.c.Backends[name], b.act)
+		}
 		b.backends = append(b.backends, be)
 		port = be.Port()
 	}
@@ -113,8 +125,20 @@ func (b *bench) cluster(t *testing.T, name string, over tree, known map[string]i
 		"name": full, "type": "STATIC", "connect_timeout": "1s",
 		"load_assignment": tree{"cluster_name": full, "endpoints": []any{tree{"lb_endpoints": lb}}},
 	}
+	_, says := over["typed_extension_protocol_options"]
+	if !says && slices.ContainsFunc(endpoints, func(e any) bool { return b.c.H2[e.(string)] }) {
+		c["typed_extension_protocol_options"] = http2Options()
+	}
 	merge(c, over)
 	return c
+}
+
+// http2Options makes a cluster speak HTTP/2.
+func http2Options() tree {
+	return tree{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": tree{
+		"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+		"explicit_http_config": tree{"http2_protocol_options": tree{}},
+	}}
 }
 
 func (b *bench) listen(f fragment) tree {

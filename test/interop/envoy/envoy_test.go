@@ -86,7 +86,7 @@ func testMosn(t *testing.T, cases []*testCase, envoy map[string]string) {
 	for id := range differs {
 		expected[id] = ours[id]
 	}
-	got := (&runner{name: "mosn", binary: mosn, details: *details, stats: *stats}).passes(t, cases, expected)
+	got := (&runner{name: "mosn", binary: mosn, details: *details, stats: *stats, view: compared}).passes(t, cases, expected)
 	if *update {
 		for id := range differs {
 			if g, ran := got[id]; ran {
@@ -109,7 +109,7 @@ func testMosn(t *testing.T, cases []*testCase, envoy map[string]string) {
 func nothingSmuggled(t *testing.T, results map[string]string) {
 	t.Helper()
 	for id, r := range results {
-		if strings.HasPrefix(id, "hostile/") && strings.Contains(r, "/smuggled") {
+		if strings.Contains(id, "hostile/") && strings.Contains(r, "/smuggled") {
 			t.Errorf("%s: a smuggled request went through:\n%s", id, r)
 		}
 	}

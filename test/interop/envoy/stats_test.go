@@ -13,7 +13,7 @@ import (
 // life. The first group is below http.<prefix>., the second below cluster.<name>.
 var counted = map[string][]string{
 	"http": {
-		"downstream_cx_http1_total", "downstream_cx_idle_timeout", "downstream_cx_max_duration_reached", "downstream_cx_protocol_error",
+		"downstream_cx_http1_total", "downstream_cx_http2_total", "downstream_rq_http2_total", "downstream_cx_idle_timeout", "downstream_cx_max_duration_reached", "downstream_cx_protocol_error",
 		"downstream_cx_upgrades_total", "downstream_rq_1xx", "downstream_rq_2xx", "downstream_rq_3xx", "downstream_rq_4xx",
 		"downstream_rq_5xx", "downstream_rq_completed", "downstream_rq_header_timeout", "downstream_rq_http1_total",
 		"downstream_rq_idle_timeout", "downstream_rq_max_duration_reached", "downstream_rq_non_relative_path",
@@ -21,6 +21,7 @@ var counted = map[string][]string{
 		"no_cluster", "no_route", "rq_direct_response", "rq_redirect", "rq_reset_after_downstream_response_started", "rq_total",
 	},
 	"cluster": {
+		"upstream_cx_http2_total",
 		"upstream_cx_connect_fail", "upstream_cx_connect_timeout", "upstream_cx_idle_timeout", "upstream_cx_max_requests",
 		"upstream_cx_none_healthy", "upstream_cx_protocol_error", "upstream_rq_2xx", "upstream_rq_3xx", "upstream_rq_4xx",
 		"upstream_rq_5xx", "upstream_rq_completed", "upstream_rq_max_duration_reached", "upstream_rq_pending_overflow",

@@ -13,7 +13,7 @@ import (
 type Client struct {
 	addr     string
 	act      *Activity
-	backends []*Backend
+	requests func() int
 	conns    []*clientConn
 }
 
@@ -22,9 +22,9 @@ type clientConn struct {
 	methods []string // of the requests sent so far
 }
 
-// NewClient makes a client for an address; the backends are those that the step `backend N` counts.
-func NewClient(addr string, backends []*Backend, act *Activity) *Client {
-	return &Client{addr: addr, act: act, backends: backends}
+// NewClient makes a client for an address; the step `backend N` waits until requests says N.
+func NewClient(addr string, requests func() int, act *Activity) *Client {
+	return &Client{addr: addr, act: act, requests: requests}
 }
 
 // Run does the steps in order, on a first connection that it opens itself. An error means that a connection could not be opened; a step that
@@ -123,7 +123,7 @@ func (c *Client) step(conn *clientConn, op Op) {
 	case OpAwait:
 		conn.await(op.N)
 	case OpBackend:
-		c.awaitBackends(op.N)
+		awaitCount(c.requests, op.N)
 	case OpRead:
 		conn.wait(patience, func(buf []byte, _ bool) bool { return bytes.Contains(buf, op.Data) })
 	case OpEOF:
@@ -137,15 +137,9 @@ func (c *Client) step(conn *clientConn, op Op) {
 	}
 }
 
-func (c *Client) awaitBackends(n int) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		sum := 0
-		for _, b := range c.backends {
-			sum += b.Requests()
-		}
-		if sum >= n {
-			return
-		}
+func awaitCount(count func() int, n int) {
+	for deadline := time.Now().Add(patience); count() < n && time.Now().Before(deadline); {
+		time.Sleep(2 * time.Millisecond)
 	}
 }
 

@@ -16,7 +16,7 @@ func talk(t *testing.T, client string, scripts ...Script) (string, string) {
 	t.Helper()
 	act := &Activity{}
 	b := NewBackend(t, "b", scripts, act)
-	c := NewClient(fmt.Sprintf("127.0.0.1:%d", b.Port()), []*Backend{b}, act)
+	c := NewClient(fmt.Sprintf("127.0.0.1:%d", b.Port()), b.Requests, act)
 	defer c.Close()
 	if err := c.Run(script(t, client)); err != nil {
 		t.Fatal(err)

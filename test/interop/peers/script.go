@@ -23,14 +23,22 @@ const (
 	OpRead                  // until the other side sent Data (after the head in a tunnel)
 	OpHang                  // backend: nothing more on this connection
 	OpEOF                   // client: until the peer has closed
+	OpFrame                 // HTTP/2: write Frame
+	OpOpen                  // HTTP/2, first: the SETTINGS to open with are Frame's
+	OpManual                // HTTP/2, first: received DATA is not answered by WINDOW_UPDATE
+	OpHead                  // HTTP/2 client: until the head of stream N's final response has come
+	OpOver                  // HTTP/2 client: until stream N has ended in both directions
+	OpPing                  // HTTP/2: until a PING has come back
+	OpGoAway                // HTTP/2 client: until GOAWAY has come
 )
 
 // Op is one step of a script.
 type Op struct {
-	Kind OpKind
-	Data []byte
-	Wait time.Duration
-	N    int
+	Kind  OpKind
+	Data  []byte
+	Wait  time.Duration
+	N     int
+	Frame *Frame
 }
 
 // ParseOps reads the lines of a script. A line `> text` (client) or `< text` (backend) sends the text and CRLF; `>| "quoted"` sends exactly the
@@ -55,6 +63,34 @@ func ParseOps(lines []string) ([]Op, error) {
 			continue
 		}
 		op, err := parseWord(l)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", l, err)
+		}
+		ops = append(ops, op)
+	}
+	return ops, nil
+}
+
+// ParseH2Ops reads the lines of a script that speaks HTTP/2: `> frame` (client) or `< frame` (backend) as parseFrame has it, and the words of
+// ParseOps with open, manual, head, over, ping and goaway.
+func ParseH2Ops(lines []string) ([]Op, error) {
+	var ops []Op
+	for _, l := range lines {
+		l = strings.TrimSpace(l)
+		var op Op
+		var err error
+		switch {
+		case l == "" || l[0] == '#':
+			continue
+		case l[0] == '>' || l[0] == '<':
+			op.Kind = OpFrame
+			op.Frame, err = parseFrame(l[1:])
+			if err == nil && op.Frame.Raw {
+				op = Op{Kind: OpSend, Data: op.Frame.Data}
+			}
+		default:
+			op, err = parseWord(l)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", l, err)
 		}
@@ -109,6 +145,21 @@ func parseWord(l string) (op Op, err error) {
 		op.Kind = OpHang
 	case "eof":
 		op.Kind = OpEOF
+	case "open":
+		op.Kind = OpOpen
+		op.Frame, err = parseFrame("0 SETTINGS " + arg)
+	case "manual":
+		op.Kind = OpManual
+	case "head":
+		op.Kind = OpHead
+		op.N, err = strconv.Atoi(arg)
+	case "over":
+		op.Kind = OpOver
+		op.N, err = strconv.Atoi(arg)
+	case "ping":
+		op.Kind = OpPing
+	case "goaway":
+		op.Kind = OpGoAway
 	default:
 		err = fmt.Errorf("unknown word %q", word)
 	}

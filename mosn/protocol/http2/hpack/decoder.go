@@ -106,7 +106,7 @@ func (d *Decoder) indexed(h *sdk.Headers, f *Field, skip bool) error {
 		return errIndex
 	}
 	if i <= staticLen {
-		s := &static[i]
+		s := static[i]
 		*f = Field{ID: s.id, Name: s.name, Value: s.value}
 		if !skip {
 			copy(h.StartLine(len(s.line)), s.line)
@@ -200,7 +200,7 @@ func (d *Decoder) name(i int, f *Field) (text, error) {
 	case i == 0:
 		return d.text()
 	case i <= staticLen:
-		s := &static[i]
+		s := static[i]
 		f.ID = s.id
 		return text{p: httpfield.Raw(s.line[:s.name])}, nil
 	}

@@ -89,7 +89,7 @@ func decodeHuffman(dst, p []byte) (int, error) {
 				}
 			}
 		}
-		f := &code.first[bits>>(64-peek)]
+		f := code.first[bits>>(64-peek)]
 		symbol, length := f.symbol, int(f.length)
 		if length == 0 {
 			symbol, length = longCode(bits >> 32)
