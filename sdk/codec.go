@@ -223,6 +223,21 @@ type Heartbeater interface {
 	WriteHeartbeat(out *Buffer)
 }
 
+// Reverser is a CodecConn of a protocol whose servers may call their clients over the
+// clients' connections. It has neither flow control nor trailers.
+//
+// An upstream codec refuses such requests and reports them as EventDropped, until
+// Reverse is called, before the first byte. From then on it reports them as
+// EventHeaders and EventData under ids of their own, never those of NewStream, and
+// takes the answers by its Write methods. A downstream codec needs no call: NewStream
+// gives an id for a request to its client, the Write methods take the request, and
+// what Decode reports under that id is the answer. One that comes after WriteReset is
+// an EventDropped.
+type Reverser interface {
+	CodecConn
+	Reverse()
+}
+
 // EventKind tells the events apart.
 type EventKind uint8
 

@@ -346,8 +346,7 @@ func (h *Headers) nameOf(f *field) string {
 
 func (h *Headers) add(id HeaderID, name, value string) {
 	f := h.newField()
-	f.name, f.orig, f.id = span{}, noOrig, id
-	f.removed, f.clean, f.line, f.sensitive = false, false, false, false
+	*f = field{orig: noOrig, id: id}
 	if id == HeaderOther {
 		f.name = h.store(name)
 	} else {

@@ -53,6 +53,7 @@ type Config struct {
 	mux        Multiplex             // for RPC protocols that share connections
 	mux2       Multiplex             // for HTTP/2
 	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
+	paired     bool                  // connections are tied to downstream connections
 	endpoints  []*endpoint
 	dns        *dnsOptions // nil for STATIC
 	metadata   *corev3.Metadata
@@ -92,7 +93,10 @@ func StatPrefix(pb *clusterv3.Cluster) string {
 // check against Fields. It asks c for the codec "http1" and for the extension
 // messages; c.Stats is the cluster's own scope. It runs off the loops.
 func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, error) {
-	cfg := &Config{name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), rpc: o.RPC}
+	cfg := &Config{
+		name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), rpc: o.RPC,
+		paired: pb.GetConnectionPoolPerDownstreamConnection(),
+	}
 	if cfg.kind == nil {
 		cfg.kind = NewKind()
 	}
@@ -192,6 +196,9 @@ func (c *Config) compileBreakers(comp sdk.Compiler, pb *clusterv3.Cluster) error
 func (c *Config) compilePerHost(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	var seen [numPriorities]bool
 	for _, t := range pb.GetCircuitBreakers().GetPerHostThresholds() {
+		if c.paired {
+			return comp.Errorf("is not possible with connection_pool_per_downstream_connection: each client has connections of its own")
+		}
 		if !c.multiplexes() {
 			return comp.Errorf("is supported for multiplexed protocols only yet")
 		}

@@ -7,9 +7,9 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// upgradedFlush is how long an upgraded connection that is given up may take to write
-// what is queued: the client's last words may have come together with its end.
-const upgradedFlush = time.Second
+// lastWords is how long a connection that is given up may take to write what is
+// queued, if the client's last words may have come together with its end.
+const lastWords = time.Second
 
 // connection is an upstream connection of a Serial codec, which serves one call at a
 // time. Its pool owns it; the loop calls it as the connection's handler and its
@@ -297,7 +297,7 @@ func (cn *connection) finish(remote bool) {
 		cn.pool.unlink(cn)
 	}
 	if cn.upgraded {
-		cn.conn.CloseFlush(upgradedFlush)
+		cn.conn.CloseFlush(lastWords)
 	} else {
 		cn.conn.Close()
 	}

@@ -29,7 +29,8 @@ func clusterFields(set fieldsOf) {
 		"max_requests_per_connection", "circuit_breakers", "common_http_protocol_options", "http_protocol_options",
 		"typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate", "dns_lookup_family",
 		"wait_for_warm_on_init", "upstream_bind_config", "ring_hash_lb_config", "maglev_lb_config", "least_request_lb_config",
-		"round_robin_lb_config", "http2_protocol_options", "protocol_selection", "common_lb_config", "transport_socket", "metadata", "upstream_connection_options")
+		"round_robin_lb_config", "http2_protocol_options", "protocol_selection", "common_lb_config", "transport_socket", "metadata", "upstream_connection_options",
+		"connection_pool_per_downstream_connection")
 	// Without health checks nothing follows from a host's failing them. The resolver does
 	// not tell TTLs. Nothing here is cleaned up by interval.
 	set(m, sdk.NoEffect,
@@ -40,7 +41,7 @@ func clusterFields(set fieldsOf) {
 		"dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config",
 		"typed_dns_resolver_config", "outlier_detection", "lb_subset_config", "original_dst_lb_config",
 		"filters", "load_balancing_policy", "lrs_server", "lrs_report_endpoint_metrics", "track_timeout_budgets",
-		"upstream_config", "track_cluster_stats", "preconnect_policy", "connection_pool_per_downstream_connection",
+		"upstream_config", "track_cluster_stats", "preconnect_policy",
 		"queuing_policies")
 	set(m+".RefreshRate", sdk.Supported, "base_interval", "max_interval")
 

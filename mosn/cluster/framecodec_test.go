@@ -19,6 +19,7 @@ import (
 //	R X  reset, and reset before processed     I    1xx head
 //	W    window of a stream, 0 for all         G    going away; the id is the last one processed
 //	B b  heartbeat and answer                  P p  the peer's heartbeat and our answer
+//	O    one-way head of a request             from the host once Reverse is called, with ids from 1000 on
 //	E    malformed, this stream only           Z    malformed
 type frameCodec struct {
 	piece    int  // most bytes that a WriteData takes
@@ -55,6 +56,7 @@ type frameConn struct {
 	pings   int
 	held    []heldHead // with queue
 	windows []uint64
+	reverse bool
 }
 
 type heldHead struct {
@@ -98,6 +100,14 @@ func (c *frameConn) Decode(in []byte, ev *sdk.Event) (int, error) {
 	switch kind {
 	case 'V':
 		ev.Kind = sdk.EventDropped
+	case 'Q', 'q', 'O':
+		if !c.reverse {
+			return n, errFrame
+		}
+		ev.Msg.Reset()
+		ev.Msg.AddID(sdk.HeaderPath, string(ev.Data))
+		ev.Msg.OneWay = kind == 'O'
+		ev.Kind, ev.End = sdk.EventHeaders, kind != 'Q'
 	case 'H', 'h', 'I':
 		ev.Msg.Reset()
 		ev.Msg.SetStatus(200)
@@ -152,7 +162,19 @@ func (c *frameConn) NewStream() uint64 {
 
 var errBadRequest = errors.New("a request without a path")
 
+func (c *frameConn) Reverse() { c.reverse = true }
+
+const firstHostID = 1000
+
 func (c *frameConn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool) error {
+	if c.reverse && id >= firstHostID {
+		kind := byte('H')
+		if end {
+			kind = 'h'
+		}
+		writeFrame(out, kind, id, 0)
+		return nil
+	}
 	if m.Path() == "" {
 		return errBadRequest
 	}

@@ -152,6 +152,8 @@ func (ln *link) closed(remote, active bool) {
 	p := ln.pool
 	if ln.state == connConnecting {
 		p.connecting--
+	} else {
+		p.untie()
 	}
 	ln.state = connClosed
 	p.conns--

@@ -118,9 +118,10 @@ type LoopCluster struct {
 	block   stats.Block
 	hot     hotStats
 	hosts   *HostSet
-	pickers []sdk.LBPicker // of the host set's groups; nil until used
-	pools   []*pool        // by host slot and priority; the first of a list
-	drained bool           // replaced or removed
+	pickers []sdk.LBPicker     // of the host set's groups; nil until used
+	pools   []*pool            // by host slot and priority; the first of a list
+	paired  map[*pool]struct{} // those that Pairs have
+	drained bool               // replaced or removed
 }
 
 // hotStats are the handles that every request uses, looked up once.
@@ -156,6 +157,11 @@ func (lc *LoopCluster) Hosts() *HostSet { return lc.hosts }
 func (lc *LoopCluster) setHosts(hosts *HostSet) {
 	lc.hosts = hosts
 	lc.pickers = make([]sdk.LBPicker, len(hosts.groups))
+	for p := range lc.paired {
+		if !hosts.has(p.host) {
+			p.drain()
+		}
+	}
 	if len(lc.pools) == 0 {
 		return
 	}
@@ -177,6 +183,9 @@ func (lc *LoopCluster) drain() {
 	lc.drained = true
 	for _, p := range lc.pools {
 		p.drainAll()
+	}
+	for p := range lc.paired {
+		p.drain()
 	}
 }
 
@@ -251,13 +260,16 @@ func (lc *LoopCluster) Start(c *Call, h *Host, m *sdk.Message, ev CallEvents, pr
 }
 
 func (lc *LoopCluster) start(c *Call, h *Host, by way, ev CallEvents, prio Priority) {
+	lc.startIn(lc.poolOf(h, prio, by), c, ev)
+}
+
+func (lc *LoopCluster) startIn(p *pool, c *Call, ev CallEvents) {
 	if c.state != callIdle {
 		panic("cluster: a call is started that is under way")
 	}
-	p := lc.poolOf(h, prio, by)
-	c.ev, c.pool, c.prio = ev, p, prio
+	c.ev, c.pool, c.prio = ev, p, p.prio
 	c.connID, c.received, c.sent, c.reused, c.failure = 0, 0, 0, false, ""
-	if by.codec == nil {
+	if p.way.codec == nil {
 		c.fail(ErrUnwritable, "")
 		return
 	}
@@ -281,15 +293,13 @@ func (lc *LoopCluster) poolOf(h *Host, prio Priority, by way) *pool {
 	return lc.newPool(h, prio, by, i)
 }
 
-// newPool makes a pool. One for a host that is gone since it was chosen serves that
-// one request and is not kept.
+// newPool makes a pool and keeps it, unless the host is gone since it was chosen.
 func (lc *LoopCluster) newPool(h *Host, prio Priority, by way, i int) *pool {
-	p := &pool{lc: lc, host: h, way: by, prio: prio, breakers: &lc.cluster.breakers[prio]}
+	p := lc.makePool(h, prio, by)
 	if by.codec != nil && by.multiplexed() {
 		p.mux, p.owner = newMuxPool(lc, h, prio, lc.cfg.multiplex(by))
 	}
-	if lc.drained || !lc.hosts.has(h) {
-		p.draining = true
+	if p.draining {
 		return p
 	}
 	for i >= len(lc.pools) {
@@ -297,6 +307,15 @@ func (lc *LoopCluster) newPool(h *Host, prio Priority, by way, i int) *pool {
 	}
 	p.next, lc.pools[i] = lc.pools[i], p
 	return p
+}
+
+// makePool makes a pool without connections. One for a host that is gone serves one
+// request.
+func (lc *LoopCluster) makePool(h *Host, prio Priority, by way) *pool {
+	return &pool{
+		lc: lc, host: h, way: by, prio: prio, breakers: &lc.cluster.breakers[prio],
+		draining: lc.drained || !lc.hosts.has(h),
+	}
 }
 
 // TryRetry takes a place for a retry under max_retries or the retry budget;

@@ -30,7 +30,8 @@ type muxConn struct {
 
 	calls       idtable.Table[Call]
 	first, last *Call
-	cursor      *Call // the next one to be visited; moved on when it leaves
+	cursor      *Call      // the next one to be visited; moved on when it leaves
+	hosts       *hostCalls // nil: the host may not call
 
 	beatTimer eventloop.Timer
 	heard     uint64 // BytesIn when the beat timer was set
@@ -66,6 +67,7 @@ func dialMux(p *pool) *muxConn {
 	cn.beats, _ = cn.codec.(sdk.Heartbeater)
 	cn.clock, _ = cn.codec.(sdk.Clocked)
 	cn.flow = p.way.codec.Codec().FlowControl
+	cn.serveHost()
 	return cn
 }
 
@@ -182,16 +184,16 @@ func (cn *muxConn) vacant() {
 	}
 	p := cn.pool
 	cn.strand()
-	if cn.calls.Len() == 0 && cn.draining {
+	if !cn.inUse() && cn.draining {
 		cn.finish(false)
 	}
 	p.serveStreams()
 	switch {
-	case cn.state == connClosed || cn.calls.Len() > 0:
+	case cn.state == connClosed || cn.inUse():
 	case p.draining:
 		cn.finish(false)
-	case cn.first == nil && p.lc.cfg.idleTimeout > 0:
-		cn.idleTimer.Arm(p.lc.cfg.idleTimeout)
+	case cn.first == nil && p.idleTimeout() > 0:
+		cn.idleTimer.Arm(p.idleTimeout())
 	}
 }
 
@@ -199,7 +201,7 @@ func (cn *muxConn) vacant() {
 func (cn *muxConn) drain() {
 	cn.draining = true
 	cn.pool.mux.retire(cn)
-	if cn.calls.Len() == 0 && cn.state == connBusy {
+	if !cn.inUse() && cn.state == connBusy {
 		cn.finish(false)
 	}
 }
@@ -300,7 +302,9 @@ func (cn *muxConn) take(ev *sdk.Event, n int) {
 	}
 	c := cn.calls.Get(ev.Stream)
 	if c == nil {
-		cn.stray(ev)
+		if !cn.fromHost(ev) {
+			cn.stray(ev)
+		}
 		return
 	}
 	c.received += uint64(n)
@@ -434,6 +438,7 @@ func (cn *muxConn) lose(remote bool, err *sdk.Error) {
 	}
 	cn.finish(remote)
 	defer cn.pool.serveStreams()
+	defer cn.loseHost()
 	cn.failAll(err)
 }
 
@@ -464,6 +469,11 @@ func (cn *muxConn) finish(remote bool) {
 	}
 	cn.pool.mux.retire(cn)
 	cn.beatTimer.Stop()
-	cn.conn.Close()
+	if cn.hosts != nil {
+		cn.conn.CloseFlush(lastWords) // answers to the host may have come with the client's end
+	} else {
+		cn.conn.Close()
+	}
+	cn.letGo()
 	cn.closed(remote, cn.calls.Len() > 0)
 }

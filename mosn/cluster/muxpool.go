@@ -51,17 +51,21 @@ type muxPool struct {
 // newMuxPool returns the pool's part for this loop, or the owner of the host's
 // connections when that is another loop.
 func newMuxPool(lc *LoopCluster, h *Host, prio Priority, o *Multiplex) (m *muxPool, owner *Local) {
-	cfg := lc.cfg
 	local := lc.local
-	at, quota := share(int(cfg.perHost[prio]), len(local.peers), local.loop.Index(), int(h.slot))
+	at, quota := share(int(lc.cfg.perHost[prio]), len(local.peers), local.loop.Index(), int(h.slot))
 	if at != local.loop.Index() {
 		return nil, local.peers[at]
 	}
-	m = &muxPool{Multiplex: o, quota: quota, perConn: int(o.MaxStreams)}
-	if n := int(cfg.maxRequests); n > 0 {
+	return lc.muxPool(o, quota), nil
+}
+
+// muxPool returns a pool's part with at most quota connections.
+func (lc *LoopCluster) muxPool(o *Multiplex, quota int) *muxPool {
+	m := &muxPool{Multiplex: o, quota: quota, perConn: int(o.MaxStreams)}
+	if n := int(lc.cfg.maxRequests); n > 0 {
 		m.perConn = min(m.perConn, n)
 	}
-	return m, nil
+	return m
 }
 
 // share divides a limit of connections to a host among loops. It returns the loop
@@ -153,6 +157,9 @@ func (p *pool) connect() {
 func (m *muxPool) retire(cn *muxConn) {
 	if i := slices.Index(m.open, cn); i >= 0 {
 		m.open = slices.Delete(m.open, i, i+1)
+		if cn.state != connConnecting {
+			cn.pool.untie()
+		}
 	}
 }
 
@@ -160,7 +167,7 @@ func (m *muxPool) retire(cn *muxConn) {
 // wait for, end with their last one.
 func (p *pool) drainStreams() {
 	for i := len(p.mux.open) - 1; i >= 0; i-- {
-		if cn := p.mux.open[i]; cn.calls.Len() == 0 && cn.state == connBusy {
+		if cn := p.mux.open[i]; !cn.inUse() && cn.state == connBusy {
 			cn.finish(false)
 		}
 	}

@@ -140,6 +140,11 @@ func (cn *muxConn) window(id uint64) {
 	if c := cn.calls.Get(id); c != nil {
 		c.mux.blocked = false
 		c.ev.OnCallWritable(c)
+	} else if cn.hosts != nil {
+		if h := cn.hosts.table.Get(id); h != nil {
+			h.blocked = true
+			cn.hostWritable(h)
+		}
 	}
 }
 
@@ -154,6 +159,7 @@ func (cn *muxConn) wake() {
 			c.ev.OnCallWritable(c)
 		}
 	}
+	cn.wakeHost()
 }
 
 // speak writes what the codec has to say by itself and reports whether there was

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"time"
+
 	"sofamesh.io/sofamesh/mosn/shared"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -20,6 +22,8 @@ type pool struct {
 	breakers *shared.Breakers
 	prio     Priority
 	draining bool // the host is gone: no connection is kept
+
+	pair *Pair // of the downstream connection that has the pool to itself, nil if none has
 
 	mux   *muxPool // for a Multiplexed codec, if this loop has the connections
 	owner *Local   // the loop that has them if it is another one
@@ -159,9 +163,18 @@ func (p *pool) keep(cn *connection) {
 		p.idle.prev = cn
 	}
 	p.idle = cn
-	if d := p.lc.cfg.idleTimeout; d > 0 {
+	if d := p.idleTimeout(); d > 0 {
 		cn.idleTimer.Arm(d)
 	}
+}
+
+// idleTimeout is how long a connection may be idle, 0 for ever: a host that knows a
+// client by it may be silent for long.
+func (p *pool) idleTimeout() time.Duration {
+	if p.tied() {
+		return 0
+	}
+	return p.lc.cfg.idleTimeout
 }
 
 // unlink takes a connection out of the idle list.
@@ -200,6 +213,9 @@ func (p *pool) drainAll() {
 // drain closes what is idle, and the rest when its exchange is over.
 func (p *pool) drain() {
 	p.draining = true
+	if p.conns > p.connecting {
+		p.untie()
+	}
 	if p.mux != nil {
 		p.drainStreams()
 		return

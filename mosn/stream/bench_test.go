@@ -104,6 +104,58 @@ func TestProxyRequestAllocs(t *testing.T) {
 	}
 }
 
+// pusher is a host that calls the client it knows.
+type pusher struct {
+	w            *world
+	c, host      *looptest.Peer
+	push, answer []byte
+}
+
+func newPusher(t testing.TB) *pusher {
+	t.Helper()
+	p := &pusher{w: newWorld(t, paired(setup{edit: func(c *Config) { c.AccessLogs = nil }}))}
+	p.w.unlogged = true
+	p.c, p.host = p.w.tied()
+	p.push, p.answer = []byte(request(7, "push", 3000, "news").String()), []byte(answerTo(0, "thanks").String())
+	for range 10 {
+		p.exchange(t)
+	}
+	return p
+}
+
+// exchange is one request of the host's, and the client's answer to it.
+func (p *pusher) exchange(t testing.TB) {
+	p.host.SendBytes(p.push)
+	p.w.Turn()
+	got := p.c.Take()
+	if len(got) != len(p.push) {
+		t.Fatal("the client got nothing")
+	}
+	copy(p.answer[5:9], got[5:]) // the id
+	p.c.SendBytes(p.answer)
+	p.w.Turn()
+	if len(p.host.Take()) != len(p.answer) {
+		t.Fatal("the host got nothing")
+	}
+}
+
+// TestReverseAllocs: a host's request allocates nothing.
+func TestReverseAllocs(t *testing.T) {
+	p := newPusher(t)
+	if n := testing.AllocsPerRun(1000, func() { p.exchange(t) }); n != 0 {
+		t.Errorf("%v allocations a request", n)
+	}
+}
+
+// BenchmarkReverse is the time in user space of a host's request to its client.
+func BenchmarkReverse(b *testing.B) {
+	p := newPusher(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.exchange(b)
+	}
+}
+
 // BenchmarkProxyRequest is the time in user space of one proxied keep-alive GET with
 // eight headers and six in its response: everything but the kernel.
 func BenchmarkProxyRequest(b *testing.B) {

@@ -21,6 +21,7 @@ type serverConn struct {
 	counted byProtocol
 	cur     *Stream
 	shared  *sharedConn // nil for a Serial codec
+	ties    *ties       // nil until a cluster has connections for this one alone
 
 	clocked    sdk.Clocked // nil when the codec does not care for time
 	talker     sdk.Talker  // nil when the codec has nothing to say by itself
@@ -179,6 +180,10 @@ func (d *serverConn) event(ev *sdk.Event) {
 	if d.shared != nil {
 		d.shared.at = ev.Stream
 	}
+	if r := d.ties.of(ev.Stream); r != nil {
+		r.fromClient(ev)
+		return
+	}
 	switch ev.Kind {
 	case sdk.EventHeaders:
 		d.headSince = 0
@@ -202,6 +207,7 @@ func (d *serverConn) event(ev *sdk.Event) {
 	case sdk.EventWindow:
 		if ev.Stream == 0 {
 			d.eachStream((*Stream).downstreamWritable)
+			d.ties.writable()
 		} else if s := d.stream(ev.Stream); s != nil {
 			s.downstreamWritable()
 		}
@@ -343,6 +349,7 @@ func (d *serverConn) OnDrained(*eventloop.Conn) {
 	defer d.w.leave()
 	serial := d.cur != nil
 	d.eachStream((*Stream).downstreamWritable)
+	d.ties.writable()
 	d.wrote()
 	if !serial && d.stalled {
 		d.stalled = false
@@ -356,6 +363,7 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 	w.enter()
 	defer w.leave()
 	defer d.account() // whatever a filter does when it is told
+	defer d.ties.close()
 	d.timer.Stop()
 	ours := err == nil || d.closing && eventloop.KindOf(err) == eventloop.KindTimeout
 	switch {

@@ -48,8 +48,8 @@ func (d *serverConn) stream(id uint64) *Stream {
 	return d.shared.streams.Get(id)
 }
 
-// active reports whether the connection has streams.
-func (d *serverConn) active() bool { return d.count() > 0 }
+// active reports whether the connection has streams, or requests of hosts.
+func (d *serverConn) active() bool { return d.count() > 0 || d.ties.count() > 0 }
 
 // full reports whether the connection has as many streams as it may. A protocol with
 // flow control refuses streams by itself, and must never be kept from reading the
@@ -153,7 +153,8 @@ func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
 func (d *serverConn) sharedReleased() {
 	switch {
 	case d.c.Closed():
-	case d.closing && !d.active():
+	case (d.closing || d.ties.isLost()) && !d.active():
+		d.closing = true
 		d.timer.Stop()
 		d.finish()
 	case d.lastOne && !d.active() && !d.codec.Reusable():

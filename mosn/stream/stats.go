@@ -23,7 +23,10 @@ type Stats struct {
 	// Of the protocols that Envoy does not have.
 	CxRPCTotal, RqRPCTotal sdk.Counter
 	CxRPCActive            sdk.Gauge
-	CxLength, RqTime       sdk.Histogram
+	// Requests of hosts to their clients.
+	RqReverseTotal   sdk.Counter
+	RqReverseActive  sdk.Gauge
+	CxLength, RqTime sdk.Histogram
 }
 
 // Names are the stat names of connection managers, made once and shared by all.
@@ -44,7 +47,7 @@ func counterNames() []string {
 		"downstream_flow_control_paused_reading_total", "downstream_flow_control_resumed_reading_total",
 		"no_route", "no_cluster", "rq_redirect", "rq_direct_response",
 		"downstream_cx_http2_total", "downstream_rq_http2_total",
-		"downstream_cx_rpc_total", "downstream_rq_rpc_total",
+		"downstream_cx_rpc_total", "downstream_rq_rpc_total", "downstream_rq_reverse_total",
 		"downstream_rq_1xx", "downstream_rq_2xx", "downstream_rq_3xx", "downstream_rq_4xx", "downstream_rq_5xx",
 	}
 }
@@ -52,7 +55,8 @@ func counterNames() []string {
 // NewNames returns the names.
 func NewNames() Names {
 	return Names{stats.NewNames(stats.List{
-		Gauges:     []string{"downstream_cx_active", "downstream_cx_http1_active", "downstream_rq_active", "downstream_cx_http2_active", "downstream_cx_rpc_active"},
+		Gauges: []string{"downstream_cx_active", "downstream_cx_http1_active", "downstream_rq_active",
+			"downstream_cx_http2_active", "downstream_cx_rpc_active", "downstream_rq_reverse_active"},
 		Counters:   counterNames(),
 		Histograms: []string{"downstream_cx_length_ms", "downstream_rq_time"},
 	})}
@@ -75,7 +79,7 @@ func (n Names) New(scope sdk.Scope) Stats {
 		&s.FlowPausedReading, &s.FlowResumedReading,
 		&s.NoRoute, &s.NoCluster, &s.RqRedirect, &s.RqDirect,
 		&s.CxHTTP2Total, &s.RqHTTP2Total,
-		&s.CxRPCTotal, &s.RqRPCTotal,
+		&s.CxRPCTotal, &s.RqRPCTotal, &s.RqReverseTotal,
 	}
 	for i := range s.RqClass {
 		counters = append(counters, &s.RqClass[i])
@@ -83,7 +87,7 @@ func (n Names) New(scope sdk.Scope) Stats {
 	for i, c := range counters {
 		*c = b.Counter(i)
 	}
-	for i, g := range []*sdk.Gauge{&s.CxActive, &s.CxHTTP1Active, &s.RqActive, &s.CxHTTP2Active, &s.CxRPCActive} {
+	for i, g := range []*sdk.Gauge{&s.CxActive, &s.CxHTTP1Active, &s.RqActive, &s.CxHTTP2Active, &s.CxRPCActive, &s.RqReverseActive} {
 		*g = b.Gauge(i)
 	}
 	s.CxLength, s.RqTime = b.Histogram(0), b.Histogram(1)

@@ -438,7 +438,11 @@ func (s *Stream) idleTimeout() time.Duration {
 // bufferLimit is the most bytes of a body that the stream holds: the listener's
 // per_connection_buffer_limit_bytes, which the connection has as its watermark.
 func (s *Stream) bufferLimit() int {
-	if limit := s.conn.c.HighWatermark(); limit > 0 {
+	return s.conn.bufferLimit()
+}
+
+func (d *serverConn) bufferLimit() int {
+	if limit := d.c.HighWatermark(); limit > 0 {
 		return limit
 	}
 	return math.MaxInt

@@ -127,7 +127,7 @@ func (u *upstream) try() {
 	if p := u.retry.policy; p != nil && p.PreviousHosts && u.host != nil {
 		u.lb.Tried, u.lb.MaxAttempts = append(u.lb.Tried, u.host), p.HostAttempts
 	}
-	u.host = u.cluster.Choose(&u.lb)
+	u.host = u.choose()
 	if u.host == nil {
 		s.reply(sdk.Reply{
 			Status: 503, Body: "no healthy upstream", Details: "no_healthy_upstream",
@@ -143,7 +143,7 @@ func (u *upstream) try() {
 		return
 	}
 	u.tryTimeout = false
-	u.cluster.Start(&u.call, u.host, &s.req, u, u.priority)
+	u.start()
 }
 
 // OnCallReady implements cluster.CallEvents: the request can be written.

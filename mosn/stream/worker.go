@@ -45,11 +45,12 @@ type Worker struct {
 	chunk     sdk.Buffer  // body on its way through filters
 	replyBody sdk.Buffer
 
-	free    *Stream     // to be reused
-	dead    *Stream     // ended; reclaimed when depth is 0
-	shadows *shadow     // mirrors to be reused
-	depth   int         // callbacks that are on the stack
-	talkers *serverConn // whose codecs have something to say; told when depth is 0 again
+	free     *Stream     // to be reused
+	dead     *Stream     // ended; reclaimed when depth is 0
+	shadows  *shadow     // mirrors to be reused
+	reverses *reverse    // hosts' requests to be reused
+	depth    int         // callbacks that are on the stack
+	talkers  *serverConn // whose codecs have something to say; told when depth is 0 again
 
 	conns    connList
 	streams  int

@@ -31,7 +31,8 @@ type Frames struct {
 // recognised within 16 bytes, and no other protocol's opening is taken for it; the
 // events do not hang on how the bytes arrive; a message is forwarded as it came, but
 // for its id, and the answer has the asker's; heartbeats are answered hop by hop;
-// whatever lengths, ids and rubbish a peer sends costs one connection at most.
+// requests of servers pass as well, where the protocol has them; whatever lengths, ids
+// and rubbish a peer sends costs one connection at most.
 func Conformance(tb testing.TB, f Frames) {
 	tb.Helper()
 	if f.Codec == nil || !f.Codec.RPC || f.Request == nil || f.Response == nil {
@@ -63,6 +64,7 @@ func Conformance(tb testing.TB, f Frames) {
 		{"lengths", (*conformance).lengths},
 		{"truncated frames", (*conformance).truncated},
 		{"splits", (*conformance).splits},
+		{"reverse requests", (*conformance).reverse},
 	} {
 		k.name = f.Codec.Name + ": " + c.name
 		c.check(k)

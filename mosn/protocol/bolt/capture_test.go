@@ -26,8 +26,8 @@ func TestCapturesPass(t *testing.T) {
 				r.conn, r.to = up.New(), down.New()
 				for uint32(r.conn.NewStream()) != f.id {
 				}
-				r.conn.(*conn).table.get(f.id).begun = true
-				r.ids[r.conn.(*conn).table.get(f.id).stream] = asks(t, r.to, 77)
+				r.conn.(*conn).ours.get(f.id).begun = true
+				r.ids[r.conn.(*conn).ours.get(f.id).stream] = asks(t, r.to, 77)
 				want = 77
 			} else {
 				requests++

@@ -59,7 +59,9 @@ type config struct {
 }
 
 // New makes the codec of one connection.
-func (c *config) New() sdk.CodecConn { return &conn{cfg: c, table: table{seed: c.salt}} }
+func (c *config) New() sdk.CodecConn {
+	return &conn{cfg: c, ours: table{seed: c.salt}, theirs: table{seed: c.salt}}
+}
 
 // Codec implements sdk.CodecConfig.
 func (c *config) Codec() *sdk.Codec { return c.codec }

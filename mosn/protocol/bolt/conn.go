@@ -9,13 +9,15 @@ import (
 // write the same frames and differ in which of them they expect.
 type conn struct {
 	cfg    *config
-	table  table
+	ours   table  // the requests that we have sent
+	theirs table  // and those that the peer has
 	serial uint64 // of the last stream
 	decoder
 	writer
 	said      []byte // what Flush has to write
 	beat      uint32 // id of the heartbeat that waits for its answer
 	beating   bool
+	reverse   bool  // a server may call its client
 	goAway    bool  // one of the sides wants no further streams
 	failed    error // what ended the connection
 	told      bool  // and Decode has said so
@@ -38,16 +40,22 @@ func (c *conn) newStream(id uint32) uint64 {
 
 // find returns the open request of a stream, nil when there is none.
 func (c *conn) find(stream uint64) *open {
-	if o := c.table.get(uint32(stream)); o != nil && o.stream == stream {
-		return o
+	for _, t := range [...]*table{&c.ours, &c.theirs} {
+		if o := t.get(uint32(stream)); o != nil && o.stream == stream {
+			return o
+		}
 	}
 	return nil
 }
 
 // close forgets a request. What may still come of it is not reported.
 func (c *conn) close(stream uint64) {
-	if c.find(stream) != nil {
-		c.table.remove(uint32(stream))
+	switch o := c.find(stream); {
+	case o == nil:
+	case o.ours:
+		c.ours.remove(o.id)
+	default:
+		c.theirs.remove(o.id)
 	}
 	if c.decoder.stream == stream {
 		c.discard = true
@@ -57,13 +65,16 @@ func (c *conn) close(stream uint64) {
 // NewStream implements sdk.CodecConn.
 func (c *conn) NewStream() uint64 {
 	id := uint32(c.serial + 1)
-	for ; c.table.get(id) != nil || id == 0; id++ {
+	for ; c.ours.get(id) != nil || id == 0; id++ {
 		c.serial++
 	}
-	o := open{stream: c.newStream(id), id: id}
-	c.table.add(o)
+	o := open{stream: c.newStream(id), id: id, ours: true}
+	c.ours.add(o)
 	return o.stream
 }
+
+// Reverse implements sdk.Reverser.
+func (c *conn) Reverse() { c.reverse = true }
 
 // say keeps a frame without content for Flush.
 func (c *conn) say(f fixed) {
@@ -107,7 +118,7 @@ func (c *conn) WriteGoAway(*sdk.Buffer) { c.goAway = true }
 // freeID returns an id of ours that no open request has.
 func (c *conn) freeID() uint32 {
 	c.serial++
-	for c.table.get(uint32(c.serial)) != nil {
+	for c.ours.get(uint32(c.serial)) != nil {
 		c.serial++
 	}
 	return uint32(c.serial)

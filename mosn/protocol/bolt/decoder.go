@@ -79,14 +79,14 @@ func (c *conn) frame(in []byte, ev *sdk.Event) (int, error) {
 		c.goAway = true
 		ev.Kind, ev.Stream = sdk.EventGoAway, c.serial<<32|(1<<32-1)
 	case f.cmd == cmdGoAway: // a client that leaves needs no answer
-	case f.cmd == cmdRequest && server:
+	case f.cmd == cmdRequest && (server || c.reverse):
 		return c.request(in, &f, ev)
 	case f.cmd == cmdRequest: // a server calls its client
 		if f.kind == typeRequest {
 			c.say(fixed{v2: f.v2, kind: typeResponse, cmd: cmdResponse, id: f.id, serial: f.serial, status: statusNoProcessor})
 		}
 		ev.Kind = sdk.EventDropped
-	case server || !c.expects(f.id):
+	case !c.expects(f.id):
 		ev.Kind = sdk.EventDropped
 	default:
 		return c.response(in, &f, ev)
@@ -97,7 +97,7 @@ func (c *conn) frame(in []byte, ev *sdk.Event) (int, error) {
 
 // expects reports whether a response with the id belongs to a request of ours.
 func (c *conn) expects(id uint32) bool {
-	o := c.table.get(id)
+	o := c.ours.get(id)
 	return o != nil && o.begun
 }
 
@@ -131,16 +131,16 @@ func (c *conn) request(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	if ok, err := c.complete(in, f); !ok {
 		return 0, err
 	}
-	if c.table.get(f.id) != nil {
+	if c.theirs.get(f.id) != nil {
 		return 0, errDuplicate
 	}
-	if c.table.used >= c.cfg.Streams {
+	if c.theirs.used >= c.cfg.Streams {
 		return 0, errTooMany
 	}
 	ev.Stream = c.newStream(f.id)
 	if f.kind == typeRequest {
 		sofa := string(in[f.size:f.size+f.class]) == hessian.SofaRequestClass
-		c.table.add(open{stream: ev.Stream, id: f.id, v2: f.v2, serial: f.serial, sofa: sofa})
+		c.theirs.add(open{stream: ev.Stream, id: f.id, v2: f.v2, serial: f.serial, sofa: sofa})
 	}
 	if err := c.showRequest(in, f, ev.Msg); err != nil {
 		c.skip(f.content + f.trailer())
@@ -161,6 +161,9 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	m.AddID(sdk.HeaderMethod, "POST")
 	m.SetInt(sdk.HeaderContentLength, int64(f.content))
 	head := in[:f.head()]
+	if c.cfg.side == sdk.Upstream {
+		return c.showReverse(m, head, f)
+	}
 	var v viewer
 	v.init(m, head[f.size+f.class:])
 	var d identity
@@ -178,12 +181,22 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	return nil
 }
 
+// showReverse makes the view of a server's request to its client. It goes to that one
+// client, so that nobody decides by its identity.
+func (c *conn) showReverse(m *sdk.Message, head []byte, f *fixed) error {
+	if checkMap(head[f.size+f.class:], c.cfg.Count) != nil {
+		return errReverseMap
+	}
+	show(m, head, f.size+f.class, 0)
+	return nil
+}
+
 // response hands on the head of a response.
 func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 	if ok, err := c.complete(in, f); !ok {
 		return 0, err
 	}
-	ev.Stream = c.table.get(f.id).stream
+	ev.Stream = c.ours.get(f.id).stream
 	head := in[:f.head()]
 	block := head[f.size+f.class:]
 	if checkMap(block, c.cfg.Count) != nil {
@@ -266,7 +279,7 @@ func (c *conn) content(in []byte, ev *sdk.Event) (int, error) {
 func (c *conn) ended() {
 	stream := c.decoder.stream
 	c.decoder = decoder{}
-	if c.cfg.side == sdk.Upstream && c.find(stream) != nil {
+	if o := c.find(stream); o != nil && o.ours {
 		c.close(stream)
 	}
 }

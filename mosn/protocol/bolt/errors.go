@@ -4,16 +4,17 @@ import "sofamesh.io/sofamesh/sdk"
 
 // What ends the connection: nobody can tell any more where the next frame begins.
 var (
-	errProtocol  = fatal("bolt.protocol", "bolt: not a frame of version 1 or 2")
-	errType      = fatal("bolt.type", "bolt: an unknown type or command, or one that does not fit the other")
-	errContent   = fatal("bolt.frame_too_large", "bolt: a frame is over the limit or has a negative length")
-	errHeaders   = fatal("bolt.headers_too_large", "bolt: the header map is over the limit")
-	errClass     = fatal("bolt.class_too_long", "bolt: the class name is over the limit")
-	errCRC       = fatal("bolt.crc_mismatch", "bolt: the CRC is wrong")
-	errDuplicate = fatal("bolt.duplicate_id", "bolt: a request has the id of one that is still open")
-	errTooMany   = fatal("bolt.too_many_requests", "bolt: more open requests than the limit")
-	errCutOff    = fatal("bolt.cut_off", "bolt: the connection ended within a frame")
-	errShortBody = fatal("bolt.body_length", "bolt: a body was ended before its announced length")
+	errProtocol   = fatal("bolt.protocol", "bolt: not a frame of version 1 or 2")
+	errType       = fatal("bolt.type", "bolt: an unknown type or command, or one that does not fit the other")
+	errContent    = fatal("bolt.frame_too_large", "bolt: a frame is over the limit or has a negative length")
+	errHeaders    = fatal("bolt.headers_too_large", "bolt: the header map is over the limit")
+	errClass      = fatal("bolt.class_too_long", "bolt: the class name is over the limit")
+	errCRC        = fatal("bolt.crc_mismatch", "bolt: the CRC is wrong")
+	errDuplicate  = fatal("bolt.duplicate_id", "bolt: a request has the id of one that is still open")
+	errTooMany    = fatal("bolt.too_many_requests", "bolt: more open requests than the limit")
+	errReverseMap = fatal("bolt.reverse_header_map", "bolt: the header map of a server's request is malformed, or has too many headers")
+	errCutOff     = fatal("bolt.cut_off", "bolt: the connection ended within a frame")
+	errShortBody  = fatal("bolt.body_length", "bolt: a body was ended before its announced length")
 )
 
 // What refuses one call.

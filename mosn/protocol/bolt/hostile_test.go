@@ -160,7 +160,7 @@ func TestEndless(t *testing.T) {
 		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 256<<10 {
 			t.Errorf("%s: %d bytes more", c.name, grown)
 		}
-		if n := len(k.(*conn).table.slots); n > firstSlots {
+		if n := len(k.(*conn).theirs.slots); n > firstSlots {
 			t.Errorf("%s: %d slots", c.name, n)
 		}
 		runtime.KeepAlive(k)

@@ -6,6 +6,7 @@ type open struct {
 	id     uint32 // as it stands in the frame
 	v2     bool
 	serial byte
+	ours   bool // we have sent it
 	sofa   bool // a SofaRequest: the answer is a SofaResponse
 	begun  bool // the head of our side's message is written
 	queued bool // or it waits for its turn

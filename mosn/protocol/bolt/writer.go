@@ -14,7 +14,7 @@ type outgoing struct {
 	left   int    // bytes of content that must follow
 	active bool
 	hasCRC bool
-	oneWay bool
+	last   bool // nothing follows on the stream
 	crc    uint32
 }
 
@@ -53,7 +53,7 @@ func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool
 		return errWriteOrder
 	}
 	if m.Codec != c.cfg.codec || len(m.Frame) <= suffix {
-		if c.cfg.side == sdk.Upstream {
+		if o.ours {
 			return errForeign
 		}
 		if status := m.Status(); status >= 100 && status < 200 {
@@ -62,7 +62,7 @@ func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool
 		return c.answer(out, *o, m)
 	}
 	kept := len(m.Frame)
-	head, f, err := c.head(m, o.id, end)
+	head, f, err := c.head(m, o, end)
 	if err == nil {
 		err = c.start(out, o, head, &f)
 	}
@@ -72,11 +72,11 @@ func (c *conn) WriteHeaders(out *sdk.Buffer, id uint64, m *sdk.Message, end bool
 
 // head makes the head of a message for the wire: in m.Frame itself when the header
 // map is as it came, behind it when not.
-func (c *conn) head(m *sdk.Message, id uint32, end bool) ([]byte, fixed, error) {
+func (c *conn) head(m *sdk.Message, o *open, end bool) ([]byte, fixed, error) {
 	var f fixed
 	head, s := split(m.Frame)
 	_ = f.parse(head) // we have made it
-	if (f.kind == typeResponse) != (c.cfg.side == sdk.Downstream) {
+	if (f.kind == typeResponse) == o.ours {
 		return nil, f, errForeign
 	}
 	if !m.Pristine() {
@@ -101,7 +101,7 @@ func (c *conn) head(m *sdk.Message, id uint32, end bool) ([]byte, fixed, error) 
 	if f.kind == typeRequest && m.Timeout > 0 && m.Timeout != f.wait() {
 		f.setTimeout(head, m.Timeout)
 	}
-	patchID(head, id)
+	patchID(head, o.id)
 	return head, f, nil
 }
 
@@ -119,7 +119,7 @@ func length(s string) (n int, ok bool) {
 
 // start writes a head, or keeps it until the frame being written is complete.
 func (c *conn) start(out *sdk.Buffer, o *open, head []byte, f *fixed) error {
-	w := outgoing{stream: o.stream, left: f.content, active: true, hasCRC: f.crc, oneWay: f.kind == typeOneWay}
+	w := outgoing{stream: o.stream, left: f.content, active: true, hasCRC: f.crc, last: f.kind != typeRequest}
 	if f.crc {
 		w.crc = crc32.ChecksumIEEE(head)
 	}
@@ -158,7 +158,7 @@ func (c *conn) finish(out *sdk.Buffer) {
 			binary.BigEndian.PutUint32(out.Reserve(4), w.crc)
 			out.Commit(4)
 		}
-		if w.stream != 0 && (w.oneWay || c.cfg.side == sdk.Downstream) {
+		if w.stream != 0 && w.last {
 			c.close(w.stream)
 		}
 		c.cur = outgoing{}
@@ -234,7 +234,7 @@ func (c *conn) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 			}
 		}
 	}
-	if c.cfg.side == sdk.Downstream {
+	if !o.ours {
 		return c.reply(out, *o, resetStatus(r), r.String()) == nil
 	}
 	c.close(id)

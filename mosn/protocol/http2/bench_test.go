@@ -133,8 +133,8 @@ func TestExchangeAllocs(t *testing.T) {
 			t.Errorf("%s: %v allocations per exchange", name, n)
 		}
 		for i, c := range []*conn{p.client, p.server, p.up, p.down} {
-			if c.used != 0 || c.live != 0 {
-				t.Errorf("%s: conn %d has %d streams left", name, i, c.used)
+			if c.used() != 0 || c.live != 0 {
+				t.Errorf("%s: conn %d has %d streams left", name, i, c.used())
 			}
 		}
 	}

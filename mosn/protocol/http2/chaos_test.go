@@ -15,11 +15,7 @@ import (
 func consistent(tb testing.TB, c *conn) {
 	tb.Helper()
 	live, graves, waits, used := 0, 0, 0, 0
-	for i := range c.slots {
-		s := &c.slots[i]
-		if s.id == 0 {
-			continue
-		}
+	for _, s := range c.all() {
 		used++
 		switch {
 		case s.is(dead):
@@ -38,17 +34,16 @@ func consistent(tb testing.TB, c *conn) {
 			tb.Fatalf("stream %+v", *s)
 		}
 	}
-	if live != c.live || graves != c.graves.n || waits != c.waiting.n || used != c.used {
-		tb.Fatalf("%d live, %d dead, %d waiting of %d, and the codec says %d, %d, %d of %d", live, graves, waits, used, c.live, c.graves.n, c.waiting.n, c.used)
+	if live != c.live || graves != c.graves.n || waits != c.waiting.n || used != c.used() {
+		tb.Fatalf("%d live, %d dead, %d waiting of %d, and the codec says %d, %d, %d of %d", live, graves, waits, used, c.live, c.graves.n, c.waiting.n, c.used())
 	}
 	for _, l := range []*list{&c.graves, &c.waiting} {
-		n, prev := 0, uint32(0)
-		for id := l.first; id != 0; n++ {
-			s := c.get(id)
-			if s.prev != prev {
-				tb.Fatalf("the list is broken at %d", id)
+		n, prev := 0, (*stream)(nil)
+		for s := l.first; s != nil; n++ {
+			if s.prev != prev || c.get(s.id) != s {
+				tb.Fatalf("the list is broken at %d", s.id)
 			}
-			prev, id = id, s.next
+			prev, s = s, s.next
 		}
 		if n != l.n || l.last != prev {
 			tb.Fatalf("a list of %d has %d", l.n, n)
@@ -59,8 +54,8 @@ func consistent(tb testing.TB, c *conn) {
 // wholeWindow is what the peer may send and what will be given back, in all.
 func (c *conn) wholeWindow() int {
 	n := int(c.recv) + int(c.owed)
-	for i := range c.slots {
-		if s := &c.slots[i]; s.id != 0 && !s.is(dead) {
+	for _, s := range c.all() {
+		if !s.is(dead) {
 			n += int(s.held)
 		}
 	}
@@ -312,8 +307,8 @@ func (x *chaos) settle() {
 	}
 	for i, e := range x.ends {
 		c := e.conn
-		if c.live != 0 || c.used != c.graves.n || int(c.recv+c.owed) != c.cfg.connWindow || len(e.streams) > 0 {
-			x.t.Errorf("end %d: %d live streams of %d, %d dead, %d unknown to us, room for %d of %d", i, c.live, c.used, c.graves.n, len(e.streams), c.recv+c.owed, c.cfg.connWindow)
+		if c.live != 0 || c.used() != c.graves.n || int(c.recv+c.owed) != c.cfg.connWindow || len(e.streams) > 0 {
+			x.t.Errorf("end %d: %d live streams of %d, %d dead, %d unknown to us, room for %d of %d", i, c.live, c.used(), c.graves.n, len(e.streams), c.recv+c.owed, c.cfg.connWindow)
 		}
 		if c.send != e.peer.conn.recv {
 			x.t.Errorf("end %d may send %d, its peer takes %d", i, c.send, e.peer.conn.recv)

@@ -11,7 +11,7 @@ import (
 // everything but what a head may look like.
 type conn struct {
 	cfg *config
-	table
+	streams
 	live int // streams that are not over, nor dead
 	dec  hpack.Decoder
 	enc  hpack.Encoder
@@ -87,7 +87,9 @@ func (c *conn) NewStream() uint64 {
 // open puts a new stream into the table.
 func (c *conn) open(id uint32) *stream {
 	c.live++
-	return c.add(stream{id: id, send: int32(c.window), recv: int32(c.cfg.window), left: anyLength})
+	s := c.add(id)
+	s.send, s.recv, s.left = int32(c.window), int32(c.cfg.window), anyLength
+	return s
 }
 
 // find returns a stream that is not dead, nil when there is none.
@@ -106,7 +108,7 @@ func (c *conn) ended(s *stream) {
 	}
 	c.leave(s)
 	if s.held == 0 {
-		c.remove(s.id)
+		c.remove(s)
 	}
 }
 
@@ -114,7 +116,7 @@ func (c *conn) ended(s *stream) {
 func (c *conn) leave(s *stream) {
 	c.live--
 	if s.is(queued) {
-		c.waiting.remove(&c.table, s)
+		c.waiting.remove(s)
 	}
 	s.flags &^= queued | starved
 	if s.is(extended) && c.upgrades != nil {
@@ -137,25 +139,25 @@ func (c *conn) kill(s *stream, late bool) {
 	if late && !s.is(remoteEnd) {
 		c.bury(s)
 	} else {
-		c.remove(s.id)
+		c.remove(s)
 	}
 }
 
 // bury keeps a stream that is dead as long as frames of it may come.
 func (c *conn) bury(s *stream) {
 	s.flags |= dead
-	c.graves.push(&c.table, s)
+	c.graves.push(s)
 	if c.graves.n > maxGraves {
 		if c.cfg.side == sdk.Upstream {
-			c.forgotten = max(c.forgotten, c.graves.first)
+			c.forgotten = max(c.forgotten, c.graves.first.id)
 		}
-		c.exhume(c.get(c.graves.first))
+		c.exhume(c.graves.first)
 	}
 }
 
 func (c *conn) exhume(s *stream) {
-	c.graves.remove(&c.table, s)
-	c.remove(s.id)
+	c.graves.remove(s)
+	c.remove(s)
 }
 
 // refuse says that a stream is broken or not wanted, and ends it. end tells whether
@@ -167,7 +169,7 @@ func (c *conn) refuse(id uint32, code errorCode, end bool) {
 			c.kill(s, !end)
 		}
 	} else if !end {
-		c.bury(c.add(stream{id: id}))
+		c.bury(c.add(id))
 	}
 }
 
@@ -223,8 +225,8 @@ func (c *conn) EOF(ev *sdk.Event) error {
 
 // unfinished reports whether the peer has yet to say the end of some stream.
 func (c *conn) unfinished() bool {
-	for i := range c.slots {
-		if s := &c.slots[i]; s.id != 0 && !s.is(remoteEnd) && !s.is(dead) {
+	for _, s := range c.all() {
+		if !s.is(remoteEnd) && !s.is(dead) {
 			return true
 		}
 	}

@@ -209,8 +209,8 @@ func TestServerLeaves(t *testing.T) {
 	want(t, "the others go on", d.feed(headers(3, end, ":status", "200")+headers(1, end, ":status", "200")),
 		"headers 3 :status=200 end\nheaders 1 :status=200 end")
 	want(t, "an answer all the same", d.feed(headers(5, end, ":status", "200")), "")
-	if d.conn.live != 0 || d.conn.used != 0 {
-		t.Errorf("%d live streams of %d are left", d.conn.live, d.conn.used)
+	if d.conn.live != 0 || d.conn.used() != 0 {
+		t.Errorf("%d live streams of %d are left", d.conn.live, d.conn.used())
 	}
 	d.conn.WriteGoAway(&d.out)
 	want(t, "a client says it too", d.wrote(), "GOAWAY 0 0 0")

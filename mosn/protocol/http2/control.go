@@ -178,16 +178,11 @@ func (c *conn) goAway(f *frame, p []byte, ev *sdk.Event) *fault {
 	return nil
 }
 
-// dropAbove ends the streams that a server will never answer. Ending one moves others
-// about in the table, so it is looked through until there is none.
+// dropAbove ends the streams that a server will never answer.
 func (c *conn) dropAbove(last uint32) {
-	for found := true; found; {
-		found = false
-		for i := 0; i < len(c.slots); i++ {
-			if s := &c.slots[i]; s.id > last && !s.is(dead) {
-				found = true
-				c.kill(s, s.is(opened))
-			}
+	for _, s := range c.all() {
+		if s.id > last && !s.is(dead) {
+			c.kill(s, s.is(opened))
 		}
 	}
 }

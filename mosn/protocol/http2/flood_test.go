@@ -20,7 +20,7 @@ func (d *driver) flooded(next func(i int) string, most int) int {
 		if d.err != nil {
 			return i
 		}
-		if n := cap(d.conn.said) + cap(d.conn.block.data) + len(d.conn.slots)*48; n > 400<<10 {
+		if n := cap(d.conn.said) + cap(d.conn.block.data) + d.conn.used()*96; n > 400<<10 {
 			d.tb.Fatalf("the codec holds %d bytes", n)
 		}
 		if d.conn.graves.n > maxGraves || d.conn.live > d.conn.cfg.maxStreams {

@@ -25,7 +25,7 @@ func (c *conn) Consumed(out *sdk.Buffer, id uint64, n int) {
 	case !s.is(remoteEnd):
 		c.oweStream(s, k)
 	case s.over() && s.held == 0:
-		c.remove(s.id)
+		c.remove(s)
 	}
 	c.Flush(out)
 }
@@ -61,7 +61,7 @@ func (c *conn) await(s *stream) {
 		s.flags |= starved
 	case !s.is(queued):
 		s.flags |= queued
-		c.waiting.push(&c.table, s)
+		c.waiting.push(s)
 	}
 }
 
@@ -87,8 +87,8 @@ func (c *conn) windowEvent(ev *sdk.Event) bool {
 	if c.waiting.n == 0 || c.send <= 0 {
 		return false
 	}
-	s := c.get(c.waiting.first)
-	c.waiting.remove(&c.table, s)
+	s := c.waiting.first
+	c.waiting.remove(s)
 	s.flags &^= queued
 	ev.Kind, ev.Stream = sdk.EventWindow, uint64(s.id)
 	return true
@@ -138,9 +138,8 @@ func (c *conn) resize(window int) *fault {
 	if delta == 0 {
 		return nil
 	}
-	for i := range c.slots {
-		s := &c.slots[i]
-		if s.id == 0 || s.is(dead) {
+	for _, s := range c.all() {
+		if s.is(dead) {
 			continue
 		}
 		if int64(s.send)+delta > maxWindow {
@@ -148,7 +147,7 @@ func (c *conn) resize(window int) *fault {
 		}
 		s.send += int32(delta)
 		if s.is(queued) && s.send <= 0 {
-			c.waiting.remove(&c.table, s)
+			c.waiting.remove(s)
 			s.flags = s.flags&^queued | starved
 		}
 		c.fed(s)

@@ -58,7 +58,7 @@ func TestReceiveWindowSettled(t *testing.T) {
 		"consumed": func(d *driver) {
 			d.feed(data(1, end, ""))
 			d.respond(1, true)
-			if d.conn.used != 1 {
+			if d.conn.used() != 1 {
 				t.Error("a stream is forgotten with bytes that will be consumed")
 			}
 			d.conn.Consumed(&d.out, 1, 4000)
@@ -81,7 +81,7 @@ func TestReceiveWindowSettled(t *testing.T) {
 			d.feed(data(1, end, chunk)[:500])
 			d.conn.WriteReset(&d.out, 1, sdk.ResetLocal)
 			d.feed(data(1, end, chunk)[500:])
-			if d.conn.used != 0 {
+			if d.conn.used() != 0 {
 				t.Error("its end is not seen")
 			}
 			d.conn.recv += 10000
@@ -102,8 +102,8 @@ func TestReceiveWindowSettled(t *testing.T) {
 		d := serve(t, small())
 		d.feed(headers(1, 0, post()...) + data(1, 0, chunk))
 		finish(d)
-		if d.conn.recv != initialRoom-10000 || d.conn.owed != 10000 || d.conn.used-d.conn.graves.n != 0 || d.conn.live != 0 {
-			t.Errorf("%s: room for %d, %d owed, %d streams, %d alive, %d dead", name, d.conn.recv, d.conn.owed, d.conn.used, d.conn.live, d.conn.graves.n)
+		if d.conn.recv != initialRoom-10000 || d.conn.owed != 10000 || d.conn.used()-d.conn.graves.n != 0 || d.conn.live != 0 {
+			t.Errorf("%s: room for %d, %d owed, %d streams, %d alive, %d dead", name, d.conn.recv, d.conn.owed, d.conn.used(), d.conn.live, d.conn.graves.n)
 		}
 	}
 }
@@ -254,8 +254,8 @@ func TestStalledReaders(t *testing.T) {
 	if room := 24<<20 - held; int(d.conn.recv+d.conn.owed) != room {
 		t.Errorf("room for %d, want %d", d.conn.recv+d.conn.owed, room)
 	}
-	if d.conn.used != 1001 || len(d.conn.said) > 1000 {
-		t.Errorf("%d streams, %d bytes to be said", d.conn.used, len(d.conn.said))
+	if d.conn.used() != 1001 || len(d.conn.said) > 1000 {
+		t.Errorf("%d streams, %d bytes to be said", d.conn.used(), len(d.conn.said))
 	}
 }
 

@@ -104,7 +104,7 @@ func (c *conn) newRequest(d *fields, f *frame, p []byte, dependsOnItself bool, e
 		c.gap = [2]uint32{c.last, f.stream}
 	}
 	c.last = f.stream
-	if c.drain.final || c.live >= c.cfg.maxStreams || c.used-c.graves.n >= 2*c.cfg.maxStreams {
+	if c.drain.final || c.live >= c.cfg.maxStreams || c.used()-c.graves.n >= 2*c.cfg.maxStreams {
 		end := ev.End
 		if err := c.skip(d, p, ev, nil); err != nil {
 			return err

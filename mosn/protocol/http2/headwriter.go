@@ -84,8 +84,10 @@ func (h *headWriter) check() error {
 		if !ok {
 			continue
 		}
-		if !m.CleanAt(i) && (!httpfield.LowerToken(httpfield.Raw(name)) || httpfield.Plain(httpfield.Raw(value)) != len(value)) {
-			return errWriteField
+		if !m.CleanAt(i) {
+			if m.IDAt(i) == sdk.HeaderOther && !httpfield.LowerToken(httpfield.Raw(name)) || httpfield.Plain(httpfield.Raw(value)) != len(value) {
+				return errWriteField
+			}
 		}
 		h.fields++
 		h.size += hpack.FieldMax(name, value)

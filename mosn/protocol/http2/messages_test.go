@@ -186,8 +186,8 @@ func TestLateFrames(t *testing.T) {
 	want(t, "its end", d.feed(data(1, end, "late")), "")
 	want(t, "behind its end", d.feed(data(1, end, "late")), "")
 	want(t, "behind its end", d.wrote(), "RST_STREAM 1 5")
-	if d.conn.graves.n != 0 || d.conn.used != 1 {
-		t.Errorf("%d dead streams of %d", d.conn.graves.n, d.conn.used)
+	if d.conn.graves.n != 0 || d.conn.used() != 1 {
+		t.Errorf("%d dead streams of %d", d.conn.graves.n, d.conn.used())
 	}
 
 	d.feed(headers(5, 0, post()...))
@@ -199,8 +199,8 @@ func TestLateFrames(t *testing.T) {
 		d.conn.WriteReset(&d.out, uint64(id), sdk.ResetLocal)
 		d.wrote()
 	}
-	if d.conn.graves.n != maxGraves || d.conn.used != maxGraves+1 {
-		t.Errorf("%d dead streams of %d", d.conn.graves.n, d.conn.used)
+	if d.conn.graves.n != maxGraves || d.conn.used() != maxGraves+1 {
+		t.Errorf("%d dead streams of %d", d.conn.graves.n, d.conn.used())
 	}
 }
 

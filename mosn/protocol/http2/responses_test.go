@@ -91,7 +91,7 @@ func TestEarlyResponse(t *testing.T) {
 	if n := d.conn.WriteData(&d.out, 1, []byte("abc"), true); n != 3 || d.wrote() != "" {
 		t.Error("the rest of the request is not dropped")
 	}
-	if d.conn.used != 0 {
+	if d.conn.used() != 0 {
 		t.Error("the stream is left")
 	}
 
@@ -101,7 +101,7 @@ func TestEarlyResponse(t *testing.T) {
 	d.conn.WriteReset(&d.out, 1, sdk.ResetNone)
 	want(t, "the other side", d.wrote(), "HEADERS 1 :status=200 end\nRST_STREAM 1 0")
 	want(t, "the rest", d.feed(data(1, 0, "abc")+headers(1, end, "x", "y")), "")
-	if d.conn.used != 0 {
+	if d.conn.used() != 0 {
 		t.Error("the stream is left")
 	}
 }
@@ -132,7 +132,7 @@ func TestUpgrade(t *testing.T) {
 	want(t, "granted", d.feed(headers(1, 0, ":status", "200")), "headers 1 upgrade :status=101 upgrade=websocket connection=upgrade")
 	want(t, "its end", d.feed(data(1, end, "x")), "data 1 \"x\" end")
 	d.conn.WriteData(&d.out, 1, nil, true)
-	if len(d.conn.upgrades) != 0 || d.conn.used != 0 {
+	if len(d.conn.upgrades) != 0 || d.conn.used() != 0 {
 		t.Error("something is left of a tunnel")
 	}
 

@@ -1,7 +1,8 @@
 package http2
 
-// stream is what the codec knows of a stream. It holds no pointer, so that the
-// garbage collector does not look at the table.
+import "sofamesh.io/sofamesh/mosn/idtable"
+
+// stream is what the codec knows of a stream.
 type stream struct {
 	id    uint32
 	flags streamFlags
@@ -11,7 +12,7 @@ type stream struct {
 	owed  int32 // bytes that we may add to the peer's window
 	// left is what is missing of the body by content-length, or anyLength.
 	left       int64
-	prev, next uint32 // neighbours in the one list that has it
+	prev, next *stream // neighbours in the one list that has it
 }
 
 const anyLength = -1
@@ -37,107 +38,81 @@ func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }
 // over reports whether both sides have ended the stream.
 func (s *stream) over() bool { return s.flags&(remoteEnd|localEnd) == remoteEnd|localEnd }
 
-// table finds streams by id: open addressing with linear probing. It grows by
-// doubling and gives a large table back when the last stream has gone.
-type table struct {
-	slots []stream // id 0: free; the length is 0 or a power of two, at most half of it is used
-	used  int
+// streams are those of a connection, by id.
+type streams struct {
+	byID idtable.Table[stream]
+	free *stream // that are out of use, linked by next
+	most int     // that there were at a time, since there was none
 }
 
-const (
-	firstSlots = 8
-	keepSlots  = 128 // an empty table may keep
-)
+// keepStreams is how many streams' storage a connection without streams may keep.
+const keepStreams = 64
 
-// home is the slot where the search for an id begins. Ids are counted up by two;
-// the multiplication spreads those of a peer that leaves gaps.
-func (t *table) home(id uint32) int { return int(id*0x9e3779b1>>7) & (len(t.slots) - 1) }
+// get returns the stream with the id, nil when there is none. It is valid until it
+// is removed.
+func (t *streams) get(id uint32) *stream { return t.byID.Get(uint64(id)) }
 
-// get returns the stream with the id, nil when there is none. The pointer is valid
-// until add or remove.
-func (t *table) get(id uint32) *stream {
-	if t.used == 0 {
-		return nil
+func (t *streams) used() int { return t.byID.Len() }
+
+// add makes a stream, whose id is not there.
+func (t *streams) add(id uint32) *stream {
+	s := t.free
+	if s == nil {
+		s = new(stream)
+	} else {
+		t.free = s.next
 	}
-	for i := t.home(id); t.slots[i].id != 0; i = (i + 1) & (len(t.slots) - 1) {
-		if t.slots[i].id == id {
-			return &t.slots[i]
+	*s = stream{id: id}
+	t.byID.Put(uint64(id), s)
+	t.most = max(t.most, t.used())
+	return s
+}
+
+// remove takes a stream out. When it was the last of many, their storage is given
+// back.
+func (t *streams) remove(s *stream) {
+	t.byID.Remove(uint64(s.id))
+	*s = stream{next: t.free}
+	t.free = s
+	if t.used() == 0 {
+		if t.most > keepStreams {
+			*t = streams{}
 		}
-	}
-	return nil
-}
-
-// add puts a stream in, whose id is not there, and returns its place.
-func (t *table) add(s stream) *stream {
-	if 2*(t.used+1) > len(t.slots) {
-		old := t.slots
-		t.slots = make([]stream, max(firstSlots, 2*len(old)))
-		for i := range old {
-			if old[i].id != 0 {
-				t.place(&old[i])
-			}
-		}
-	}
-	t.used++
-	return t.place(&s)
-}
-
-func (t *table) place(s *stream) *stream {
-	i := t.home(s.id)
-	for t.slots[i].id != 0 {
-		i = (i + 1) & (len(t.slots) - 1)
-	}
-	t.slots[i] = *s
-	return &t.slots[i]
-}
-
-// remove takes a stream of the table out, and moves up what had to make way.
-func (t *table) remove(id uint32) {
-	mask := len(t.slots) - 1
-	i := t.home(id)
-	for t.slots[i].id != id {
-		i = (i + 1) & mask
-	}
-	for j := (i + 1) & mask; t.slots[j].id != 0; j = (j + 1) & mask {
-		if (j-t.home(t.slots[j].id))&mask >= (j-i)&mask {
-			t.slots[i] = t.slots[j]
-			i = j
-		}
-	}
-	t.slots[i] = stream{}
-	if t.used--; t.used == 0 && len(t.slots) > keepSlots {
-		t.slots = nil
+		t.most = 0
 	}
 }
 
-// list is a queue of streams of a table; a stream is in one list at most.
+// all returns the streams, in no order.
+func (t *streams) all() []*stream { return t.byID.Append(nil) }
+
+// list is a queue of streams; a stream is in one list at most.
 type list struct {
-	first, last uint32
+	first, last *stream
 	n           int
 }
 
-func (l *list) push(t *table, s *stream) {
-	s.prev, s.next = l.last, 0
-	if l.last == 0 {
-		l.first = s.id
+func (l *list) push(s *stream) {
+	s.prev, s.next = l.last, nil
+	if l.last == nil {
+		l.first = s
 	} else {
-		t.get(l.last).next = s.id
+		l.last.next = s
 	}
-	l.last = s.id
+	l.last = s
 	l.n++
 }
 
-func (l *list) remove(t *table, s *stream) {
-	if s.prev == 0 {
+func (l *list) remove(s *stream) {
+	if s.prev == nil {
 		l.first = s.next
 	} else {
-		t.get(s.prev).next = s.next
+		s.prev.next = s.next
 	}
-	if s.next == 0 {
+	if s.next == nil {
 		l.last = s.prev
 	} else {
-		t.get(s.next).prev = s.prev
+		s.next.prev = s.prev
 	}
-	s.prev, s.next = 0, 0
+	s.prev, s.next = nil, nil
 	l.n--
 }
