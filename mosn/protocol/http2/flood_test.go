@@ -141,6 +141,14 @@ func TestOutboundFlood(t *testing.T) {
 		d.conn.WriteData(&d.out, 1, []byte("x"), false)
 	}
 	want(t, "too many", d.feed(""), "error "+errOutbound.fatal.Text)
+
+	d = call(t, &corev3.Http2ProtocolOptions{MaxOutboundFrames: u32(100)})
+	for range 200 {
+		d.conn.WriteReset(&d.out, d.request(true, get()...), sdk.ResetLocal)
+	}
+	if d.feed(""); d.conn.failed != nil {
+		t.Errorf("requests that a server has yet to read have cost its connection: %v", d.conn.failed)
+	}
 }
 
 // TestResetsComeBack: with time.
