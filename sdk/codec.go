@@ -1,6 +1,10 @@
 package sdk
 
-import "google.golang.org/protobuf/proto"
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
 
 // Level says how much a codec understands of its protocol. A rule that needs more
 // is refused by name when the configuration of a listener that has this protocol
@@ -111,6 +115,10 @@ type CodecOptions struct {
 	// UnderscoreAction is Envoy's headers_with_underscores_action: 0 allow,
 	// 1 reject the request, 2 drop the header.
 	UnderscoreAction int32
+	// KeepH2C leaves connection, upgrade and http2-settings in requests of HTTP/1.1 that
+	// ask for h2c, for the owner to change over or to remove them. Else they are removed,
+	// as by Envoy, and the wish with them.
+	KeepH2C bool
 	// StreamErrorOnInvalid is Envoy's stream_error_on_invalid_http_message: a
 	// malformed message ends its stream instead of the connection where possible.
 	StreamErrorOnInvalid bool
@@ -163,8 +171,9 @@ type CodecConn interface {
 	// that only by closing the connection.
 	WriteReset(out *Buffer, id uint64, r ResetReason) bool
 	// Consumed tells that n bytes of a stream's body have left our buffers, so that
-	// the peer may send more. It comes for every byte once, also after the stream's
-	// end; only with FlowControl.
+	// the peer may send more. It comes for every byte of EventData once, also after the
+	// stream's end; after a reset it may come and means nothing, because that settles
+	// what is left. Only with FlowControl.
 	Consumed(out *Buffer, id uint64, n int)
 	// WriteGoAway announces that no further streams are welcome. Where the protocol
 	// has no such message, the next response carries Close.
@@ -181,12 +190,29 @@ type CodecConn interface {
 // true, the owner calls Flush, and then Decode again, even without input, because
 // streams that had to wait may have got their EventWindow.
 //
-// What Flush writes is never longer than what Decode has consumed for it, so an
-// owner that stops reading while its output is above the watermark bounds both.
+// What Flush writes is never much longer than what Decode has consumed for it, so an
+// owner that stops reading while its output is above the watermark bounds both. After
+// a fatal error of Decode it may hold the codec's last word: Flush, then close.
 type Talker interface {
 	CodecConn
 	Pending() bool
 	Flush(out *Buffer)
+}
+
+// Clocked is a CodecConn that limits how often its peer may do something. Its owner
+// calls Clock before a round of Decode, with a time that only goes forward.
+type Clocked interface {
+	CodecConn
+	Clock(now time.Duration)
+}
+
+// Switcher is a CodecConn that can take over a connection which began as another
+// protocol: a request of HTTP/1 has asked for it, is complete, and is answered by this
+// codec. Switched is called before anything else and returns the request's stream, or
+// false when the request does not say what it must.
+type Switcher interface {
+	CodecConn
+	Switched(request *Message) (id uint64, ok bool)
 }
 
 // Heartbeater is a CodecConn that can ask whether its peer is alive. Each

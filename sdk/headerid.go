@@ -65,6 +65,7 @@ const (
 	HeaderEnvoyMaxRetries
 	HeaderEnvoyOriginalPath
 	HeaderEnvoyOriginalHost
+	HeaderEnvoyOriginalURL
 	HeaderEnvoyOverloaded
 	HeaderEnvoyRateLimited
 	HeaderEnvoyRetriableHeaderNames
@@ -77,6 +78,7 @@ const (
 	HeaderEnvoyUpstreamPerTryTimeoutMs
 	HeaderEnvoyUpstreamServiceTime
 	HeaderEnvoyUpstreamTimeoutMs
+	HeaderEnvoyUpstreamTimeoutAltResponse
 	HeaderEnvoyUpstreamStreamDurationMs
 	HeaderRPCStatus
 	HeaderRPCVersion
@@ -144,6 +146,7 @@ var headerNames = [numHeaderIDs]string{
 	HeaderEnvoyMaxRetries:                   "x-envoy-max-retries",
 	HeaderEnvoyOriginalPath:                 "x-envoy-original-path",
 	HeaderEnvoyOriginalHost:                 "x-envoy-original-host",
+	HeaderEnvoyOriginalURL:                  "x-envoy-original-url",
 	HeaderEnvoyOverloaded:                   "x-envoy-overloaded",
 	HeaderEnvoyRateLimited:                  "x-envoy-ratelimited",
 	HeaderEnvoyRetriableHeaderNames:         "x-envoy-retriable-header-names",
@@ -156,6 +159,7 @@ var headerNames = [numHeaderIDs]string{
 	HeaderEnvoyUpstreamPerTryTimeoutMs:      "x-envoy-upstream-rq-per-try-timeout-ms",
 	HeaderEnvoyUpstreamServiceTime:          "x-envoy-upstream-service-time",
 	HeaderEnvoyUpstreamTimeoutMs:            "x-envoy-upstream-rq-timeout-ms",
+	HeaderEnvoyUpstreamTimeoutAltResponse:   "x-envoy-upstream-rq-timeout-alt-response",
 	HeaderEnvoyUpstreamStreamDurationMs:     "x-envoy-upstream-stream-duration-ms",
 	HeaderRPCStatus:                         "x-rpc-status",
 	HeaderRPCVersion:                        "x-rpc-version",

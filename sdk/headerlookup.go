@@ -161,6 +161,11 @@ func LookupHeader(name string) HeaderID {
 		case "x-envoy-ratelimited":
 			return HeaderEnvoyRateLimited
 		}
+	case 20:
+		switch name {
+		case "x-envoy-original-url":
+			return HeaderEnvoyOriginalURL
+		}
 	case 21:
 		switch name {
 		case "x-envoy-attempt-count":
@@ -237,6 +242,11 @@ func LookupHeader(name string) HeaderID {
 			return HeaderEnvoyUpstreamHealthCheckedCluster
 		case "x-envoy-upstream-rq-per-try-timeout-ms":
 			return HeaderEnvoyUpstreamPerTryTimeoutMs
+		}
+	case 40:
+		switch name {
+		case "x-envoy-upstream-rq-timeout-alt-response":
+			return HeaderEnvoyUpstreamTimeoutAltResponse
 		}
 	}
 	return HeaderOther

@@ -23,6 +23,8 @@ type Headers struct {
 	base   uint32               // where the text of the last Load begins
 	live   int                  // fields that are not removed
 	size   int                  // bytes of names and values of live fields
+
+	pristine bool // see Pristine
 }
 
 // field is one header; a removed one stays as a tombstone so that positions are
@@ -34,6 +36,7 @@ type field struct {
 	removed     bool
 	clean       bool // see CleanAt
 	line        bool // buf holds "name: value\r\n" from name.off on
+	sensitive   bool // see SensitiveAt
 }
 
 type span struct{ off, len uint32 }
@@ -42,6 +45,7 @@ const noOrig = ^uint32(0)
 
 // Reset empties h and keeps its storage.
 func (h *Headers) Reset() {
+	h.pristine = false
 	if len(h.buf) == 0 && len(h.fields) == 0 {
 		return
 	}
@@ -51,6 +55,14 @@ func (h *Headers) Reset() {
 	h.index = [numHeaderIDs]uint16{}
 	h.live, h.size = 0, 0
 }
+
+// SetPristine notes that h is as the message came. Codecs that forward original bytes
+// call it when they have filled h.
+func (h *Headers) SetPristine() { h.pristine = true }
+
+// Pristine reports whether nothing was added, changed or removed since SetPristine, so
+// that such a codec need not look for it.
+func (h *Headers) Pristine() bool { return h.pristine }
 
 // Len is the number of fields.
 func (h *Headers) Len() int { return h.live }
@@ -185,7 +197,14 @@ func (h *Headers) Status() int {
 }
 
 // SetStatus sets ":status".
-func (h *Headers) SetStatus(code int) { h.SetInt(HeaderStatus, int64(code)) }
+func (h *Headers) SetStatus(code int) {
+	if code < 100 || code > 999 {
+		h.SetInt(HeaderStatus, int64(code))
+		return
+	}
+	b := [3]byte{'0' + byte(code/100), '0' + byte(code/10%10), '0' + byte(code%10)}
+	h.SetID(HeaderStatus, unsafe.String(&b[0], len(b)))
+}
 
 // Add appends a field. The name must be lower case and valid for the protocol;
 // codecs check what comes from the wire before they add it.
@@ -261,7 +280,7 @@ func (h *Headers) AppendID(id HeaderID, sep, value string) {
 	h.buf = append(h.buf, value...)
 	h.size += len(sep) + len(value)
 	f.value = span{off, uint32(len(h.buf)) - off}
-	f.clean, f.line = false, false
+	f.clean, f.line, h.pristine = false, false, false
 }
 
 // SetValueAt replaces the value at position i.
@@ -304,7 +323,7 @@ func (h *Headers) Footprint() int { return cap(h.buf) + cap(h.fields)*int(unsafe
 func (h *Headers) CopyFrom(src *Headers) {
 	h.buf = append(h.buf[:0], src.buf...)
 	h.fields = append(h.fields[:0], src.fields...)
-	h.index, h.base, h.live, h.size = src.index, src.base, src.live, src.size
+	h.index, h.base, h.live, h.size, h.pristine = src.index, src.base, src.live, src.size, src.pristine
 }
 
 // Swap exchanges the contents of two Headers, storage included: how headers that
@@ -326,19 +345,33 @@ func (h *Headers) nameOf(f *field) string {
 }
 
 func (h *Headers) add(id HeaderID, name, value string) {
-	f := field{id: id, orig: noOrig}
+	f := h.newField()
+	f.name, f.orig, f.id = span{}, noOrig, id
+	f.removed, f.clean, f.line, f.sensitive = false, false, false, false
 	if id == HeaderOther {
 		f.name = h.store(name)
 	} else {
 		name = headerNames[id]
+		if h.index[id] == 0 {
+			h.index[id] = uint16(len(h.fields))
+		}
 	}
 	f.value = h.store(value)
-	h.fields = append(h.fields, f)
-	if id != HeaderOther && h.index[id] == 0 {
-		h.index[id] = uint16(len(h.fields))
-	}
 	h.live++
 	h.size += len(name) + len(value)
+	h.pristine = false
+}
+
+// newField appends a field, which the caller fills in place: copying one just built
+// costs a stall.
+func (h *Headers) newField() *field {
+	n := len(h.fields)
+	if n == cap(h.fields) {
+		h.fields = append(h.fields, field{})
+	} else {
+		h.fields = h.fields[:n+1]
+	}
+	return &h.fields[n]
 }
 
 func (h *Headers) store(s string) span {
@@ -353,14 +386,14 @@ func (h *Headers) replace(i int, value string) {
 	f := &h.fields[i]
 	h.size += len(value) - int(f.value.len)
 	f.value = h.store(value)
-	f.clean, f.line = false, false
+	f.clean, f.line, h.pristine = false, false, false
 }
 
 func (h *Headers) removeAt(i int) {
 	f := &h.fields[i]
 	h.size -= len(h.nameOf(f)) + int(f.value.len)
 	h.live--
-	f.removed, f.clean, f.line = true, false, false
+	f.removed, f.clean, f.line, h.pristine = true, false, false, false
 	if f.id == HeaderOther || int(h.index[f.id]) != i+1 {
 		return
 	}

@@ -53,6 +53,49 @@ func TestHeadersZeroValue(t *testing.T) {
 	}
 }
 
+// TestHeadersPristine: every change ends it, and what changes nothing does not.
+func TestHeadersPristine(t *testing.T) {
+	fill := func() *Headers {
+		h := newHeaders("x", "1", "via", "a", "x", "2")
+		h.SetPristine()
+		return h
+	}
+	for name, edit := range map[string]func(*Headers){
+		"Add":         func(h *Headers) { h.Add("y", "") },
+		"AddID":       func(h *Headers) { h.AddID(HeaderPath, "/") },
+		"AddBytes":    func(h *Headers) { h.AddBytes(HeaderOther, []byte("y"), nil) },
+		"AddOriginal": func(h *Headers) { h.AddOriginal(HeaderOther, []byte("y"), []byte("Y"), nil) },
+		"AddLoaded":   func(h *Headers) { h.Load([]byte("y")); h.AddLoaded(LoadedField{NameEnd: 1}) },
+		"Set":         func(h *Headers) { h.Set("x", "1") },
+		"SetID":       func(h *Headers) { h.SetID(HeaderVia, "b") },
+		"SetInt":      func(h *Headers) { h.SetInt(HeaderVia, 1) },
+		"SetStatus":   func(h *Headers) { h.SetStatus(200) },
+		"AppendID":    func(h *Headers) { h.AppendID(HeaderVia, ",", "b") },
+		"AppendID 2":  func(h *Headers) { h.AppendID(HeaderServer, ",", "b") },
+		"SetValueAt":  func(h *Headers) { h.SetValueAt(0, "3") },
+		"RemoveAt":    func(h *Headers) { h.RemoveAt(0) },
+		"Remove":      func(h *Headers) { h.Remove("x") },
+		"RemoveID":    func(h *Headers) { h.RemoveID(HeaderVia) },
+		"Reset":       func(h *Headers) { h.Reset() },
+		"CopyFrom":    func(h *Headers) { h.CopyFrom(newHeaders("x", "1")) },
+		"Swap":        func(h *Headers) { h.Swap(newHeaders("x", "1")) },
+	} {
+		h := fill()
+		if edit(h); h.Pristine() {
+			t.Errorf("%s is not noticed", name)
+		}
+	}
+	h := fill()
+	h.Remove("y")
+	h.RemoveID(HeaderPath)
+	var o, p Headers
+	o.CopyFrom(h)
+	p.Swap(&o)
+	if !h.Pristine() || !p.Pristine() || o.Pristine() {
+		t.Error("a copy differs, or what changes nothing counts")
+	}
+}
+
 func TestHeadersSetAndRemove(t *testing.T) {
 	h := newHeaders("x", "1", ":path", "/", "x", "2", "via", "a", "y", "3", "x", "4", "via", "b")
 	wantFields(t, h, "x=1;:path=/;x=2;via=a;y=3;x=4;via=b;")
@@ -354,5 +397,35 @@ func BenchmarkLookupHeader(b *testing.B) {
 		for _, name := range names {
 			LookupHeader(name)
 		}
+	}
+}
+
+func TestHeadersLines(t *testing.T) {
+	var h Headers
+	line := func(id HeaderID, name, value string, sensitive bool) {
+		text := name + ": " + value + "\r\n"
+		p := h.StartLine(len(text) + 10)
+		copy(p, text)
+		h.AddLine(id, len(name), len(value), sensitive)
+	}
+	line(HeaderPath, ":path", "/", false)
+	line(HeaderOther, "x-key", "secret", true)
+	copy(h.StartLine(100), "dropped")
+	line(HeaderOther, "x-a", "", false)
+	h.Add("x-b", "1")
+	wantFields(t, &h, ":path=/;x-key=secret;x-a=;x-b=1;")
+	for i, want := range []string{":path: /\r\n", "x-key: secret\r\n", "x-a: \r\n", ""} {
+		if got := string(h.LineAt(i)); got != want || h.CleanAt(i) != (want != "") || h.SensitiveAt(i) != (i == 1) {
+			t.Errorf("line %d is %q, clean %v, sensitive %v", i, got, h.CleanAt(i), h.SensitiveAt(i))
+		}
+	}
+	h.Set("x-key", "other")
+	if h.LineAt(1) != nil || !h.SensitiveAt(1) {
+		t.Error("a value that was replaced is as sensitive as before, and no line")
+	}
+	h.Reset()
+	load(&h, "a: b\r\n", false)
+	if h.SensitiveAt(0) {
+		t.Error("a slot that is used again is still sensitive")
 	}
 }

@@ -1,5 +1,7 @@
 package sdk
 
+import "slices"
+
 // Load appends text, the head of a message as it came, to the storage and returns
 // the copy. The codec works on it in place (lower case, folded values) and
 // declares its fields by AddLoaded, so that a head is copied once, not name by
@@ -27,16 +29,10 @@ type LoadedField struct {
 // codec has proved that the name is a token (RFC 9110, 5.6.2), and that the value
 // holds no control character but HTAB.
 func (h *Headers) AddLoaded(l LoadedField) {
-	n := len(h.fields)
-	if n == cap(h.fields) {
-		h.fields = append(h.fields, field{})
-	} else {
-		h.fields = h.fields[:n+1]
-	}
-	f := &h.fields[n] // filled in place: copying a field just built costs a stall
+	f := h.newField()
 	f.name = span{h.base + uint32(l.Name), uint32(l.NameEnd - l.Name)}
 	f.value = span{h.base + uint32(l.Value), uint32(l.ValueEnd - l.Value)}
-	f.orig, f.id, f.removed, f.clean, f.line = noOrig, l.ID, false, true, l.Exact
+	f.orig, f.id, f.removed, f.clean, f.line, f.sensitive = noOrig, l.ID, false, true, l.Exact, false
 	if l.Original != 0 {
 		f.orig = h.base + uint32(l.Original)
 	}
@@ -44,12 +40,37 @@ func (h *Headers) AddLoaded(l LoadedField) {
 	if l.ID != HeaderOther {
 		size = len(headerNames[l.ID])
 		if h.index[l.ID] == 0 {
-			h.index[l.ID] = uint16(n + 1)
+			h.index[l.ID] = uint16(len(h.fields))
 		}
 	}
 	h.live++
 	h.size += size + l.ValueEnd - l.Value
+	h.pristine = false
 }
+
+// StartLine makes room for a line of up to n bytes behind the storage and returns
+// it, for a codec that builds its fields one by one. AddLine declares what is
+// written there; until then nothing has changed, so a field can just be dropped.
+func (h *Headers) StartLine(n int) []byte {
+	at := len(h.buf)
+	h.buf = slices.Grow(h.buf, n)
+	return h.buf[at : at+n]
+}
+
+// AddLine appends the field that stands at the beginning of what StartLine
+// returned: "name: value" and CRLF, with lengths of name and value as given. The
+// codec has proved of it what AddLoaded demands. sensitive is told by SensitiveAt.
+func (h *Headers) AddLine(id HeaderID, name, value int, sensitive bool) {
+	end := name + 2 + value
+	h.base = uint32(len(h.buf))
+	h.buf = h.buf[:len(h.buf)+end+2]
+	h.AddLoaded(LoadedField{ID: id, NameEnd: name, Value: name + 2, ValueEnd: end, Exact: true})
+	h.fields[len(h.fields)-1].sensitive = sensitive
+}
+
+// SensitiveAt reports whether the field at position i was sent as one that no
+// compression may remember (RFC 7541, 7.1.3), so that it is sent on so.
+func (h *Headers) SensitiveAt(i int) bool { return h.fields[i].sensitive }
 
 // CleanAt reports whether the field at position i came by AddLoaded and was not
 // changed since, so that a codec that writes it need not look for characters that

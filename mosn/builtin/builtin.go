@@ -15,6 +15,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	"sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -22,7 +23,7 @@ import (
 // Default returns the extensions of the mosn binary.
 func Default() config.Extensions {
 	return config.Extensions{
-		Codecs: []*sdk.Codec{http1.Codec(), bolt.Codec(bolt.Limits{})},
+		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(), hcm.Router(),
 		},

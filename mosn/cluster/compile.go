@@ -9,7 +9,6 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 
 	"sofamesh.io/sofamesh/mosn/cluster/lb"
 	"sofamesh.io/sofamesh/mosn/eventloop"
@@ -61,71 +60,6 @@ func (c *Config) compileBind(comp sdk.Compiler, b *corev3.BindConfig) error {
 		})
 	}
 	return nil
-}
-
-// compileProtocol takes the protocol and the limits of a connection, from the
-// extension message or from the deprecated fields.
-func (c *Config) compileProtocol(comp sdk.Compiler, pb *clusterv3.Cluster) error {
-	common, http1 := pb.GetCommonHttpProtocolOptions(), pb.GetHttpProtocolOptions()
-	at := comp
-	for name, a := range pb.GetTypedExtensionProtocolOptions() {
-		field := comp.At("typed_extension_protocol_options[" + name + "]")
-		if name != httpOptionsName {
-			return field.Errorf("protocol options %q are not supported yet", name)
-		}
-		m, err := field.Unpack(a)
-		if err != nil {
-			return err
-		}
-		o, ok := m.(*httpv3.HttpProtocolOptions)
-		if !ok {
-			return field.Errorf("is a %s, not %s", m.ProtoReflect().Descriptor().FullName(), httpOptionsName)
-		}
-		explicit := o.GetExplicitHttpConfig()
-		if explicit == nil {
-			return field.Errorf("only explicit_http_config is supported yet")
-		}
-		if _, ok := explicit.GetProtocolConfig().(*httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions); !ok {
-			return field.At("explicit_http_config").Errorf("only http_protocol_options (HTTP/1) is supported yet")
-		}
-		at, common, http1 = field, o.GetCommonHttpProtocolOptions(), explicit.GetHttpProtocolOptions()
-	}
-	c.maxRequests = pb.GetMaxRequestsPerConnection().GetValue()
-	if err := c.compileCommon(at.At("common_http_protocol_options"), common); err != nil {
-		return err
-	}
-	return c.compileCodec(at, common, http1)
-}
-
-func (c *Config) compileCommon(comp sdk.Compiler, o *corev3.HttpProtocolOptions) error {
-	c.idleTimeout = duration(o.GetIdleTimeout(), defaultIdleTimeout)
-	c.maxDuration = duration(o.GetMaxConnectionDuration(), 0)
-	if m := o.GetMaxRequestsPerConnection(); m != nil {
-		c.maxRequests = m.GetValue()
-	}
-	if o.GetMaxStreamDuration() != nil {
-		return comp.At("max_stream_duration").Errorf("is not supported for a cluster yet")
-	}
-	if o.GetMaxConnectionDurationJitter() != nil {
-		return comp.At("max_connection_duration_jitter").Errorf("is not supported yet")
-	}
-	return nil
-}
-
-func (c *Config) compileCodec(comp sdk.Compiler, common *corev3.HttpProtocolOptions, http1 *corev3.Http1ProtocolOptions) error {
-	codec, err := comp.Codec("http1")
-	if err != nil {
-		return err
-	}
-	o := sdk.CodecOptions{
-		MaxHeaderBytes: int(common.GetMaxResponseHeadersKb().GetValue()) << 10,
-		MaxHeaderCount: int(common.GetMaxHeadersCount().GetValue()),
-	}
-	if http1 != nil {
-		o.Proto = http1
-	}
-	c.http, err = codec.Compile(comp, sdk.Upstream, o)
-	return err
 }
 
 func (c *Config) compileBalancing(comp sdk.Compiler, pb *clusterv3.Cluster) error {

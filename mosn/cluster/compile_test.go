@@ -202,12 +202,56 @@ func TestExtensionOptions(t *testing.T) {
 		t.Errorf("idle %v, requests %d", c.idleTimeout, c.maxRequests)
 	}
 	if _, err := compile(&httpv3.HttpProtocolOptions{UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_AutoConfig{
-		AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}}); err == nil || !strings.Contains(err.Error(), "explicit_http_config") {
+		AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}}); err == nil || !strings.Contains(err.Error(), "auto_config: needs TLS") {
 		t.Errorf("auto_config: %v", err)
 	}
-	explicit.ExplicitHttpConfig.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{}
-	if _, err := compile(&httpv3.HttpProtocolOptions{UpstreamProtocolOptions: explicit}); err == nil || !strings.Contains(err.Error(), "HTTP/1") {
-		t.Errorf("HTTP/2: %v", err)
+}
+
+// TestHTTPVersions: which version of HTTP a cluster speaks, by the three ways to say so.
+func TestHTTPVersions(t *testing.T) {
+	const two = `http2_protocol_options { max_concurrent_streams { value: 7 }
+		connection_keepalive { interval { seconds: 3 } timeout { seconds: 2 } } }`
+	options := func(text string) string {
+		return `typed_extension_protocol_options { key: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions" value {
+			[type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions] { ` + text + ` } } }`
+	}
+	for _, tt := range []struct{ fields, one, two string }{
+		{"", "http1", "http1"},
+		{"http_protocol_options {}", "http1", "http1"},
+		{two, "http2", "http2"},
+		{two + "protocol_selection: USE_DOWNSTREAM_PROTOCOL", "http1", "http2"},
+		{"protocol_selection: USE_DOWNSTREAM_PROTOCOL", "http1", "http2"},
+		{options("explicit_http_config { http_protocol_options {} }"), "http1", "http1"},
+		{options("explicit_http_config { " + two + " }"), "http2", "http2"},
+		{options("use_downstream_protocol_config { " + two + " }"), "http1", "http2"},
+		{options("use_downstream_protocol_config {}"), "http1", "http2"},
+	} {
+		pb := sdktest.Text[clusterv3.Cluster](t, static(tt.fields))
+		comp := sdktest.NewCompiler(t)
+		comp.AddCodec(http1.Codec())
+		h2 := &sdk.Codec{Name: "http2", Mode: sdk.Multiplexed}
+		h2.Compile = func(sdk.Compiler, sdk.Side, sdk.CodecOptions) (sdk.CodecConfig, error) {
+			return renamed{frameCodec{}, h2}, nil
+		}
+		comp.AddCodec(h2)
+		c, err := Compile(comp, pb, CompileOptions{})
+		if err != nil {
+			t.Errorf("%s: %v", tt.fields, err)
+			continue
+		}
+		one, second := c.wayOf(&sdk.Message{Protocol: sdk.HTTP11}), c.wayOf(&sdk.Message{Protocol: sdk.HTTP2})
+		if one.codec.Codec().Name != tt.one || second.codec.Codec().Name != tt.two {
+			t.Errorf("%s: %s, %s", tt.fields, one.codec.Codec().Name, second.codec.Codec().Name)
+		}
+		want := Multiplex{MaxStreams: 7, HeartbeatInterval: 3 * time.Second, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 1}
+		if got := *c.multiplex(second); strings.Contains(tt.fields, "keepalive") && got != want {
+			t.Errorf("%s: %+v", tt.fields, got)
+		}
+	}
+	comp := sdktest.NewCompiler(t)
+	comp.AddCodec(http1.Codec())
+	if _, err := Compile(comp, sdktest.Text[clusterv3.Cluster](t, static(two)), CompileOptions{}); err == nil || !strings.Contains(err.Error(), "http2") {
+		t.Errorf("a proxy without HTTP/2: %v", err)
 	}
 }
 
@@ -232,12 +276,13 @@ func TestPerHostThresholds(t *testing.T) {
 }
 
 // TestFields walks the descriptors: every field has a status, and every status a
-// field. Http1ProtocolOptions is the codec's to declare.
+// field. The options of HTTP/1 and HTTP/2 are the codecs' to declare.
 func TestFields(t *testing.T) {
 	table := fields.Table(Fields())
-	codecs := (&corev3.Http1ProtocolOptions{}).ProtoReflect().Descriptor()
-	for i := range codecs.Fields().Len() {
-		table[string(codecs.Fields().Get(i).FullName())] = sdk.NoEffect // ends the walk
+	for _, m := range []protoreflect.ProtoMessage{&corev3.Http1ProtocolOptions{}, &corev3.Http2ProtocolOptions{}} {
+		for list, i := m.ProtoReflect().Descriptor().Fields(), 0; i < list.Len(); i++ {
+			table[string(list.Get(i).FullName())] = sdk.NoEffect // ends the walk
+		}
 	}
 	roots := []protoreflect.MessageDescriptor{
 		(&clusterv3.Cluster{}).ProtoReflect().Descriptor(),

@@ -38,10 +38,11 @@ type Config struct {
 	block          stats.Block
 	remaining      [numPriorities]*stats.Block // nil unless track_remaining
 
-	http sdk.CodecConfig   // for requests that are HTTP
-	rpc  []sdk.CodecConfig // for those of other protocols
-	dial eventloop.DialConfig
-	high int // bytes that may be queued to a host; 0 is unlimited
+	http  sdk.CodecConfig   // for requests that are HTTP
+	http2 sdk.CodecConfig   // for those that are HTTP/2, where that makes a difference; nil: it does not
+	rpc   []sdk.CodecConfig // for those of other protocols
+	dial  eventloop.DialConfig
+	high  int // bytes that may be queued to a host; 0 is unlimited
 
 	idleTimeout time.Duration // 0: none
 	maxDuration time.Duration // 0: none
@@ -49,7 +50,8 @@ type Config struct {
 
 	lb         lbOptions
 	thresholds [numPriorities]thresholds
-	mux        Multiplex             // for protocols that share connections
+	mux        Multiplex             // for RPC protocols that share connections
+	mux2       Multiplex             // for HTTP/2
 	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
 	endpoints  []*endpoint
 	dns        *dnsOptions // nil for STATIC

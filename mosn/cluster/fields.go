@@ -29,7 +29,7 @@ func clusterFields(set fieldsOf) {
 		"max_requests_per_connection", "circuit_breakers", "common_http_protocol_options", "http_protocol_options",
 		"typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate", "dns_lookup_family",
 		"wait_for_warm_on_init", "upstream_bind_config", "ring_hash_lb_config", "maglev_lb_config", "least_request_lb_config",
-		"round_robin_lb_config", "common_lb_config", "transport_socket", "metadata", "upstream_connection_options")
+		"round_robin_lb_config", "http2_protocol_options", "protocol_selection", "common_lb_config", "transport_socket", "metadata", "upstream_connection_options")
 	// Without health checks nothing follows from a host's failing them. The resolver does
 	// not tell TTLs. Nothing here is cleaned up by interval.
 	set(m, sdk.NoEffect,
@@ -37,8 +37,8 @@ func clusterFields(set fieldsOf) {
 	set(m, sdk.Refused,
 		"transport_socket_matches", "transport_socket_matcher", "stats_matcher", "cluster_type", "eds_cluster_config",
 		"per_connection_buffer_high_watermark_timeout", "health_checks", "upstream_http_protocol_options",
-		"http2_protocol_options", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config",
-		"typed_dns_resolver_config", "outlier_detection", "lb_subset_config", "original_dst_lb_config", "protocol_selection",
+		"dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config",
+		"typed_dns_resolver_config", "outlier_detection", "lb_subset_config", "original_dst_lb_config",
 		"filters", "load_balancing_policy", "lrs_server", "lrs_report_endpoint_metrics", "track_timeout_budgets",
 		"upstream_config", "track_cluster_stats", "preconnect_policy", "connection_pool_per_downstream_connection",
 		"queuing_policies")
@@ -73,12 +73,14 @@ func balancingFields(set fieldsOf) {
 
 func protocolFields(set fieldsOf) {
 	const h = "extensions.upstreams.http.v3.HttpProtocolOptions"
-	set(h, sdk.Supported, "common_http_protocol_options", "explicit_http_config")
+	set(h, sdk.Supported, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config")
 	set(h, sdk.Refused,
-		"upstream_http_protocol_options", "use_downstream_protocol_config", "auto_config", "http_filters",
+		"upstream_http_protocol_options", "auto_config", "http_filters",
 		"header_validation_config", "outlier_detection", "request_mirror_policies", "hash_policy", "retry_policy")
-	set(h+".ExplicitHttpConfig", sdk.Supported, "http_protocol_options")
-	set(h+".ExplicitHttpConfig", sdk.Refused, "http2_protocol_options", "http3_protocol_options")
+	for _, m := range []string{".ExplicitHttpConfig", ".UseDownstreamHttpConfig"} {
+		set(h+m, sdk.Supported, "http_protocol_options", "http2_protocol_options")
+		set(h+m, sdk.Refused, "http3_protocol_options")
+	}
 	// Listeners and clusters share this message: what one of them does not support yet
 	// is refused where it is compiled.
 	set("config.core.v3.HttpProtocolOptions", sdk.Supported,

@@ -38,7 +38,7 @@ var (
 )
 
 func (f frameCodec) codec() *sdk.Codec {
-	return &sdk.Codec{Name: "http1", Mode: sdk.Multiplexed, FlowControl: f.flow,
+	return &sdk.Codec{Name: "http1", Mode: sdk.Multiplexed, RPC: true, FlowControl: f.flow,
 		Compile: func(sdk.Compiler, sdk.Side, sdk.CodecOptions) (sdk.CodecConfig, error) { return f, nil }}
 }
 

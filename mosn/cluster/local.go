@@ -286,7 +286,7 @@ func (lc *LoopCluster) poolOf(h *Host, prio Priority, by way) *pool {
 func (lc *LoopCluster) newPool(h *Host, prio Priority, by way, i int) *pool {
 	p := &pool{lc: lc, host: h, way: by, prio: prio, breakers: &lc.cluster.breakers[prio]}
 	if by.codec != nil && by.multiplexed() {
-		p.mux, p.owner = newMuxPool(lc, h, prio)
+		p.mux, p.owner = newMuxPool(lc, h, prio, lc.cfg.multiplex(by))
 	}
 	if lc.drained || !lc.hosts.has(h) {
 		p.draining = true

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/idtable"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -24,9 +25,10 @@ type muxConn struct {
 	link
 	talker sdk.Talker      // nil: the codec has nothing to say by itself
 	beats  sdk.Heartbeater // nil: the protocol has no heartbeat
+	clock  sdk.Clocked     // nil: the codec does not care for time
 	flow   bool            // the protocol has flow control
 
-	calls       streamTable
+	calls       idtable.Table[Call]
 	first, last *Call
 	cursor      *Call // the next one to be visited; moved on when it leaves
 
@@ -62,13 +64,14 @@ func dialMux(p *pool) *muxConn {
 	cn.dial(p, cn)
 	cn.talker, _ = cn.codec.(sdk.Talker)
 	cn.beats, _ = cn.codec.(sdk.Heartbeater)
+	cn.clock, _ = cn.codec.(sdk.Clocked)
 	cn.flow = p.way.codec.Codec().FlowControl
 	return cn
 }
 
 // room reports whether another stream may begin here now.
 func (cn *muxConn) room() bool {
-	return cn.state == connBusy && !cn.draining && cn.calls.n < cn.pool.mux.perConn &&
+	return cn.state == connBusy && !cn.draining && cn.calls.Len() < cn.pool.mux.perConn &&
 		!cn.conn.Closed() && cn.codec.Reusable()
 }
 
@@ -84,7 +87,7 @@ func (cn *muxConn) OnConnect(*eventloop.Conn) {
 func (cn *muxConn) attach(c *Call) {
 	idle := cn.first == nil
 	id := cn.codec.NewStream()
-	for n := 1; !cn.calls.put(id, c); n++ {
+	for n := 1; !cn.calls.Put(id, c); n++ {
 		if n == idAttempts {
 			cn.fault(c)
 			return
@@ -129,7 +132,7 @@ func (cn *muxConn) leaveWire(c *Call) {
 		return
 	}
 	c.mux.offWire = true
-	cn.calls.remove(c.id)
+	cn.calls.Remove(c.id)
 	cn.unchoke(c)
 }
 
@@ -179,12 +182,12 @@ func (cn *muxConn) vacant() {
 	}
 	p := cn.pool
 	cn.strand()
-	if cn.calls.n == 0 && cn.draining {
+	if cn.calls.Len() == 0 && cn.draining {
 		cn.finish(false)
 	}
 	p.serveStreams()
 	switch {
-	case cn.state == connClosed || cn.calls.n > 0:
+	case cn.state == connClosed || cn.calls.Len() > 0:
 	case p.draining:
 		cn.finish(false)
 	case cn.first == nil && p.lc.cfg.idleTimeout > 0:
@@ -196,13 +199,16 @@ func (cn *muxConn) vacant() {
 func (cn *muxConn) drain() {
 	cn.draining = true
 	cn.pool.mux.retire(cn)
-	if cn.calls.n == 0 && cn.state == connBusy {
+	if cn.calls.Len() == 0 && cn.state == connBusy {
 		cn.finish(false)
 	}
 }
 
 // OnData implements eventloop.Handler.
 func (cn *muxConn) OnData(_ *eventloop.Conn, in []byte) int {
+	if cn.clock != nil {
+		cn.clock.Clock(cn.pool.lc.local.loop.Now())
+	}
 	used := cn.decode(in)
 	// What the codec says may let streams go on that had to wait.
 	if cn.speak() {
@@ -269,7 +275,7 @@ func (cn *muxConn) streamError(ev *sdk.Event, err error) bool {
 	if !errors.As(err, &ce) || !ce.Stream {
 		return false
 	}
-	if c := cn.calls.get(ev.Stream); c != nil {
+	if c := cn.calls.Get(ev.Stream); c != nil {
 		cn.giveUp(c, sdk.ResetProtocol)
 		cn.fail(c, ErrProtocol)
 		cn.vacant()
@@ -292,7 +298,7 @@ func (cn *muxConn) take(ev *sdk.Event, n int) {
 		cn.window(ev.Stream)
 		return
 	}
-	c := cn.calls.get(ev.Stream)
+	c := cn.calls.Get(ev.Stream)
 	if c == nil {
 		cn.stray(ev)
 		return
@@ -459,5 +465,5 @@ func (cn *muxConn) finish(remote bool) {
 	cn.pool.mux.retire(cn)
 	cn.beatTimer.Stop()
 	cn.conn.Close()
-	cn.closed(remote, cn.calls.n > 0)
+	cn.closed(remote, cn.calls.Len() > 0)
 }

@@ -41,6 +41,7 @@ func (c *Config) compileMultiplex(comp sdk.Compiler, pb *clusterv3.Cluster) erro
 // A call goes to the connection with the fewest streams; another connection is begun
 // only when calls wait because all are at their limit, up to this loop's quota.
 type muxPool struct {
+	*Multiplex
 	open    []*muxConn // those that may take further streams, now or later
 	quota   int        // most of them; 0 is no limit
 	perConn int        // most streams of one
@@ -49,14 +50,14 @@ type muxPool struct {
 
 // newMuxPool returns the pool's part for this loop, or the owner of the host's
 // connections when that is another loop.
-func newMuxPool(lc *LoopCluster, h *Host, prio Priority) (m *muxPool, owner *Local) {
+func newMuxPool(lc *LoopCluster, h *Host, prio Priority, o *Multiplex) (m *muxPool, owner *Local) {
 	cfg := lc.cfg
 	local := lc.local
 	at, quota := share(int(cfg.perHost[prio]), len(local.peers), local.loop.Index(), int(h.slot))
 	if at != local.loop.Index() {
 		return nil, local.peers[at]
 	}
-	m = &muxPool{quota: quota, perConn: int(cfg.mux.MaxStreams)}
+	m = &muxPool{Multiplex: o, quota: quota, perConn: int(o.MaxStreams)}
 	if n := int(cfg.maxRequests); n > 0 {
 		m.perConn = min(m.perConn, n)
 	}
@@ -97,7 +98,7 @@ func (p *pool) startStream(c *Call) {
 func (p *pool) pick() *muxConn {
 	var best *muxConn
 	for _, cn := range p.mux.open {
-		if cn.room() && (best == nil || cn.calls.n < best.calls.n) {
+		if cn.room() && (best == nil || cn.calls.Len() < best.calls.Len()) {
 			best = cn
 		}
 	}
@@ -159,7 +160,7 @@ func (m *muxPool) retire(cn *muxConn) {
 // wait for, end with their last one.
 func (p *pool) drainStreams() {
 	for i := len(p.mux.open) - 1; i >= 0; i-- {
-		if cn := p.mux.open[i]; cn.calls.n == 0 && cn.state == connBusy {
+		if cn := p.mux.open[i]; cn.calls.Len() == 0 && cn.state == connBusy {
 			cn.finish(false)
 		}
 	}

@@ -137,7 +137,7 @@ func (cn *muxConn) window(id uint64) {
 		cn.wake()
 		return
 	}
-	if c := cn.calls.get(id); c != nil {
+	if c := cn.calls.Get(id); c != nil {
 		c.mux.blocked = false
 		c.ev.OnCallWritable(c)
 	}
@@ -191,7 +191,7 @@ func (cn *muxConn) speakSoon() {
 func (cn *muxConn) armBeat() {
 	cn.missed = 0
 	cn.heard = cn.conn.BytesIn()
-	if d := cn.pool.lc.cfg.mux.HeartbeatInterval; d > 0 && cn.beats != nil && cn.state == connBusy {
+	if d := cn.pool.mux.HeartbeatInterval; d > 0 && cn.beats != nil && cn.state == connBusy {
 		cn.beatTimer.Arm(d)
 	}
 }
@@ -203,7 +203,7 @@ func (cn *muxConn) beat() {
 		cn.armBeat()
 		return
 	}
-	o := cn.pool.lc.cfg.mux
+	o := cn.pool.mux
 	if cn.missed == o.HeartbeatMisses {
 		cn.lose(false, ErrConnLost)
 		return

@@ -14,7 +14,12 @@ func (w way) multiplexed() bool { return w.codec.Codec().Mode == sdk.Multiplexed
 // sender and receiver agree on, all else by the cluster's HTTP. nil stands for HTTP.
 // The codec is nil for an RPC of one that this process does not have.
 func (c *Config) wayOf(m *sdk.Message) way {
-	if m == nil || m.Protocol != sdk.RPC {
+	switch {
+	case m == nil:
+		return way{codec: c.http}
+	case m.Protocol == sdk.HTTP2 && c.http2 != nil:
+		return way{codec: c.http2}
+	case m.Protocol != sdk.RPC:
 		return way{codec: c.http}
 	}
 	for _, p := range c.rpc {
@@ -25,6 +30,14 @@ func (c *Config) wayOf(m *sdk.Message) way {
 	return way{}
 }
 
+// multiplex says how connections of a way are used.
+func (c *Config) multiplex(w way) *Multiplex {
+	if w.codec.Codec().RPC {
+		return &c.mux
+	}
+	return &c.mux2
+}
+
 // multiplexes reports whether some protocol of the cluster shares connections.
 func (c *Config) multiplexes() bool {
 	for _, p := range c.rpc {
@@ -32,5 +45,5 @@ func (c *Config) multiplexes() bool {
 			return true
 		}
 	}
-	return way{codec: c.http}.multiplexed()
+	return c.http2 != nil || way{codec: c.http}.multiplexed()
 }

@@ -19,7 +19,7 @@ func TestErrorsNameFileLineAndField(t *testing.T) {
 	line := func(n string) string { return "b.yaml:" + n + ": " }
 	for _, c := range []struct{ yaml, want string }{
 		{hcmListener(""), in + "http_filters"},
-		{hcmListener("          codec_type: HTTP2\n" + routerFilter), line("14") + in + "codec_type"},
+		{hcmListener("          codec_type: HTTP3\n" + routerFilter), line("14") + in + "codec_type"},
 		{hcmListener("          rds: {}\n" + routerFilter), "rds: must not be set together with route_config"},
 		{hcmListener("          tracing: {}\n" + routerFilter), line("14") + in + "tracing: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.tracing is not built yet"},
 		{strings.Replace(hcmListener(routerFilter), "stat_prefix: web", "stat_prefix: ''", 1), line("12") + in + "stat_prefix: value length must be at least 1"},

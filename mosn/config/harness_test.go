@@ -13,6 +13,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	"sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -21,7 +22,7 @@ import (
 // extensions are the real ones: the store is tried with what it will meet.
 func extensions() Extensions {
 	return Extensions{
-		Codecs:         []*sdk.Codec{http1.Codec()},
+		Codecs:         []*sdk.Codec{http1.Codec(), http2.Codec()},
 		HTTPFilters:    []*sdk.HTTPFilter{hcm.Router()},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger()},

@@ -59,10 +59,11 @@ func newTarget(h *sdk.Headers, ignoreParams bool) target {
 
 // pathOnly cuts off the query and what looks like a fragment.
 func pathOnly(path string) string {
-	for i := range len(path) {
-		if path[i] == '?' || path[i] == '#' {
-			return path[:i]
-		}
+	if i := strings.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	if i := strings.IndexByte(path, '#'); i >= 0 {
+		path = path[:i]
 	}
 	return path
 }

@@ -30,6 +30,7 @@ type Config struct {
 	MaxConnectionDuration    time.Duration
 	MaxStreamDuration        time.Duration
 	DelayedCloseTimeout      time.Duration
+	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
 	// Runtime overrides fractions; nil does not.
 	Runtime *runtime.Snapshot

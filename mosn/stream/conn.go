@@ -12,14 +12,20 @@ import (
 // of the connection. A Serial codec has at most one, cur; a Multiplexed one has a
 // table of them (multiplex.go).
 type serverConn struct {
-	w      *Worker
-	cfg    *Config
-	c      *eventloop.Conn
-	codec  sdk.CodecConn // nil until the first bytes have told the protocol
-	rpc    bool          // of the codec
-	flow   bool          // the codec has flow control
-	cur    *Stream
-	shared *sharedConn // nil for a Serial codec
+	w       *Worker
+	cfg     *Config
+	c       *eventloop.Conn
+	codec   sdk.CodecConn // nil until the first bytes have told the protocol
+	rpc     bool          // of the codec
+	flow    bool          // the codec has flow control
+	counted byProtocol
+	cur     *Stream
+	shared  *sharedConn // nil for a Serial codec
+
+	clocked    sdk.Clocked // nil when the codec does not care for time
+	talker     sdk.Talker  // nil when the codec has nothing to say by itself
+	queued     bool        // it is in the worker's list of talkers
+	nextTalker *serverConn // there
 
 	timer     eventloop.Timer // idle, or the head of a request
 	started   time.Duration
@@ -55,32 +61,39 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 }
 
 // speak settles which protocol the connection speaks.
-func (d *serverConn) speak(cc sdk.CodecConfig) {
+func (d *serverConn) speak(cc sdk.CodecConfig) { d.speakBy(cc, cc.New()) }
+
+func (d *serverConn) speakBy(cc sdk.CodecConfig, conn sdk.CodecConn) {
+	if d.codec != nil {
+		d.w.stats.AddGauge(d.counted.cxActive, -1)
+	}
 	codec := cc.Codec()
-	d.codec, d.rpc, d.flow = cc.New(), codec.RPC, codec.FlowControl
+	d.codec, d.rpc, d.flow = conn, codec.RPC, codec.FlowControl
+	d.talker, _ = d.codec.(sdk.Talker)
+	d.clocked, _ = d.codec.(sdk.Clocked)
 	if codec.Mode == sdk.Multiplexed {
 		d.share()
 	}
 	if n := cc.ReadLimit(); n > eventloop.DefaultReadLimit {
 		d.c.SetReadLimit(n)
 	}
-	if d.rpc {
-		d.w.stats.Inc(d.cfg.Stats.CxRPCTotal)
-	} else {
-		d.w.stats.Inc(d.cfg.Stats.CxHTTP1Total)
+	st := d.cfg.Stats
+	switch {
+	case d.rpc:
+		d.counted = byProtocol{st.CxRPCTotal, st.RqRPCTotal, st.CxRPCActive}
+	case d.shared != nil:
+		d.counted = byProtocol{st.CxHTTP2Total, st.RqHTTP2Total, st.CxHTTP2Active}
+	default:
+		d.counted = byProtocol{st.CxHTTP1Total, st.RqHTTP1Total, st.CxHTTP1Active}
 	}
-	d.countProtocol(1)
+	d.w.stats.Inc(d.counted.cxTotal)
+	d.w.stats.AddGauge(d.counted.cxActive, 1)
 }
 
-// countProtocol adds n to the number of connections that speak the protocol.
-func (d *serverConn) countProtocol(n int64) {
-	switch {
-	case d.codec == nil:
-	case d.rpc:
-		d.w.stats.AddGauge(d.cfg.Stats.CxRPCActive, n)
-	default:
-		d.w.stats.AddGauge(d.cfg.Stats.CxHTTP1Active, n)
-	}
+// byProtocol are the stats of one protocol.
+type byProtocol struct {
+	cxTotal, rqTotal sdk.Counter
+	cxActive         sdk.Gauge
 }
 
 // detect finds out from the first bytes which protocol the connection speaks, and
@@ -110,12 +123,16 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 		d.partial(len(in) > 0)
 		return 0
 	}
+	if d.clocked != nil {
+		d.clocked.Clock(d.w.now())
+	}
 	for done := false; !done; {
 		var k int
 		k, done = d.decode(in[n:])
 		n += k
 	}
 	d.wrote()
+	d.drained()
 	return n
 }
 
@@ -203,11 +220,17 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 	d.keep(id, s)
 	d.requests++
 	s.begin(d, id, m, end)
+	if d.shared != nil && d.last() && !d.lastOne {
+		d.drain()
+	}
 }
 
 // partial notes whether the head of a request has begun to arrive, for the timeouts
 // that run from there.
 func (d *serverConn) partial(some bool) {
+	if !some && d.shared != nil {
+		d.headSince = 0 // what had begun was no request
+	}
 	if !some || d.active() || d.headSince != 0 {
 		return
 	}
@@ -352,7 +375,9 @@ func (d *serverConn) account() {
 	w.conns.remove(d)
 	w.stats.Inc(st.CxDestroy)
 	w.stats.AddGauge(st.CxActive, -1)
-	d.countProtocol(-1)
+	if d.codec != nil {
+		w.stats.AddGauge(d.counted.cxActive, -1)
+	}
 	w.stats.Add(st.CxRxBytes, d.c.BytesIn())
 	w.stats.Add(st.CxTxBytes, d.c.BytesOut())
 	w.stats.Observe(st.CxLength, uint64((w.now()-d.started)/time.Millisecond))
@@ -386,14 +411,31 @@ func (d *serverConn) released(reuse bool) {
 	}
 }
 
-// drain ends the connection now if it is idle, else after its response.
+// drain ends the connection now if it is idle, else after its response. A client that
+// can be told to open no further streams may have opened some before it heard of it; it
+// has drain_timeout to hear.
 func (d *serverConn) drain() {
+	again := d.lastOne
 	d.lastOne = true
 	d.goAway()
-	if !d.active() && d.headSince == 0 && !d.closing {
-		d.closing = true
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.drained()
+	if d.shared != nil && !d.closing && !again && d.cfg.DrainTimeout > 0 {
+		d.deadline = d.w.now() + d.cfg.DrainTimeout
+		d.armTimer()
 	}
+}
+
+// drained ends the connection if it is draining and there is nothing to wait for.
+func (d *serverConn) drained() {
+	if !d.lastOne || d.closing || d.active() || d.headSince != 0 || d.c.Closed() {
+		return
+	}
+	if d.shared != nil && d.codec.Reusable() {
+		return // the client may yet open a stream
+	}
+	d.closing = true
+	d.timer.Stop()
+	d.finish()
 }
 
 // last reports whether the response under way must say that it is the last.
@@ -446,13 +488,15 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		d.headTimedOut()
 		return
 	case d.deadline != 0 && now >= d.deadline:
-		w.stats.Inc(d.cfg.Stats.CxMaxDuration)
+		if !d.lastOne {
+			w.stats.Inc(d.cfg.Stats.CxMaxDuration)
+		}
 		d.deadline = 0
 		d.drain()
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
 		d.closing = true
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		d.finish()
 	}
 	if !d.closing {
 		d.armTimer()

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,25 +55,42 @@ func TestMirror(t *testing.T) {
 			w.send(b, x.response)
 			w.send(m, ok2)
 			w.idle()
+			w.mirrorCounts(500, 200)
 		})
+	}
+}
+
+// mirrorCounts checks that the mirror's answers are counted once each, and as those to requests from inside.
+func (w *world) mirrorCounts(codes ...int) {
+	w.t.Helper()
+	for _, prefix := range []string{"cluster.m.upstream_rq_", "cluster.m.internal.upstream_rq_"} {
+		if n := w.stat(prefix + "completed"); n != uint64(len(codes)) {
+			w.t.Errorf("%scompleted = %d, want %d", prefix, n, len(codes))
+		}
+		for _, code := range codes {
+			if n := w.stat(prefix + strconv.Itoa(code)); n != 1 {
+				w.t.Errorf("%s%d = %d, want 1", prefix, code, n)
+			}
+		}
 	}
 }
 
 // TestMirrorFails in every way without the request's noticing.
 func TestMirrorFails(t *testing.T) {
 	fails := map[string]struct {
+		code int // that is counted for the mirror
 		dial looptest.Outcome
 		do   func(w *world, m *looptest.Peer)
 	}{
-		"refused":          {dial: looptest.Refuse},
-		"black hole":       {dial: looptest.Hold},
-		"reset":            {do: func(_ *world, m *looptest.Peer) { m.Reset() }},
-		"closes":           {do: func(_ *world, m *looptest.Peer) { m.Close() }},
-		"garbage":          {do: func(_ *world, m *looptest.Peer) { m.Send("\x00\x00\r\n\r\n") }},
-		"takes nothing":    {do: func(_ *world, m *looptest.Peer) { m.Window(0) }},
-		"never answers":    {},
-		"answers in part":  {do: func(_ *world, m *looptest.Peer) { m.Send(ok2[:20]) }},
-		"answers too soon": {do: func(_ *world, m *looptest.Peer) { m.Send(ok2) }},
+		"refused":          {code: 503, dial: looptest.Refuse},
+		"black hole":       {code: 504, dial: looptest.Hold},
+		"reset":            {code: 503, do: func(_ *world, m *looptest.Peer) { m.Reset() }},
+		"closes":           {code: 503, do: func(_ *world, m *looptest.Peer) { m.Close() }},
+		"garbage":          {code: 502, do: func(_ *world, m *looptest.Peer) { m.Send("\x00\x00\r\n\r\n") }},
+		"takes nothing":    {code: 504, do: func(_ *world, m *looptest.Peer) { m.Window(0) }},
+		"never answers":    {code: 504},
+		"answers in part":  {code: 504, do: func(_ *world, m *looptest.Peer) { m.Send(ok2[:20]) }},
+		"answers too soon": {code: 200, do: func(_ *world, m *looptest.Peer) { m.Send(ok2) }},
 	}
 	for name, f := range fails {
 		for _, request := range []string{get, post(5)} {
@@ -97,6 +115,7 @@ func TestMirrorFails(t *testing.T) {
 				w.got(c, ok2Down)
 				w.Advance(10 * time.Second) // the mirror has the route's timeout as well
 				w.idle()
+				w.mirrorCounts(f.code)
 				if n := w.stat("cluster.m.upstream_rq_active") + w.stat("cluster.m.upstream_rq_pending_active"); n != 0 {
 					t.Errorf("%d requests to the mirror are left", n)
 				}

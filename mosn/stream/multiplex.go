@@ -1,6 +1,9 @@
 package stream
 
-import "sofamesh.io/sofamesh/sdk"
+import (
+	"sofamesh.io/sofamesh/mosn/idtable"
+	"sofamesh.io/sofamesh/sdk"
+)
 
 // maxShared bounds the streams that one connection may have at a time: input beyond
 // it waits. Protocols with a limit of their own tell their peers a lower one.
@@ -8,18 +11,14 @@ const maxShared = 1024
 
 // sharedConn is what a connection with a Multiplexed codec has beside a serial one.
 type sharedConn struct {
-	streams map[uint64]*Stream
-	talker  sdk.Talker // nil when the codec has nothing to say by itself
-	away    bool       // the client was told to open no further streams
-	at      uint64     // the stream of the event that is being handled
-
-	queued     bool        // it is in the worker's list of talkers
-	nextTalker *serverConn // there
+	streams idtable.Table[Stream]
+	each    []*Stream // scratch of eachStream, nil while it is in use
+	away    int       // how often the client was told to open no further streams
+	at      uint64    // the stream of the event that is being handled
 }
 
 func (d *serverConn) share() {
-	d.shared = &sharedConn{streams: make(map[uint64]*Stream)}
-	d.shared.talker, _ = d.codec.(sdk.Talker)
+	d.shared = &sharedConn{}
 }
 
 // keep takes a new stream into the connection.
@@ -28,14 +27,14 @@ func (d *serverConn) keep(id uint64, s *Stream) {
 		d.cur = s
 		return
 	}
-	d.shared.streams[id] = s
+	d.shared.streams.Put(id, s)
 }
 
 // forget lets go of a stream that has ended.
 func (d *serverConn) forget(s *Stream) {
 	switch {
-	case d.shared != nil && d.shared.streams[s.id] == s:
-		delete(d.shared.streams, s.id)
+	case d.shared != nil && d.shared.streams.Get(s.id) == s:
+		d.shared.streams.Remove(s.id)
 	case d.cur == s:
 		d.cur = nil
 	}
@@ -46,16 +45,16 @@ func (d *serverConn) stream(id uint64) *Stream {
 	if d.shared == nil {
 		return d.cur
 	}
-	return d.shared.streams[id]
+	return d.shared.streams.Get(id)
 }
 
 // active reports whether the connection has streams.
 func (d *serverConn) active() bool { return d.count() > 0 }
 
 // full reports whether the connection has as many streams as it may.
-func (d *serverConn) full() bool { return d.shared != nil && len(d.shared.streams) >= maxShared }
+func (d *serverConn) full() bool { return d.shared != nil && d.shared.streams.Len() >= maxShared }
 
-// eachStream calls f for every stream; f may end it.
+// eachStream calls f for every stream; f may end it, and others.
 func (d *serverConn) eachStream(f func(*Stream)) {
 	if d.shared == nil {
 		if d.cur != nil {
@@ -63,9 +62,16 @@ func (d *serverConn) eachStream(f func(*Stream)) {
 		}
 		return
 	}
-	for _, s := range d.shared.streams {
-		f(s)
+	sh := d.shared
+	list := sh.streams.Append(sh.each)
+	sh.each = nil
+	for _, s := range list {
+		if sh.streams.Get(s.id) == s { // f may have ended others, too
+			f(s)
+		}
 	}
+	clear(list)
+	sh.each = list[:0]
 }
 
 // endStreams calls f, which ends a stream, for every stream, also when a filter that
@@ -83,7 +89,7 @@ func (d *serverConn) endStreams(f func(*Stream)) {
 func (d *serverConn) count() int {
 	switch {
 	case d.shared != nil:
-		return len(d.shared.streams)
+		return d.shared.streams.Len()
 	case d.cur != nil:
 		return 1
 	}
@@ -107,7 +113,7 @@ func (d *serverConn) cut(id uint64) {
 		return
 	}
 	d.closing = true
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.finish()
 }
 
 // sharedMalformed refuses one request, or gives up the connection with all that is
@@ -122,7 +128,7 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.finish()
 	return false
 }
 
@@ -143,22 +149,32 @@ func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
 func (d *serverConn) sharedReleased() {
 	switch {
 	case d.c.Closed():
-	case (d.closing || d.lastOne) && !d.active():
-		d.closing = true
+	case d.closing && !d.active():
 		d.timer.Stop()
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		d.finish()
+	case d.lastOne && !d.active() && !d.codec.Reusable():
+		d.drained()
 	case d.stalled:
 		d.stalled = false
 		d.c.Resume()
 	}
 }
 
-// goAway tells the client to open no further streams.
+// finish closes the connection, after its codec's last words.
+func (d *serverConn) finish() {
+	if d.talker != nil && !d.c.Closed() {
+		d.talker.Flush(d.c.Out())
+	}
+	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+}
+
+// goAway tells the client to open no further streams: by a notice, and in the end that
+// those which it has opened are the last.
 func (d *serverConn) goAway() {
-	if d.shared == nil || d.shared.away || d.c.Closed() {
+	if d.shared == nil || d.shared.away == 2 || d.c.Closed() {
 		return
 	}
-	d.shared.away = true
+	d.shared.away++
 	d.codec.WriteGoAway(d.c.Out())
 	d.wrote()
 }
@@ -167,21 +183,21 @@ func (d *serverConn) goAway() {
 // heartbeats, and the news that a stream which had to wait may go on. It gets its say
 // when the callback under way is over, not from within it.
 func (d *serverConn) wrote() {
-	if d.shared == nil || d.shared.talker == nil || d.shared.queued || !d.shared.talker.Pending() {
+	if d.talker == nil || d.queued || !d.talker.Pending() {
 		return
 	}
-	d.shared.queued = true
-	d.shared.nextTalker, d.w.talkers = d.w.talkers, d
+	d.queued = true
+	d.nextTalker, d.w.talkers = d.w.talkers, d
 }
 
 // talk lets the codec speak. What it says may let streams write, which may give it more
 // to say: then there is another round, after those of other connections.
 func (d *serverConn) talk() {
-	d.shared.queued = false
+	d.queued = false
 	if d.c.Closed() || d.closing {
 		return
 	}
-	d.shared.talker.Flush(d.c.Out())
+	d.talker.Flush(d.c.Out())
 	if d.c.AboveHigh() {
 		return // OnDrained comes back to it
 	}

@@ -16,6 +16,7 @@ import (
 type lines struct {
 	host  *sdk.Codec // what its requests are carried to hosts by
 	pongs int
+	away  bool
 }
 
 // viaHTTP carries lines to hosts as HTTP/1.
@@ -114,9 +115,13 @@ func (l *lines) WriteReset(out *sdk.Buffer, id uint64, r sdk.ResetReason) bool {
 }
 
 func (l *lines) Consumed(*sdk.Buffer, uint64, int) {}
-func (l *lines) WriteGoAway(out *sdk.Buffer)       { out.AppendString("away\n") }
-func (l *lines) Reusable() bool                    { return true }
-func (l *lines) Pending() bool                     { return l.pongs > 0 }
+func (l *lines) WriteGoAway(out *sdk.Buffer) {
+	l.away = true
+	out.AppendString("away\n")
+}
+
+func (l *lines) Reusable() bool { return !l.away }
+func (l *lines) Pending() bool  { return l.pongs > 0 }
 
 func (l *lines) Flush(out *sdk.Buffer) {
 	for ; l.pongs > 0; l.pongs-- {

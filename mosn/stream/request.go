@@ -23,6 +23,11 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 		s.trustPeer()
 		return nil // the rest is HTTP's own
 	}
+	if !m.Upgrade && m.HasID(sdk.HeaderHTTP2Settings) && m.HasID(sdk.HeaderUpgrade) {
+		if bad := s.changeOver(); bad != nil {
+			return bad
+		}
+	}
 	if m.Upgrade {
 		s.upgradeWanted = true
 	} else {
@@ -322,12 +327,10 @@ func cleanEnvoyHeaders(h *sdk.Headers, edge bool) {
 		sdk.HeaderEnvoyRetryGRPCOn, sdk.HeaderEnvoyMaxRetries, sdk.HeaderEnvoyUpstreamAltStatName,
 		sdk.HeaderEnvoyUpstreamTimeoutMs, sdk.HeaderEnvoyUpstreamPerTryTimeoutMs,
 		sdk.HeaderEnvoyExpectedTimeoutMs, sdk.HeaderEnvoyForceTrace, sdk.HeaderEnvoyIPTags,
-		sdk.HeaderEnvoyHedgeOnPerTryTimeout,
+		sdk.HeaderEnvoyHedgeOnPerTryTimeout, sdk.HeaderEnvoyUpstreamTimeoutAltResponse, sdk.HeaderEnvoyOriginalURL,
 	} {
 		h.RemoveID(id)
 	}
-	h.Remove("x-envoy-upstream-rq-timeout-alt-response")
-	h.Remove("x-envoy-original-url")
 }
 
 // requestID gives the request its x-request-id: a random UUID (RFC 9562, version

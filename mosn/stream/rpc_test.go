@@ -331,3 +331,19 @@ func TestRPCReplies(t *testing.T) {
 		"POST /a.Service/noroute 404 NR route_not_found")
 	w.idle()
 }
+
+// TestHeartbeatInTwo: what has begun and was no request is no head that is late.
+func TestHeartbeatInTwo(t *testing.T) {
+	w := newWorld(t, withBolt(setup{edit: func(cfg *Config) { cfg.RequestHeadersTimeout = time.Second }}))
+	c := w.client()
+	beat := "\x01\x01\x00\x00\x01\x00\x00\x00\x09\x01\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00"
+	w.send(c, beat[:12])
+	w.Advance(500 * time.Millisecond)
+	w.send(c, beat[12:])
+	w.hears(c, "heartbeat answer 9 status=0")
+	w.Advance(time.Minute)
+	if c.Ended() {
+		t.Error("it was ended")
+	}
+	w.stats("downstream_rq_header_timeout", 0)
+}

@@ -8,22 +8,25 @@ import (
 )
 
 // shadow is a copy of a request on its way to a mirror: fire and forget. It lives
-// on its own once the request has been handed over, and its response is dropped.
+// on its own once the request has been handed over. Its response is counted, as that
+// of a request from inside, and dropped.
 type shadow struct {
-	w     *Worker
-	link  *shadow
-	call  cluster.Call
-	lb    cluster.LBContext
-	req   sdk.Message
-	trail sdk.Message
-	body  sdk.Buffer
-	timer eventloop.Timer
-	limit int
+	w       *Worker
+	link    *shadow
+	cluster *cluster.LoopCluster
+	call    cluster.Call
+	lb      cluster.LBContext
+	req     sdk.Message
+	trail   sdk.Message
+	body    sdk.Buffer
+	timer   eventloop.Timer
+	limit   int
 
 	ended    bool // the request is complete
 	hasTrail bool
 	ready    bool
 	sent     bool
+	counted  bool
 	owned    bool // a stream still feeds it
 	over     bool
 }
@@ -93,6 +96,7 @@ func (w *Worker) newShadow() *shadow {
 // start sends the copy to h; end says that the request has no body, so that nobody
 // will feed it.
 func (m *shadow) start(lc *cluster.LoopCluster, h *cluster.Host, u *upstream, end bool) {
+	m.cluster = lc
 	m.ended = end
 	m.owned = !end
 	if limit := u.timeout; limit > 0 {
@@ -197,7 +201,10 @@ func (m *shadow) flush() {
 }
 
 // OnTimer implements eventloop.TimerHandler.
-func (m *shadow) OnTimer(*eventloop.Timer) { m.finish() }
+func (m *shadow) OnTimer(*eventloop.Timer) {
+	m.count(504)
+	m.finish()
+}
 
 // OnCallReady implements cluster.CallEvents.
 func (m *shadow) OnCallReady(c *cluster.Call) {
@@ -211,7 +218,10 @@ func (m *shadow) OnCallReady(c *cluster.Call) {
 }
 
 // OnCallHeaders implements cluster.CallEvents.
-func (m *shadow) OnCallHeaders(_ *cluster.Call, _ *sdk.Message, end bool) { m.ignore(end) }
+func (m *shadow) OnCallHeaders(_ *cluster.Call, resp *sdk.Message, end bool) {
+	m.count(resp.Status())
+	m.ignore(end)
+}
 
 // OnCallData implements cluster.CallEvents.
 func (m *shadow) OnCallData(_ *cluster.Call, p []byte, end bool) {
@@ -228,7 +238,18 @@ func (m *shadow) OnCallInformational(*cluster.Call, *sdk.Message) {}
 func (m *shadow) OnCallWritable(*cluster.Call) { m.flush() }
 
 // OnCallFailed implements cluster.CallEvents.
-func (m *shadow) OnCallFailed(*cluster.Call, *sdk.Error) { m.finish() }
+func (m *shadow) OnCallFailed(_ *cluster.Call, e *sdk.Error) {
+	m.count(failureStatus(e))
+	m.finish()
+}
+
+// count counts the answer, or what stands for one that does not come.
+func (m *shadow) count(code int) {
+	if !m.counted && !m.over {
+		m.counted = true
+		m.cluster.CountResponse(code, true)
+	}
+}
 
 func (m *shadow) ignore(end bool) {
 	if end {

@@ -18,6 +18,8 @@ type Stats struct {
 	NoRoute, NoCluster, RqRedirect, RqDirect                                     sdk.Counter
 	RqClass                                                                      [5]sdk.Counter
 	CxActive, CxHTTP1Active, RqActive                                            sdk.Gauge
+	CxHTTP2Total, RqHTTP2Total                                                   sdk.Counter
+	CxHTTP2Active                                                                sdk.Gauge
 	// Of the protocols that Envoy does not have.
 	CxRPCTotal, RqRPCTotal sdk.Counter
 	CxRPCActive            sdk.Gauge
@@ -41,6 +43,7 @@ func counterNames() []string {
 		"downstream_rq_response_before_rq_complete",
 		"downstream_flow_control_paused_reading_total", "downstream_flow_control_resumed_reading_total",
 		"no_route", "no_cluster", "rq_redirect", "rq_direct_response",
+		"downstream_cx_http2_total", "downstream_rq_http2_total",
 		"downstream_cx_rpc_total", "downstream_rq_rpc_total",
 		"downstream_rq_1xx", "downstream_rq_2xx", "downstream_rq_3xx", "downstream_rq_4xx", "downstream_rq_5xx",
 	}
@@ -49,7 +52,7 @@ func counterNames() []string {
 // NewNames returns the names.
 func NewNames() Names {
 	return Names{stats.NewNames(stats.List{
-		Gauges:     []string{"downstream_cx_active", "downstream_cx_http1_active", "downstream_rq_active", "downstream_cx_rpc_active"},
+		Gauges:     []string{"downstream_cx_active", "downstream_cx_http1_active", "downstream_rq_active", "downstream_cx_http2_active", "downstream_cx_rpc_active"},
 		Counters:   counterNames(),
 		Histograms: []string{"downstream_cx_length_ms", "downstream_rq_time"},
 	})}
@@ -71,6 +74,7 @@ func (n Names) New(scope sdk.Scope) Stats {
 		&s.RqRespBeforeComplete,
 		&s.FlowPausedReading, &s.FlowResumedReading,
 		&s.NoRoute, &s.NoCluster, &s.RqRedirect, &s.RqDirect,
+		&s.CxHTTP2Total, &s.RqHTTP2Total,
 		&s.CxRPCTotal, &s.RqRPCTotal,
 	}
 	for i := range s.RqClass {
@@ -79,7 +83,9 @@ func (n Names) New(scope sdk.Scope) Stats {
 	for i, c := range counters {
 		*c = b.Counter(i)
 	}
-	s.CxActive, s.CxHTTP1Active, s.RqActive, s.CxRPCActive = b.Gauge(0), b.Gauge(1), b.Gauge(2), b.Gauge(3)
+	for i, g := range []*sdk.Gauge{&s.CxActive, &s.CxHTTP1Active, &s.RqActive, &s.CxHTTP2Active, &s.CxRPCActive} {
+		*g = b.Gauge(i)
+	}
 	s.CxLength, s.RqTime = b.Histogram(0), b.Histogram(1)
 	return s
 }

@@ -16,9 +16,23 @@ import (
 // access log. The package comment tells how it ends.
 type Stream struct {
 	w    *Worker
+	link *Stream // the next one in w.free or w.dead
+
+	// What is emptied for the next request, but keeps its storage.
+	req, resp, reqTrail, respTrail sdk.Message
+	info                           sdk.StreamInfo
+	slots                          []slot
+	timer                          eventloop.Timer
+	out                            sdk.Buffer // response body that the codec could not take yet; outEnd, outTrailers follow it
+	up                             upstream
+
+	perRequest
+}
+
+// perRequest is what a stream forgets with the request.
+type perRequest struct {
 	cfg  *Config
 	conn *serverConn
-	link *Stream // the next one in w.free or w.dead
 
 	id    uint64 // of the codec
 	phase phase
@@ -35,30 +49,22 @@ type Stream struct {
 	headRequest   bool
 	pausedClient  bool // reading from the client is stopped
 	pausedUp      bool // reading from upstream is stopped
-	unread        int  // bytes of body for which the client's window was not opened again
 	routed        bool // vh and route are what the table says
 	upgradeWanted bool
 	brokenRequest bool // the rest of the request cannot be read
 	internal      bool
 	rpc           bool   // an RPC: HTTP's own headers are not for it
 	grpc          bool   // the client calls by gRPC, whatever filters make of it
+	unread        int    // bytes of body for which the client's window was not opened again
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
-
-	req, resp, reqTrail, respTrail sdk.Message
-	info                           sdk.StreamInfo
-	slots                          []slot
-	asyncs                         int // Async calls that have not come back
+	asyncs        int    // Async calls that have not come back
 
 	vh    *route.VirtualHost
 	route *route.Route
 
-	timer     eventloop.Timer
 	deadlines [numDeadlines]time.Duration
 	armedFor  time.Duration
-
-	out  sdk.Buffer // response body that the codec could not take yet; outEnd, outTrailers follow it
-	up   upstream
-	last time.Duration // of activity, for the idle timeout
+	last      time.Duration // of activity, for the idle timeout
 }
 
 // deadline is one of the times that a stream watches with its one timer.
@@ -117,11 +123,7 @@ func (s *Stream) refuse(d *serverConn, id uint64, m *sdk.Message, ce *sdk.CodecE
 
 func (s *Stream) countRequest() {
 	s.w.stats.Inc(s.cfg.Stats.RqTotal)
-	if s.rpc {
-		s.w.stats.Inc(s.cfg.Stats.RqRPCTotal)
-	} else {
-		s.w.stats.Inc(s.cfg.Stats.RqHTTP1Total)
-	}
+	s.w.stats.Inc(s.conn.counted.rqTotal)
 }
 
 // requestBroken ends a stream whose request has turned out to be malformed.
@@ -327,11 +329,9 @@ func (s *Stream) reclaim() {
 	s.respTrail.Reset()
 	s.info.Reset()
 	s.clearChain()
+	s.slots = s.slots[:0]
 	s.up.reset()
-	*s = Stream{
-		w: s.w, req: s.req, resp: s.resp, reqTrail: s.reqTrail, respTrail: s.respTrail,
-		info: s.info, slots: s.slots[:0], timer: s.timer, out: s.out, up: s.up,
-	}
+	s.perRequest = perRequest{}
 	s.link, s.w.free = s.w.free, s
 }
 

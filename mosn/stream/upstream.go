@@ -17,13 +17,19 @@ type upstream struct {
 	s       *Stream
 	call    cluster.Call
 	lb      cluster.LBContext
+	body    sdk.Buffer // not yet taken by the connection
+	saved   sdk.Buffer // sent in this attempt, and kept for the next
+	mirrors []*shadow
+
+	forwarding
+}
+
+// forwarding is what the router forgets with the request.
+type forwarding struct {
 	cluster *cluster.LoopCluster
 	action  *route.Forward
 	host    *cluster.Host
 	hash    route.HashResult
-
-	body  sdk.Buffer // not yet taken by the connection
-	saved sdk.Buffer // sent in this attempt, and kept for the next
 
 	begun      bool // the request has reached the router
 	headSent   bool
@@ -40,7 +46,6 @@ type upstream struct {
 	timeout time.Duration
 	budget  time.Duration // of the request from its head on, as it says itself; 0: it does not
 	retry   retryState
-	mirrors []*shadow
 	reason  string // transport failure, for logs and bodies
 }
 
@@ -51,8 +56,9 @@ func (u *upstream) init(s *Stream) {
 }
 
 func (u *upstream) reset() {
-	*u = upstream{s: u.s, call: u.call, lb: u.lb, body: u.body, saved: u.saved, mirrors: u.mirrors[:0]}
 	u.lb = cluster.LBContext{Tried: u.lb.Tried[:0]}
+	u.mirrors = u.mirrors[:0]
+	u.forwarding = forwarding{}
 }
 
 // begin performs the action of the route: the request has passed all filters.
@@ -346,12 +352,8 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 	}
 	b.WriteString("reset reason: ")
 	b.WriteString(e.Reset.String())
-	status := 503
-	if e.Reset == sdk.ResetProtocol {
-		status = 502
-	}
 	r := sdk.Reply{
-		Status: status, Body: b.String(), Flag: e.Flag,
+		Status: failureStatus(e), Body: b.String(), Flag: e.Flag,
 		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
 	}
 	if e == cluster.ErrPendingOverflow {
@@ -361,6 +363,14 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
 	}
 	return r
+}
+
+// failureStatus is what a failed attempt counts as.
+func failureStatus(e *sdk.Error) int {
+	if e.Reset == sdk.ResetProtocol {
+		return 502
+	}
+	return 503
 }
 
 func resetDetails(e *sdk.Error, reason string) string {

@@ -118,7 +118,7 @@ func (u *upstream) setTimeouts() {
 		u.timeout = d
 	}
 	h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutMs)
-	u.altTimeout = h.Remove("x-envoy-upstream-rq-timeout-alt-response")
+	u.altTimeout = h.RemoveID(sdk.HeaderEnvoyUpstreamTimeoutAltResponse)
 	if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamPerTryTimeoutMs); ok {
 		u.retry.perTry = d
 	}

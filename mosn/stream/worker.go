@@ -125,7 +125,7 @@ func (w *Worker) left() {
 func (w *Worker) talk() {
 	for w.talkers != nil {
 		d := w.talkers
-		w.talkers, d.shared.nextTalker = d.shared.nextTalker, nil
+		w.talkers, d.nextTalker = d.nextTalker, nil
 		d.talk()
 	}
 }

@@ -178,7 +178,10 @@ func TestConformanceFindsBrokenFunctions(t *testing.T) {
 		{"heartbeats", func(p *framecodec.Protocol) {
 			p.Heartbeat = func(dst []byte, _ uint64) []byte { return good.Heartbeat(dst, 1) }
 		}},
-		{"go-away", func(p *framecodec.Protocol) { p.GoAway = nil }},
+		{"", func(p *framecodec.Protocol) { p.GoAway = nil }},
+		{"go-away", func(p *framecodec.Protocol) {
+			p.GoAway = func(dst []byte) []byte { return good.Heartbeat(dst, 1) }
+		}},
 		{"go-away", func(p *framecodec.Protocol) { p.Read = as(good, framecodec.GoAway, framecodec.Heartbeat) }},
 		{"our own reply", func(p *framecodec.Protocol) {
 			p.Reply = func(dst []byte, to framecodec.Asked, _ int, text string) []byte {
@@ -251,6 +254,14 @@ func TestConformanceFindsBrokenConnections(t *testing.T) {
 			b.decoded = func(in []byte, ev *sdk.Event, err error) error {
 				if ev.Kind == sdk.EventDropped && isResponse(in) {
 					ev.Kind, ev.Stream = sdk.EventHeaders, 1
+				}
+				return err
+			}
+		}},
+		{"go-away", func(b *bent) {
+			b.decoded = func(_ []byte, ev *sdk.Event, err error) error {
+				if ev.Kind == sdk.EventGoAway {
+					ev.Stream = 0
 				}
 				return err
 			}

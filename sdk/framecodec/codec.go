@@ -81,6 +81,14 @@ func (c *config) complete(o sdk.CodecOptions) {
 // response to a request that was given up is still on its way.
 func (c *config) quarantines() bool { return c.Mode == sdk.Multiplexed && c.ids < 1<<31-1 }
 
+// key is what the table of open requests knows a frame's request by.
+func (c *config) key(f *Frame) uint64 {
+	if c.Mode == sdk.Serial {
+		return 0
+	}
+	return f.ID
+}
+
 // New makes the codec of one connection.
 func (c *config) New() sdk.CodecConn {
 	k := conn{cfg: c, table: table{seed: c.seed}}

@@ -55,7 +55,8 @@ func (c *conn) NewStream() uint64 {
 	if c.table.used >= c.cfg.most {
 		return 0
 	}
-	return c.table.add(Asked{ID: c.nextID()})
+	id := c.nextID()
+	return c.table.add(id, Asked{ID: id})
 }
 
 // nextID returns an id of ours that no open request has.

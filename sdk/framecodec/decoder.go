@@ -156,13 +156,14 @@ func (c *conn) aside(head []byte, f *Frame, ev *sdk.Event) error {
 // request hands on the head of a request, or refuses it.
 func (c *conn) request(head []byte, content int, f *Frame, err error, ev *sdk.Event) (int, error) {
 	if f.Kind == Request {
-		if c.table.get(f.ID) != nil {
+		key := c.cfg.key(f)
+		if c.table.get(key) != nil {
 			return 0, c.cfg.errs.duplicate
 		}
 		if c.table.used >= c.cfg.most {
 			return 0, c.cfg.errs.tooMany
 		}
-		ev.Stream = c.table.add(Asked{f.ID, f.Keep})
+		ev.Stream = c.table.add(key, Asked{f.ID, f.Keep})
 	} else {
 		ev.Stream = c.table.nextStream(slotMask)
 	}
@@ -178,7 +179,7 @@ func (c *conn) request(head []byte, content int, f *Frame, err error, ev *sdk.Ev
 
 // response hands on the head of a response, if somebody waits for it.
 func (c *conn) response(head []byte, content int, f *Frame, err error, ev *sdk.Event) {
-	o := c.table.get(f.ID)
+	o := c.table.get(c.cfg.key(f))
 	if o == nil || !o.begun {
 		ev.Kind = sdk.EventDropped
 		return

@@ -41,7 +41,8 @@ type Protocol struct {
 	SetTimeout func(head []byte, left time.Duration)
 
 	// Reply appends our own answer to a request: HTTP's status, as 404 for no route or
-	// 504 for a timeout, and a text for people. If it is nil or appends nothing, the
+	// 504 for a timeout, and a text for people; with a 2xx, which only a configured
+	// direct response has, the text is the result. If it is nil or appends nothing, the
 	// client's connection is closed instead.
 	Reply func(dst []byte, to Asked, status int, text string) []byte
 	// Heartbeat appends a question whether the peer is alive (Multiplexed only).
@@ -79,7 +80,8 @@ const (
 // Frame is what Read finds in a head. The slices may be parts of the head.
 type Frame struct {
 	Kind Kind
-	// ID tells the exchanges of a connection apart; Serial protocols leave it 0.
+	// ID tells the exchanges of a connection apart. In a Serial protocol it is for Reply
+	// alone, if there is one.
 	ID uint64
 	// Keep is what Reply has to know of a request, beside its ID.
 	Keep uint64

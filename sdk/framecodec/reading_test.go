@@ -192,7 +192,7 @@ func TestTable(t *testing.T) {
 			}
 			delete(model, id)
 		} else if len(model) < 200 {
-			model[id] = tab.add(Asked{ID: id})
+			model[id] = tab.add(id, Asked{ID: id})
 		}
 		probe := rnd.Uint64N(300)
 		if o := tab.get(probe); (o != nil) != (model[probe] != 0) || o != nil && o.stream != model[probe] {

@@ -5,6 +5,7 @@ import "math/bits"
 // open is a request without its response.
 type open struct {
 	Asked
+	key    uint64 // the ID; 0 for Serial protocols, which have one request at a time
 	stream uint64 // 0: the slot is free
 	next   int32  // free slots: 1 + the next one
 	begun  bool   // the head of our side's message is written
@@ -18,7 +19,7 @@ type open struct {
 type table struct {
 	slots  []open
 	free   int32    // 1 + the first free slot
-	index  []uint32 // by id, linear probing: 1 + the slot; at most half of it is used
+	index  []uint32 // by key, linear probing: 1 + the slot; at most half of it is used
 	used   int
 	given  int    // of these
 	serial uint64 // of the last stream
@@ -33,28 +34,28 @@ const (
 	keepSlots  = 64 // an empty table may keep
 )
 
-// home is the place where the search for an id begins.
-func (t *table) home(id uint64) int {
-	return int(id * t.seed >> (64 - bits.Len(uint(len(t.index)-1))))
+// home is the place where the search for a key begins.
+func (t *table) home(key uint64) int {
+	return int(key * t.seed >> (64 - bits.Len(uint(len(t.index)-1))))
 }
 
-// place returns where in the index the id is, or would be.
-func (t *table) place(id uint64) int {
+// place returns where in the index the key is, or would be.
+func (t *table) place(key uint64) int {
 	mask := len(t.index) - 1
-	i := t.home(id)
-	for t.index[i] != 0 && t.slots[t.index[i]-1].ID != id {
+	i := t.home(key)
+	for t.index[i] != 0 && t.slots[t.index[i]-1].key != key {
 		i = (i + 1) & mask
 	}
 	return i
 }
 
-// get returns the request with the id, nil when there is none. The pointer is valid
+// get returns the request with the key, nil when there is none. The pointer is valid
 // until add.
-func (t *table) get(id uint64) *open {
+func (t *table) get(key uint64) *open {
 	if t.used == 0 {
 		return nil
 	}
-	if slot := t.index[t.place(id)]; slot != 0 {
+	if slot := t.index[t.place(key)]; slot != 0 {
 		return &t.slots[slot-1]
 	}
 	return nil
@@ -70,13 +71,13 @@ func (t *table) find(stream uint64) *open {
 	return nil
 }
 
-// add puts in a request, whose id is not there, and returns its stream.
-func (t *table) add(a Asked) uint64 {
+// add puts in a request, whose key is not there, and returns its stream.
+func (t *table) add(key uint64, a Asked) uint64 {
 	if 2*(t.used+1) > len(t.index) {
 		t.index = make([]uint32, max(firstIndex, 2*len(t.index)))
 		for i := range t.slots {
 			if o := &t.slots[i]; o.stream != 0 {
-				t.index[t.place(o.ID)] = uint32(i + 1)
+				t.index[t.place(o.key)] = uint32(i + 1)
 			}
 		}
 	}
@@ -87,8 +88,8 @@ func (t *table) add(a Asked) uint64 {
 	} else {
 		t.free = t.slots[slot].next
 	}
-	at := t.place(a.ID)
-	t.slots[slot] = open{Asked: a, stream: t.nextStream(slot)}
+	at := t.place(key)
+	t.slots[slot] = open{Asked: a, key: key, stream: t.nextStream(slot)}
 	t.index[at] = uint32(slot + 1)
 	t.used++
 	return t.slots[slot].stream
@@ -107,9 +108,9 @@ func (t *table) last() uint64 { return t.serial<<slotBits | slotMask }
 // remove takes out a request, and moves up in the index what had to make way.
 func (t *table) remove(o *open) {
 	mask := len(t.index) - 1
-	i := t.place(o.ID)
+	i := t.place(o.key)
 	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
-		if home := t.home(t.slots[t.index[j]-1].ID); (j-home)&mask >= (j-i)&mask {
+		if home := t.home(t.slots[t.index[j]-1].key); (j-home)&mask >= (j-i)&mask {
 			t.index[i] = t.index[j]
 			i = j
 		}

@@ -23,7 +23,7 @@ func (f *Frame) AddHeader(name, value []byte) {
 		return
 	}
 	var buf [rpcview.MaxName]byte
-	shown := rpcview.Name(&buf, name)
+	shown := rpcview.Name(buf[:], name)
 	if shown == nil {
 		return
 	}
@@ -56,9 +56,6 @@ func (c *conn) read(head []byte, m *sdk.Message) error {
 	}
 	err := c.cfg.Read(head, f)
 	f.view = nil
-	if c.cfg.Mode == sdk.Serial {
-		f.ID = 0
-	}
 	return err
 }
 

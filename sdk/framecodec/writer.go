@@ -95,6 +95,7 @@ func (c *conn) start(out *sdk.Buffer, o *open, head []byte, w outgoing) error {
 		o.queued = true
 		return nil
 	}
+	c.Flush(out) // what was said before comes before
 	o.begun = true
 	out.Append(head)
 	c.cur = w

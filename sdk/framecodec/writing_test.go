@@ -229,6 +229,16 @@ func TestSerial(t *testing.T) {
 	if ev, _ := next(t, c, []byte("x")); !ev.End || !c.Reusable() {
 		t.Errorf("%+v", ev)
 	}
+	d := down.New()
+	id = ask(t, d, call(77, ""))
+	next(t, d, frame{kind: Heartbeat, id: 78}.bytes())
+	if d.Reusable() || !d.WriteReset(out, id, sdk.ResetConnTimeout) || !d.Reusable() {
+		t.Error("a client cannot be told")
+	}
+	want := join(frame{kind: HeartbeatReply, id: 78}, frame{kind: Response, mark: 50, id: 77, timeout: 7<<16 | 504, content: "connection timeout"})
+	if got := take(out); !bytes.Equal(got, want) {
+		t.Errorf("a client reads %q", got)
+	}
 }
 
 // TestWritingRefused: what must not be written is not begun.

@@ -1,5 +1,6 @@
 // Package hessian finds its way through Hessian 2 bodies without building values:
-// it skips, and it reads the few strings and numbers that a codec asks for.
+// it skips, and it reads the few strings and numbers that a codec asks for. What it
+// writes is a SOFARPC answer with a text, [AppendSofaResponse].
 //
 // There are two dialects. [Old] is the draft of 2007 that SOFARPC writes
 // (class definition 0x4f, object 0x6f, list 0x56 .. 0x7a, map 0x4d .. 0x7a);

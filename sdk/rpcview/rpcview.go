@@ -6,15 +6,16 @@
 // allocates.
 package rpcview
 
-import "strings"
+import "encoding/binary"
 
 // MaxName is the longest name that is shown, in bytes.
 const MaxName = 256
 
 // Name returns the name under which a header of an RPC is shown: in lower case, in
-// dst. It returns nil if the header is not shown at all: what is no token (RFC 9110
+// dst, which has room for it up to MaxName and may be the key itself. It returns nil,
+// and has spoilt dst, if the header is not shown at all: what is no token (RFC 9110
 // section 5.6.2), what is longer than MaxName, and what is Hidden.
-func Name(dst *[MaxName]byte, key []byte) []byte {
+func Name(dst, key []byte) []byte {
 	if len(key) == 0 || len(key) > MaxName {
 		return nil
 	}
@@ -72,6 +73,9 @@ func hasPrefix[S string | []byte](name S, prefix string) bool {
 
 // Clean replaces what is not fit for HTTP and for lines of a log by '?'.
 func Clean(value []byte) {
+	if plain(value) {
+		return
+	}
 	for i, c := range value {
 		if control(c) {
 			value[i] = '?'
@@ -81,6 +85,9 @@ func Clean(value []byte) {
 
 // IsClean reports whether Clean would change nothing.
 func IsClean(value []byte) bool {
+	if plain(value) {
+		return true
+	}
 	for _, c := range value {
 		if control(c) {
 			return false
@@ -89,13 +96,39 @@ func IsClean(value []byte) bool {
 	return true
 }
 
+// plain looks at 8 bytes at a time. It says no to some values that are clean.
+func plain(value []byte) bool {
+	n := len(value)
+	if n < 8 {
+		for _, c := range value {
+			if control(c) {
+				return false
+			}
+		}
+		return true
+	}
+	for i := 0; i < n-8; i += 8 {
+		if hasControl(binary.LittleEndian.Uint64(value[i:])) {
+			return false
+		}
+	}
+	return !hasControl(binary.LittleEndian.Uint64(value[n-8:])) // some of them again
+}
+
+// hasControl reports whether one of 8 bytes is below ' ' or, its top bit apart, 0x7f.
+func hasControl(x uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	return ((x-ones*' ')&^x|(x&^tops+ones))&tops != 0
+}
+
 func control(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // InPath reports whether a service or method may stand in a path: it is not empty
 // and has no space, no control character and none that means something there.
 func InPath(s []byte) bool {
 	for _, c := range s {
-		if c <= ' ' || c == 0x7f || strings.IndexByte(`/?#%\`, c) >= 0 {
+		switch {
+		case c <= ' ' || c == 0x7f, c == '/', c == '?', c == '#', c == '%', c == '\\':
 			return false
 		}
 	}

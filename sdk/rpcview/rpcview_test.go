@@ -1,6 +1,7 @@
 package rpcview
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,7 @@ func TestName(t *testing.T) {
 		strings.Repeat("n", MaxName): strings.Repeat("n", MaxName), strings.Repeat("n", MaxName+1): "",
 	} {
 		var buf [MaxName]byte
-		if got := Name(&buf, []byte(key)); string(got) != want {
+		if got := Name(buf[:], []byte(key)); string(got) != want {
 			t.Errorf("%q is shown as %q, want %q", key, got, want)
 		}
 	}
@@ -27,6 +28,31 @@ func TestClean(t *testing.T) {
 		}
 		if Clean(p); string(p) != want || !IsClean(p) {
 			t.Errorf("%q became %q", in, p)
+		}
+	}
+}
+
+// TestCleanEachByte holds the fast look at a value against the slow one.
+func TestCleanEachByte(t *testing.T) {
+	for n := range 20 {
+		value := bytes.Repeat([]byte("a~\u00fc"), 6)[:n]
+		if !IsClean(value) {
+			t.Errorf("%q is clean", value)
+		}
+		for i := range n {
+			for c := range 256 {
+				bad := bytes.Clone(value)
+				bad[i] = byte(c)
+				cleaned, was := bytes.Clone(bad), IsClean(bad)
+				Clean(cleaned)
+				want := bytes.Clone(bad)
+				if c < ' ' && c != '\t' || c == 0x7f {
+					want[i] = '?'
+				}
+				if !bytes.Equal(cleaned, want) || was != bytes.Equal(bad, want) {
+					t.Fatalf("%q became %q", bad, cleaned)
+				}
+			}
 		}
 	}
 }

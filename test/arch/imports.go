@@ -21,7 +21,7 @@ type layer struct {
 func leaves() []string {
 	return []string{
 		"mosn/stats/...", "mosn/match/...", "mosn/format/...", "mosn/runtime/...", "mosn/fields/...", "mosn/metadata/...",
-		"mosn/shared/...", "mosn/secret/...", "mosn/accesslog", "mosn/trace", "mosn/report",
+		"mosn/idtable", "mosn/shared/...", "mosn/secret/...", "mosn/accesslog", "mosn/trace", "mosn/report",
 	}
 }
 

@@ -35,6 +35,8 @@ func bars(r *results) []bar {
 	return []bar{
 		{"CPU per request over nginx's, keep-alive 64", "x", 1.0, r.ratio(baseCase, "mosn", "nginx", cpu)},
 		{"CPU per request over Envoy's, keep-alive 64", "x", 0.4, r.ratio(baseCase, "mosn", "envoy", cpu)},
+		{"CPU per Bolt call over a forwarder's", "x", 1.4, r.ratio(boltCase, "mosn", "floor", cpu)},
+		{"lost, wrong and foreign answers over Bolt, in the worst round", "", 0, r.figure(boltCase, "mosn", func(s sample) float64 { return s.errors }).worst()},
 		{"anonymous memory after start, idle", "MB", 12, r.figure("start", "mosn", func(s sample) float64 { return s.anon })},
 		{"anonymous memory per idle connection, at 10k", "B", 2048, r.figure("idle10k", "mosn", func(s sample) float64 { return s.each })},
 		{"ready with 1000 clusters", "ms", 100, r.figure("clusters1k", "mosn", func(s sample) float64 { return s.ready })},

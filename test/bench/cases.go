@@ -16,10 +16,12 @@ type kind int
 const (
 	kindSaturation kind = iota // closed loop, as fast as it goes
 	kindEqualRate              // open loop, at a share of the saturation of keep-alive with 64 connections
+	kindBolt                   // Bolt, closed loop
+	kindBoltRate               // Bolt, open loop, at a share of the saturation of the closed one
+	kindHog                    // mosn with a computing goroutine, open loop
 	kindStart                  // fresh process: ready time, memory when idle
 	kindIdle                   // fresh process: memory with idle connections
 	kindClusters               // fresh process with many clusters: ready time, memory
-	kindHog                    // mosn with a computing goroutine, open loop
 )
 
 // benchCase is one row of the comparison.
@@ -29,10 +31,15 @@ type benchCase struct {
 	kind  kind
 	plan  load.Plan // connections, body, connection per request
 	share float64   // of the saturation, for open loops
+	base  string    // the case whose saturation that is
 	count int       // idle connections, or clusters
 }
 
-const baseCase = "ka64" // the case whose saturation open loops refer to
+// The cases whose saturation open loops refer to.
+const (
+	baseCase = "ka64"
+	boltCase = "bolt"
+)
 
 func allCases() []benchCase {
 	return []benchCase{
@@ -45,9 +52,12 @@ func allCases() []benchCase {
 		{name: "ka1000", title: "keep-alive, 1000 connections, 128 B bodies", plan: load.Plan{Conns: 1000}},
 		{name: "body16k", title: "keep-alive, 64 connections, 16 kB bodies", plan: load.Plan{Conns: 64, Large: true}},
 		{name: "close", title: "connection per request, 64 at a time, 128 B bodies", plan: load.Plan{Conns: 64, PerRequest: true}},
-		{name: "rate30", title: "open loop at 30% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.3},
-		{name: "rate60", title: "open loop at 60% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.6},
-		{name: "hog", title: "mosn with one CPU-bound goroutine, open loop at 30% of saturation", kind: kindHog, plan: load.Plan{Conns: 64}, share: 0.3},
+		{name: "rate30", title: "open loop at 30% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.3, base: baseCase},
+		{name: "rate60", title: "open loop at 60% of saturation, 64 connections", kind: kindEqualRate, plan: load.Plan{Conns: 64}, share: 0.6, base: baseCase},
+		{name: boltCase, title: "Bolt, 64 callers on 4 connections, 1 kB contents", kind: kindBolt, plan: load.Plan{Conns: 4, Calls: 64}},
+		{name: "boltburst", title: "the same, a write for all of a connection instead of one for each call", kind: kindBolt, plan: load.Plan{Conns: 4, Calls: 64, Gather: true}},
+		{name: "bolt60", title: "Bolt, open loop at 60% of saturation", kind: kindBoltRate, plan: load.Plan{Conns: 4, Calls: 64}, share: 0.6, base: boltCase},
+		{name: "hog", title: "mosn with one CPU-bound goroutine, open loop at 30% of saturation", kind: kindHog, plan: load.Plan{Conns: 64}, share: 0.3, base: baseCase},
 	}
 }
 
@@ -71,17 +81,16 @@ func selectCases(list string, quick bool) ([]benchCase, error) {
 		}
 	}
 	var picked []benchCase
-	needsBase := false
 	for _, c := range allCases() {
 		if slices.Contains(wanted, c.name) || wanted == nil && (!quick || c.name != "clusters10k") {
 			picked = append(picked, c)
-			needsBase = needsBase || c.kind == kindEqualRate || c.kind == kindHog
 		}
 	}
-	hasBase := slices.ContainsFunc(picked, func(c benchCase) bool { return c.name == baseCase })
-	if needsBase && !hasBase {
-		base := slices.IndexFunc(allCases(), func(c benchCase) bool { return c.name == baseCase })
-		picked = append(picked, allCases()[base])
+	for _, c := range picked {
+		named := func(b benchCase) bool { return b.name == c.base }
+		if c.base != "" && !slices.ContainsFunc(picked, named) {
+			picked = append(picked, allCases()[slices.IndexFunc(allCases(), named)])
+		}
 	}
 	return picked, nil
 }

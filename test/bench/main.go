@@ -3,7 +3,8 @@
 // Command bench compares proxies side by side on one machine: the bare epoll floor, nginx, HAProxy, Envoy and mosn, each with one
 // worker on one processor, load and backend on another, in interleaved rounds. README.md tells how to read what it prints.
 //
-// The same binary is also the processes it starts: "bench floor LISTEN ONE-SHOT UPSTREAM" and "bench side ADDRESS".
+// The same binary is also the processes it starts: "bench floor LISTEN ONE-SHOT UPSTREAM",
+// "bench boltfloor LISTEN UPSTREAM" and "bench side ADDRESS".
 package main
 
 import (
@@ -20,8 +21,10 @@ import (
 	"syscall"
 	"time"
 
+	"sofamesh.io/sofamesh/test/bench/bolt"
 	"sofamesh.io/sofamesh/test/bench/floor"
 	"sofamesh.io/sofamesh/test/bench/peer"
+	"sofamesh.io/sofamesh/test/bench/rawsock"
 	"sofamesh.io/sofamesh/test/bench/side"
 )
 
@@ -57,6 +60,9 @@ func run(args []string) error {
 	if len(args) == 4 && args[0] == "floor" {
 		return serveFloor(args[1:])
 	}
+	if len(args) == 3 && args[0] == "boltfloor" {
+		return serveBoltFloor(args[1:])
+	}
 	if len(args) == 2 && args[0] == "side" {
 		addr, err := netip.ParseAddrPort(args[1])
 		if err != nil {
@@ -76,13 +82,37 @@ func run(args []string) error {
 	return compare(ctx, o, os.Stdout, os.Stderr)
 }
 
-func serveFloor(args []string) error {
-	var addrs [3]netip.AddrPort
-	for i, arg := range args {
-		var err error
-		if addrs[i], err = netip.ParseAddrPort(arg); err != nil {
-			return err
+func parseAddrs(args []string) (addrs []netip.AddrPort, err error) {
+	for _, arg := range args {
+		addr, err := netip.ParseAddrPort(arg)
+		if err != nil {
+			return nil, err
 		}
+		addrs = append(addrs, addr)
+	}
+	return addrs, nil
+}
+
+func serveBoltFloor(args []string) error {
+	addrs, err := parseAddrs(args)
+	if err != nil {
+		return err
+	}
+	loop, err := rawsock.NewLoop()
+	if err != nil {
+		return err
+	}
+	f, err := bolt.NewForwarder(loop, addrs[0], addrs[1])
+	if err != nil {
+		return err
+	}
+	return f.Run()
+}
+
+func serveFloor(args []string) error {
+	addrs, err := parseAddrs(args)
+	if err != nil {
+		return err
 	}
 	f, err := floor.New(addrs[0], addrs[1], addrs[2])
 	if err != nil {

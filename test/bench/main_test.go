@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 // The runner starts its own binary as the floor and as the load side; in a test that is this one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "floor" || os.Args[1] == "side") {
+	if len(os.Args) > 1 && slices.Contains([]string{"floor", "boltfloor", "side"}, os.Args[1]) {
 		if err := run(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -62,6 +63,7 @@ func TestSelectCases(t *testing.T) {
 	for list, want := range map[string]string{
 		"rate60,rate30": "rate30 rate60 ka64", // an open loop needs the saturation it is a share of
 		"hog":           "hog ka64",
+		"bolt60":        "bolt60 bolt",
 		"rate30,ka64":   "ka64 rate30",
 		"start":         "start",
 		"clusters10k":   "clusters10k",
@@ -107,6 +109,31 @@ func TestCompare(t *testing.T) {
 	}
 	if strings.Contains(text, "skipped floor") {
 		t.Error("the floor is always there")
+	}
+}
+
+// Bolt's cases have peers, a backend and a floor of their own.
+func TestCompareBolt(t *testing.T) {
+	o, err := parse([]string{
+		"-rounds", "2", "-duration", "300ms", "-warm", "50ms", "-install=false", "-proxy-cpu", "-1", "-load-cpu", "-1",
+		"-peers", "floor,nginx", "-subject", "floor", "-cases", "bolt,boltburst,bolt60",
+	}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := compare(context.Background(), o, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(out.String())
+	rows := regexp.MustCompile(`(?m)^ *floor +2 .*$`).FindAllString(out.String(), -1)
+	if len(rows) != 3 || regexp.MustCompile(`(?m)^ *nginx +2`).MatchString(out.String()) {
+		t.Errorf("%d rows of figures, want one for each of 3 cases and none for who has no Bolt", len(rows))
+	}
+	for _, row := range rows {
+		if !strings.HasSuffix(strings.TrimSpace(row), " 0") {
+			t.Errorf("errors: %s", row)
+		}
 	}
 }
 

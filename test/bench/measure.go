@@ -109,21 +109,30 @@ func (r *rig) perCluster(c benchCase) {
 	}
 }
 
-// measureLoad starts all peers once and loads one at a time, first to saturation, then at equal rates.
+// measureLoad asks HTTP.
 func (r *rig) measureLoad(ctx context.Context) error {
+	return r.loaded(ctx, r.gear.peers, "load", r.o.of(kindSaturation), r.o.of(kindEqualRate))
+}
+
+// measureBolt asks Bolt.
+func (r *rig) measureBolt(ctx context.Context) error {
+	return r.loaded(ctx, r.gear.bolt, "bolt", r.o.of(kindBolt), r.o.of(kindBoltRate))
+}
+
+// loaded starts all peers once and loads one at a time, first to saturation, then at equal rates.
+func (r *rig) loaded(ctx context.Context, from []peer.Peer, name string, closed, open []benchCase) error {
 	running := map[string]*peer.Process{}
 	defer func() {
 		for _, x := range running {
 			x.Stop()
 		}
 	}()
-	closed, open := r.o.of(kindSaturation), r.o.of(kindEqualRate)
 	if len(closed) == 0 {
 		return nil // open loops bring their base case
 	}
 	var peers []peer.Peer
-	for _, p := range r.gear.peers {
-		x, err := r.launch(ctx, p, p.Name+"-load", 0)
+	for _, p := range from {
+		x, err := r.launch(ctx, p, p.Name+"-"+name, 0)
 		if err != nil {
 			for _, c := range append(closed, open...) {
 				r.results.fail(c.name, p.Name, err.Error())
@@ -146,7 +155,7 @@ func (r *rig) measureLoad(ctx context.Context) error {
 
 // paced loads a process at a share of saturation.
 func (r *rig) paced(x *peer.Process, c benchCase) (sample, error) {
-	base, err := r.baseRate(x.Peer.Name)
+	base, err := r.baseRate(c.base, x.Peer.Name)
 	if err != nil {
 		return sample{}, err
 	}
@@ -156,17 +165,17 @@ func (r *rig) paced(x *peer.Process, c benchCase) (sample, error) {
 }
 
 // baseRate is the saturation that a peer's open loop refers to: the slowest proxy's, or its own.
-func (r *rig) baseRate(name string) (float64, error) {
+func (r *rig) baseRate(base, name string) (float64, error) {
 	rps := func(s sample) float64 { return s.rps }
 	if r.o.rateOf == "own" {
-		if own := r.results.figure(baseCase, name, rps); own.rounds > 0 {
+		if own := r.results.figure(base, name, rps); own.rounds > 0 {
 			return own.median, nil
 		}
 		return 0, fmt.Errorf("its saturation is not known")
 	}
 	slowest := math.Inf(1)
 	for _, p := range r.gear.peers {
-		if s := r.results.figure(baseCase, p.Name, rps); s.rounds > 0 {
+		if s := r.results.figure(base, p.Name, rps); s.rounds > 0 {
 			slowest = min(slowest, s.median)
 		}
 	}

@@ -123,7 +123,7 @@ func (r *results) line(c, peer string, cols []column) string {
 // ratios prints the subject's CPU per request over each other peer's, where the case has one.
 func (r *results) ratios(w io.Writer, c benchCase, peers []string, subject string) {
 	for _, p := range peers {
-		if p == subject || c.kind > kindEqualRate {
+		if p == subject || c.kind >= kindHog {
 			continue
 		}
 		if s := r.ratio(c.name, subject, p, func(s sample) float64 { return s.cpu }); s.rounds > 0 {

@@ -89,6 +89,9 @@ func (r *rig) launch(ctx context.Context, p peer.Peer, name string, clusters int
 	if err != nil {
 		return nil, err
 	}
+	if p.Bolt {
+		s.Backend = r.side.Bolt
+	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	return peer.Start(ctx, p, s, r.o.proxyCPU)

@@ -29,6 +29,7 @@ var installScript string
 // gear is what the run compares: the peers that are there, and why the others are not.
 type gear struct {
 	peers   []peer.Peer
+	bolt    []peer.Peer // those that are asked Bolt
 	skipped []string
 	hog     peer.Peer // mosn with a computing goroutine; no Path when it could not be built
 }
@@ -59,7 +60,12 @@ func gather(ctx context.Context, o options, dir string, log io.Writer) (gear, er
 			g.hog = all[slices.IndexFunc(all, func(p peer.Peer) bool { return p.Name == "mosn" })]
 		}
 		if len(o.of(kindHog)) > 0 && hog == "" {
-			g.skipped = append(g.skipped, "mosn in the case kindHog: "+why["hog"])
+			g.skipped = append(g.skipped, "mosn in the case hog: "+why["hog"])
+		}
+	}
+	for _, p := range peer.Bolt(b) {
+		if o.wants(p.Name) && p.Path != "" {
+			g.bolt = append(g.bolt, p) // one without a path is named below
 		}
 	}
 	for _, p := range peer.All(b) {
@@ -161,7 +167,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	mod := strings.TrimSpace(string(out))
 	if err != nil || filepath.Base(mod) != "go.mod" {
-		return "", fmt.Errorf("not inside the module: %q, %w", mod, err)
+		return "", fmt.Errorf("not inside the module: %q, %v", mod, err)
 	}
 	return filepath.Dir(mod), nil
 }

@@ -71,6 +71,12 @@ func summarize(values []float64) summary {
 	return s
 }
 
+// worst takes the highest round for the figure.
+func (s summary) worst() summary {
+	s.median = s.max
+	return s
+}
+
 // results holds the samples by case and peer, in the order of rounds; a peer that failed in a case has none there, but a reason.
 type results struct {
 	samples  map[string]map[string][]sample

@@ -94,6 +94,8 @@ func good() *results {
 		r.add(baseCase, "mosn", sample{cpu: 10})
 		r.add(baseCase, "nginx", sample{cpu: 10})
 		r.add(baseCase, "envoy", sample{cpu: 25})
+		r.add(boltCase, "mosn", sample{cpu: 14})
+		r.add(boltCase, "floor", sample{cpu: 10})
 		r.add("start", "mosn", sample{anon: 12})
 		r.add("idle10k", "mosn", sample{each: 2048})
 		r.add("clusters1k", "mosn", sample{ready: 100})
@@ -104,7 +106,7 @@ func good() *results {
 
 func TestBars(t *testing.T) {
 	var out bytes.Buffer
-	if err := judge(&out, good()); err != nil || strings.Count(out.String(), "\n  met ") != 6 {
+	if err := judge(&out, good()); err != nil || strings.Count(out.String(), "\n  met ") != 8 {
 		t.Fatalf("%v: %s", err, out.String())
 	}
 	// Each bar, one at a time: within the tolerance, above it, and without figures.
@@ -113,6 +115,7 @@ func TestBars(t *testing.T) {
 		set      func(*sample, float64)
 	}{
 		{baseCase, "mosn", func(s *sample, v float64) { s.cpu = 10 * v }},
+		{boltCase, "mosn", func(s *sample, v float64) { s.cpu = 14 * v }},
 		{"start", "mosn", func(s *sample, v float64) { s.anon = 12 * v }},
 		{"idle10k", "mosn", func(s *sample, v float64) { s.each = 2048 * v }},
 		{"clusters1k", "mosn", func(s *sample, v float64) { s.ready = 100 * v }},
@@ -137,6 +140,16 @@ func TestBars(t *testing.T) {
 		if err := judge(&bytes.Buffer{}, r); !errors.Is(err, errMissed) {
 			t.Errorf("bar %d without figures: %v; what was not measured is not met", i, err)
 		}
+	}
+}
+
+// One answer to the wrong caller in one round is enough.
+func TestBarOfWrongAnswers(t *testing.T) {
+	r := good()
+	r.samples[boltCase]["mosn"][1].errors = 1
+	var out bytes.Buffer
+	if err := judge(&out, r); !errors.Is(err, errMissed) || strings.Count(out.String(), "MISSED") != 1 {
+		t.Errorf("%v: %s", err, out.String())
 	}
 }
 

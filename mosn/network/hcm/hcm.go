@@ -37,6 +37,7 @@ const (
 	defaultStreamIdle   = 5 * time.Minute
 	defaultIdle         = time.Hour
 	defaultDelayedClose = time.Second
+	defaultDrain        = 5 * time.Second
 	defaultHeadersKB    = 60
 	defaultHeadersCount = 100
 )
@@ -93,15 +94,19 @@ func duration(d *durationpb.Duration, def time.Duration) time.Duration {
 	return d.AsDuration()
 }
 
-func compileTimes(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
 	common := pb.GetCommonHttpProtocolOptions()
 	cfg.RequestTimeout = duration(pb.GetRequestTimeout(), 0)
 	cfg.RequestHeadersTimeout = duration(pb.GetRequestHeadersTimeout(), 0)
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
+	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
+	if common.GetMaxConnectionDurationJitter() != nil {
+		return c.At("common_http_protocol_options.max_connection_duration_jitter").Errorf("is not built yet")
+	}
 	cfg.MaxRequestsPerConnection = common.GetMaxRequestsPerConnection().GetValue()
 	return nil
 }

@@ -1,6 +1,7 @@
 package hcm
 
 import (
+	"cmp"
 	"strings"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -31,16 +32,30 @@ func compileCodecs(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 			return c.At("codec_type").Errorf("is HTTP1, but the listener's metadata says %s", codecs[0].Name)
 		}
 		codecs = codecs[:1]
+	case hcmv3.HttpConnectionManager_HTTP2:
+		http2, err := c.At("codec_type").Codec("http2")
+		if err != nil {
+			return err
+		}
+		if codecs[0] != http1 && codecs[0] != http2 {
+			return c.At("codec_type").Errorf("is HTTP2, but the listener's metadata says %s", codecs[0].Name)
+		}
+		codecs = []*sdk.Codec{http2}
 	default:
 		return c.At("codec_type").Errorf("%s is not built yet", pb.GetCodecType())
 	}
 	for _, codec := range codecs {
 		at, o := c, rpcOptions(pb)
-		if codec == http1 {
+		switch codec.Name {
+		case "http1":
 			at = c.At("http_protocol_options")
-			if o, err = http1Options(c, pb); err != nil {
-				return err
-			}
+			o, err = http1Options(c, pb)
+		case "http2":
+			at = c.At("http2_protocol_options")
+			o = http2Options(pb)
+		}
+		if err != nil {
+			return err
 		}
 		cc, err := codec.Compile(at, sdk.Downstream, o)
 		if err != nil {
@@ -81,22 +96,34 @@ func http1Options(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (o sdk.CodecO
 	if pb.GetStreamErrorOnInvalidHttpMessage().GetValue() && pb.GetHttpProtocolOptions().GetOverrideStreamErrorOnInvalidHttpMessage() == nil {
 		return o, c.At("stream_error_on_invalid_http_message").Errorf("an invalid message always ends its connection here")
 	}
-	common := pb.GetCommonHttpProtocolOptions()
-	if common.GetMaxConnectionDurationJitter() != nil {
-		return o, c.At("common_http_protocol_options.max_connection_duration_jitter").Errorf("is not built yet")
+	o = httpOptions(pb)
+	for _, u := range pb.GetUpgradeConfigs() {
+		if strings.EqualFold(u.GetUpgradeType(), "h2c") {
+			o.KeepH2C = u.GetEnabled() == nil || u.GetEnabled().GetValue()
+		}
 	}
-	o = rpcOptions(pb)
-	if o.MaxHeaderBytes == 0 {
-		o.MaxHeaderBytes = defaultHeadersKB << 10
-	}
-	if o.MaxHeaderCount == 0 {
-		o.MaxHeaderCount = defaultHeadersCount
-	}
-	o.UnderscoreAction = int32(common.GetHeadersWithUnderscoresAction())
 	if p := pb.GetHttpProtocolOptions(); p != nil {
 		o.Proto = p
 	}
 	return o, nil
+}
+
+func http2Options(pb *hcmv3.HttpConnectionManager) sdk.CodecOptions {
+	o := httpOptions(pb)
+	o.StreamErrorOnInvalid = pb.GetStreamErrorOnInvalidHttpMessage().GetValue()
+	if p := pb.GetHttp2ProtocolOptions(); p != nil {
+		o.Proto = p
+	}
+	return o
+}
+
+// httpOptions are those that all versions of HTTP have.
+func httpOptions(pb *hcmv3.HttpConnectionManager) sdk.CodecOptions {
+	o := rpcOptions(pb)
+	o.MaxHeaderBytes = cmp.Or(o.MaxHeaderBytes, defaultHeadersKB<<10)
+	o.MaxHeaderCount = cmp.Or(o.MaxHeaderCount, defaultHeadersCount)
+	o.UnderscoreAction = int32(pb.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction())
+	return o
 }
 
 // rpcOptions are those that make sense for every protocol; a limit that is not set is

@@ -3,6 +3,7 @@ package bolt
 import (
 	"cmp"
 	"hash/maphash"
+	"math/rand/v2"
 
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -34,13 +35,13 @@ func (l Limits) orDefault() Limits {
 // Codec returns the codec. Every call makes a new one, so a program calls it
 // once, for its list of built-in extensions.
 func Codec(l Limits) *sdk.Codec {
-	seed := maphash.MakeSeed() // both sides compare
+	seed, salt := maphash.MakeSeed(), rand.Uint32() // both sides compare the first
 	codec := &sdk.Codec{Name: "bolt", Level: sdk.Heavy, Mode: sdk.Multiplexed, RPC: true, Match: sniff}
 	codec.Compile = func(c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
 		if o.Proto != nil {
 			return nil, c.Errorf("bolt has no options of the type %s", o.Proto.ProtoReflect().Descriptor().FullName())
 		}
-		cfg := &config{codec: codec, side: side, Limits: l.orDefault(), seed: seed}
+		cfg := &config{codec: codec, side: side, Limits: l.orDefault(), seed: seed, salt: salt}
 		cfg.Headers = cmp.Or(o.MaxHeaderBytes, cfg.Headers)
 		cfg.Count = cmp.Or(o.MaxHeaderCount, cfg.Count)
 		return cfg, nil
@@ -54,10 +55,11 @@ type config struct {
 	codec *sdk.Codec
 	side  sdk.Side
 	seed  maphash.Seed // see writerKind
+	salt  uint32       // of the tables
 }
 
 // New makes the codec of one connection.
-func (c *config) New() sdk.CodecConn { return &conn{cfg: c} }
+func (c *config) New() sdk.CodecConn { return &conn{cfg: c, table: table{seed: c.salt}} }
 
 // Codec implements sdk.CodecConfig.
 func (c *config) Codec() *sdk.Codec { return c.codec }

@@ -13,14 +13,16 @@ type conn struct {
 	serial uint64 // of the last stream
 	decoder
 	writer
-	said    []byte // what Flush has to write
-	beat    uint32 // id of the heartbeat that waits for its answer
-	beating bool
-	goAway  bool  // one of the sides wants no further streams
-	failed  error // what ended the connection
-	told    bool  // and Decode has said so
-	hessian hessian.Reader
-	other   writerKind // of this connection, if it is one that is not known
+	said      []byte // what Flush has to write
+	beat      uint32 // id of the heartbeat that waits for its answer
+	beating   bool
+	goAway    bool  // one of the sides wants no further streams
+	failed    error // what ended the connection
+	told      bool  // and Decode has said so
+	hessian   hessian.Reader
+	service   service // of the last request
+	beginning beginning
+	other     writerKind // of this connection, if it is one that is not known
 }
 
 // maxSaid bounds what waits to be said while a long frame is being written;
@@ -72,12 +74,6 @@ func (c *conn) say(f fixed) {
 	c.said = append(c.said, p[:f.put(p[:])]...)
 }
 
-// tell writes a frame without content now, or as soon as it can be.
-func (c *conn) tell(out *sdk.Buffer, f fixed) {
-	c.say(f)
-	c.Flush(out)
-}
-
 // Pending implements sdk.Talker.
 func (c *conn) Pending() bool {
 	return len(c.said) > 0 && !c.writing() || len(c.windows) > 0 || c.failed != nil && !c.told
@@ -97,17 +93,16 @@ func (c *conn) Flush(out *sdk.Buffer) {
 // WriteHeartbeat implements sdk.Heartbeater.
 func (c *conn) WriteHeartbeat(out *sdk.Buffer) {
 	c.beat, c.beating = c.freeID(), true
-	c.tell(out, fixed{kind: typeRequest, cmd: cmdHeartbeat, id: c.beat, serial: serialHessian})
+	c.say(fixed{kind: typeRequest, cmd: cmdHeartbeat, id: c.beat, serial: serialHessian})
+	c.Flush(out)
 }
 
-// WriteGoAway implements sdk.CodecConn. A client has nobody to tell: it just opens
-// no further streams.
-func (c *conn) WriteGoAway(out *sdk.Buffer) {
-	if c.cfg.side == sdk.Downstream && !c.goAway {
-		c.tell(out, fixed{kind: typeRequest, cmd: cmdGoAway, id: c.freeID(), serial: serialHessian})
-	}
-	c.goAway = true
-}
+// WriteGoAway implements sdk.CodecConn. It writes nothing: only MOSN knows command
+// 100. The Java client (bolt 1.6.10) and the Node client (sofa-bolt-node 2.0.1) close
+// the connection at its sight, and every call in flight on it fails. Both bear that
+// an idle connection is closed, and connect again for the next call. So who drains
+// answers what is open and closes at the first moment when nothing is.
+func (c *conn) WriteGoAway(*sdk.Buffer) { c.goAway = true }
 
 // freeID returns an id of ours that no open request has.
 func (c *conn) freeID() uint32 {

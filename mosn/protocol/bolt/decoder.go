@@ -39,6 +39,9 @@ func (c *conn) Decode(in []byte, ev *sdk.Event) (n int, err error) {
 			k, err = c.frame(in[n:], ev)
 		}
 		n += k
+		if len(in) > 0 {
+			c.partial = n < len(in)
+		}
 		if err != nil {
 			ev.Kind = sdk.EventNone
 			if ce, ok := err.(*sdk.CodecError); !ok || !ce.Stream {
@@ -47,9 +50,6 @@ func (c *conn) Decode(in []byte, ev *sdk.Event) (n int, err error) {
 			return n, err
 		}
 		if ev.Kind != sdk.EventNone || k == 0 {
-			if len(in) > 0 {
-				c.partial = n < len(in)
-			}
 			return n, nil
 		}
 	}
@@ -77,7 +77,7 @@ func (c *conn) frame(in []byte, ev *sdk.Event) (int, error) {
 		}
 	case f.cmd == cmdGoAway && !server:
 		c.goAway = true
-		ev.Kind, ev.Stream = sdk.EventGoAway, c.serial<<32|1<<32-1
+		ev.Kind, ev.Stream = sdk.EventGoAway, c.serial<<32|(1<<32-1)
 	case f.cmd == cmdGoAway: // a client that leaves needs no answer
 	case f.cmd == cmdRequest && server:
 		return c.request(in, &f, ev)
@@ -158,18 +158,23 @@ func (c *conn) showRequest(in []byte, f *fixed, m *sdk.Message) error {
 	if !m.OneWay {
 		m.Timeout = f.wait()
 	}
+	m.AddID(sdk.HeaderMethod, "POST")
+	m.SetInt(sdk.HeaderContentLength, int64(f.content))
 	head := in[:f.head()]
+	var v viewer
+	v.init(m, head[f.size+f.class:])
 	var d identity
+	if err := d.headers(&v, c.cfg.Count); err != nil {
+		return err
+	}
 	if err := d.read(c, f, head, in[f.head():f.head()+min(f.content, c.cfg.LookAhead)]); err != nil {
 		return err
 	}
-	m.AddID(sdk.HeaderMethod, "POST")
-	if err := d.show(m); err != nil {
+	if err := d.show(m, &c.service); err != nil {
 		return err
 	}
 	m.Share = d.writer.share()
-	m.SetInt(sdk.HeaderContentLength, int64(f.content))
-	show(m, head, f.size+f.class, d.writer)
+	v.finish(head, d.writer)
 	return nil
 }
 
@@ -200,11 +205,9 @@ func (c *conn) response(in []byte, f *fixed, ev *sdk.Event) (int, error) {
 
 // applicationFailed looks for the header of an application's exception.
 func applicationFailed(block []byte) bool {
-	for at := 0; at < len(block); {
-		e, _ := next(block, at)
-		at = e.end
+	for e := (entry{}); e.end < len(block) && e.next(block); {
 		if string(block[e.key:e.keyEnd]) == headerFailed {
-			return string(block[e.value:e.valueEnd]) == "true"
+			return string(block[e.value:e.end]) == "true"
 		}
 	}
 	return false

@@ -5,7 +5,7 @@
 //
 // A request is shown as HTTP shows one: the service's host (sdk/servicekey) in
 // :authority, /interface/method in :path, the header map below in lower case. What
-// HTTP's own machinery owns (see hidden), and names that are no HTTP token, are
+// HTTP's own machinery owns (see sdk/rpcview), and names that are no HTTP token, are
 // neither shown nor written; control characters in values are shown as '?'. The
 // bytes of a message stay as they came: without an edit of the view only the id,
 // and then the CRC, is another one. Edits of header fields are spliced into the
@@ -16,6 +16,10 @@
 // what fits in passes in one piece, and a Hessian request says there which service
 // and method it is about. A server goes by that, so a call whose names cannot be
 // read there, or differ from those of the header map, is refused (see identity).
+// Any other class than SofaRequest is bare Bolt, and the class is what it is about.
+// A Node server (sofa-rpc-node 2.10.0) does not look at the class, though: to it a
+// map with the right keys is a call. What must not reach it is kept away by rules
+// that allow paths, not by rules that deny some.
 //
 // What we answer ourselves is told in the way that gives a SOFARPC client its proper
 // exception, by Bolt's status alone or with the text in a SofaResponse of the

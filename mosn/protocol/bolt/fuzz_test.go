@@ -2,6 +2,8 @@ package bolt
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
 	"testing"
 
 	"sofamesh.io/sofamesh/sdk"
@@ -77,6 +79,88 @@ func FuzzBoltClient(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzBoltThrough reads anything as a client's bytes and then anything as a server's,
+// and sends on what it understands: each frame that leaves is one that came, in its
+// order, with another id and the CRC of that.
+func FuzzBoltThrough(f *testing.F) {
+	for _, p := range captured(f) {
+		f.Add(p, p, uint8(0))
+		f.Add(join(call(1, "x"), call(2, "long enough to be cut through")), join(answer(1, "y"), answer(2, "long enough to be cut through")), uint8(1))
+	}
+	f.Fuzz(func(t *testing.T, client, server []byte, bits uint8) {
+		down, up := ends(t, fuzzLimits(bits))
+		there := newRelay(t, down.New(), up.New())
+		there.inPieces(client, int(bits>>1))
+		checkPassed(t, client, take(there.out))
+		back := newRelay(t, there.to, there.conn)
+		for came, sent := range there.ids {
+			back.ids[sent] = came
+		}
+		server = bytes.Clone(server)
+		for _, p := range cut(server) {
+			if p[0] <= 2 && len(p) >= 10 {
+				patchID(p, binary.BigEndian.Uint32(p[idAt(p):])%uint32(len(there.ids)+2))
+			}
+		}
+		back.inPieces(server, int(bits>>1))
+		checkPassed(t, server, take(back.out))
+	})
+}
+
+// inPieces runs p in pieces of n bytes, 0 for all at once.
+func (r *relay) inPieces(p []byte, n int) {
+	r.tb.Helper()
+	if n == 0 {
+		n = len(p) + 1
+	}
+	var rest []byte
+	for part := range slices.Chunk(p, n) {
+		if rest = r.run(append(rest, part...)); r.conn.(*conn).failed != nil {
+			return
+		}
+	}
+}
+
+// cut parts bytes at the ends of frames, as far as they are frames. The last one may
+// be incomplete.
+func cut(p []byte) (frames [][]byte) {
+	for len(p) > 0 {
+		var g fixed
+		n := len(p)
+		if g.parse(p) == nil && g.size > 0 && g.content >= 0 {
+			n = min(n, g.head()+g.content+g.trailer())
+		}
+		frames = append(frames, p[:n:n])
+		p = p[n:]
+	}
+	return frames
+}
+
+func checkPassed(t *testing.T, in, out []byte) {
+	t.Helper()
+	came := cut(in)
+	for _, p := range cut(out) {
+		var g fixed
+		whole := g.parse(p) == nil && g.size > 0 && len(p) == g.head()+g.content+g.trailer()
+		fits := func(q []byte) bool {
+			if len(q) < len(p) || len(p) < 10 || q[0] != p[0] {
+				return false
+			}
+			r := bytes.Clone(q)
+			patchID(r, binary.BigEndian.Uint32(p[idAt(p):]))
+			if whole && g.crc {
+				return bytes.Equal(p, withID(r, g.id)) && bytes.Equal(q, withID(q, binary.BigEndian.Uint32(q[idAt(q):])))
+			}
+			return bytes.HasPrefix(r, p)
+		}
+		i := slices.IndexFunc(came, fits)
+		if i < 0 {
+			t.Fatalf("%x\nleft as\n%x\nof which this is none that came:\n%x", in, out, p)
+		}
+		came = came[i+1:]
+	}
 }
 
 // TestMutated is a smoke test of the same.

@@ -2,32 +2,32 @@ package bolt
 
 import (
 	"encoding/binary"
-	"strings"
 	"unsafe"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // entry is one field of a header map: [u32 length][key][u32 length][value], where
-// the length 0xffffffff stands for null. The numbers are offsets in the map.
+// the length 0xffffffff stands for null. The numbers are offsets in the map. A null
+// key reads as an empty one: neither is ever shown.
 type entry struct {
-	start, end         int
-	key, keyEnd        int
-	value, valueEnd    int
-	nullKey, nullValue bool
+	start       int
+	key, keyEnd int
+	value, end  int
+	null        bool // the value is
 }
 
 const null = ^uint32(0)
 
-// next reads the entry at offset at; ok is false when the map is malformed.
-func next(block []byte, at int) (e entry, ok bool) {
-	e.start = at
-	if e.key, e.keyEnd, e.nullKey, ok = text(block, at); !ok {
-		return e, false
+// next moves on to the entry behind e, of which the zero value stands before the
+// first. It reports false when the map is malformed there.
+func (e *entry) next(block []byte) (ok bool) {
+	e.start = e.end
+	if e.key, e.keyEnd, _, ok = text(block, e.start); ok {
+		e.value, e.end, e.null, ok = text(block, e.keyEnd)
 	}
-	e.value, e.valueEnd, e.nullValue, ok = text(block, e.keyEnd)
-	e.end = e.valueEnd
-	return e, ok
+	return ok
 }
 
 func text(block []byte, at int) (start, end int, isNull, ok bool) {
@@ -43,67 +43,6 @@ func text(block []byte, at int) (start, end int, isNull, ok bool) {
 		return 0, 0, false, false
 	}
 	return at, at + int(n), false, true
-}
-
-// maxName is the longest name that is shown, in bytes.
-const maxName = 256
-
-// shownName returns the name under which an entry is shown, which is in dst, or
-// nil if it is not shown.
-func (e *entry) shownName(dst *[maxName]byte, block []byte) []byte {
-	key := block[e.key:e.keyEnd]
-	if e.nullKey || e.nullValue || len(key) == 0 || len(key) > maxName {
-		return nil
-	}
-	name := dst[:len(key)]
-	for i, c := range key {
-		if c = tokenLower[c]; c == 0 {
-			return nil
-		}
-		name[i] = c
-	}
-	if hidden(str(name)) {
-		return nil
-	}
-	return name
-}
-
-// tokenLower maps the characters of a token (RFC 9110 section 5.6.2) to lower case
-// and all others to 0.
-//
-//nolint:gochecknoglobals // a constant table
-var tokenLower = makeTokenLower()
-
-func makeTokenLower() (t [256]byte) {
-	for c := byte('a'); c <= 'z'; c++ {
-		t[c], t[c-'a'+'A'] = c, c
-	}
-	for _, c := range []byte("0123456789!#$%&'*+-.^_`|~") {
-		t[c] = c
-	}
-	return t
-}
-
-// hidden reports whether a lower-case name belongs to HTTP's own machinery:
-// pseudo headers, framing and hops, and what Envoy sanitises or adds at each hop.
-// Such fields of a header map are not shown, lest a peer pass for the proxy, and
-// such fields of the view are not written.
-func hidden(name string) bool {
-	switch name[0] {
-	case ':':
-		return true
-	case 'x':
-		return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") ||
-			strings.HasPrefix(name, "x-rpc-") || name == "x-request-id" || name == "x-client-trace-id" ||
-			name == "x-real-ip"
-	case 'c', 'd', 'e', 'h', 'k', 'p', 's', 't', 'u', 'v':
-		switch name {
-		case "connection", "content-length", "content-type", "date", "expect", "host", "http2-settings", "keep-alive",
-			"proxy-connection", "server", "te", "trailer", "transfer-encoding", "upgrade", "via":
-			return true
-		}
-	}
-	return false
 }
 
 // shown is what follows the head in Message.Frame, in suffix bytes.
@@ -123,56 +62,103 @@ func split(frame []byte) (head []byte, s shown) {
 	return frame[:n], s
 }
 
-// show adds the fields of a header map that are shown to the view, and puts the
-// head and the suffix into the message's Frame.
-func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
-	block := head[blockAt:]
-	first, count := m.Slots(), 0
-	loaded := m.Load(block)
-	for at := 0; at < len(block); {
-		e, _ := next(block, at) // identity or checkMap has been here
-		at = e.end
-		var buf [maxName]byte
-		name := e.shownName(&buf, block)
-		if name == nil {
-			continue
-		}
-		copy(loaded[e.key:], name)
-		clean(loaded[e.value:e.valueEnd])
-		m.AddLoaded(sdk.LoadedField{
-			ID: sdk.LookupHeader(str(name)), Name: e.key, NameEnd: e.keyEnd, Value: e.value, ValueEnd: e.valueEnd,
-		})
-		count++
-	}
-	m.Frame = append(m.Frame[:0], head...)
-	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(first))
-	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(count))
-	m.Frame = binary.BigEndian.AppendUint64(m.Frame, uint64(w))
+// viewer adds the fields of a header map that are shown to a view, one by one.
+type viewer struct {
+	m            *sdk.Message
+	block        []byte // as it came
+	loaded       []byte // the view's copy
+	first, count int
 }
 
-// clean makes a value fit for HTTP and for lines of a log.
-func clean(value []byte) {
-	for i, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			value[i] = '?'
-		}
+func (v *viewer) init(m *sdk.Message, block []byte) {
+	v.m, v.block, v.first = m, block, m.Slots()
+	v.loaded = m.Load(block)
+}
+
+// add adds an entry. name is the name under which it is shown if that is known.
+func (v *viewer) add(e *entry, name string) {
+	if e.null {
+		return
 	}
+	at, id := v.loaded[e.key:e.keyEnd], sdk.HeaderOther
+	if name != "" {
+		copy(at, name)
+	} else {
+		if rpcview.Name(at, v.block[e.key:e.keyEnd]) == nil {
+			return
+		}
+		id = sdk.LookupHeader(str(at))
+	}
+	rpcview.Clean(v.loaded[e.value:e.end])
+	v.m.AddLoaded(sdk.LoadedField{ID: id, Name: e.key, NameEnd: e.keyEnd, Value: e.value, ValueEnd: e.end})
+	v.count++
+}
+
+// finish completes the message: its Frame becomes the head and the suffix.
+func (v *viewer) finish(head []byte, w writerKind) {
+	m := v.m
+	m.Frame = append(m.Frame[:0], head...)
+	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(v.first))
+	m.Frame = binary.BigEndian.AppendUint16(m.Frame, uint16(v.count))
+	m.Frame = binary.BigEndian.AppendUint64(m.Frame, uint64(w))
+	m.SetPristine()
+}
+
+// show makes a message of a head, of which checkMap has seen the map.
+func show(m *sdk.Message, head []byte, blockAt int, w writerKind) {
+	var v viewer
+	v.init(m, head[blockAt:])
+	for e := (entry{}); e.end < len(v.block) && e.next(v.block); {
+		v.add(&e, "")
+	}
+	v.finish(head, w)
 }
 
 // checkMap walks over a header map.
 func checkMap(block []byte, limit int) error {
 	count := 0
-	for at := 0; at < len(block); count++ {
-		e, ok := next(block, at)
-		if !ok {
+	for e := (entry{}); e.end < len(block); count++ {
+		if !e.next(block) {
 			return errMap
 		}
-		at = e.end
 	}
 	if count > limit {
 		return errCount
 	}
 	return nil
+}
+
+// usual returns the lower-case form of a header's name if it is one of those that
+// SOFARPC's clients send with every call, "" for any other. None of these has an id or
+// is hidden.
+func usual(key []byte) string {
+	switch string(key) {
+	case "app":
+		return "app"
+	case "type":
+		return "type"
+	case "protocol":
+		return "protocol"
+	case "rpc_trace_context.samp":
+		return "rpc_trace_context.samp"
+	case "rpc_trace_context.sofaRpcId":
+		return "rpc_trace_context.sofarpcid"
+	case "rpc_trace_context.sofaTraceId":
+		return "rpc_trace_context.sofatraceid"
+	case "rpc_trace_context.sysPenAttrs":
+		return "rpc_trace_context.syspenattrs"
+	case "rpc_trace_context.sofaPenAttrs":
+		return "rpc_trace_context.sofapenattrs"
+	case "rpc_trace_context.sofaCallerApp":
+		return "rpc_trace_context.sofacallerapp"
+	case "rpc_trace_context.sofaCallerIp":
+		return "rpc_trace_context.sofacallerip"
+	case "rpc_trace_context.sofaCallerZone":
+		return "rpc_trace_context.sofacallerzone"
+	case "rpc_trace_context.sofaCallerIdc":
+		return "rpc_trace_context.sofacalleridc"
+	}
+	return ""
 }
 
 // str is b as a string, valid and constant as long as b is.

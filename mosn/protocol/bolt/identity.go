@@ -7,6 +7,7 @@ import (
 
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 	"sofamesh.io/sofamesh/sdk/servicekey"
 )
 
@@ -28,17 +29,13 @@ type identity struct {
 	writer  writerKind
 }
 
-// read finds the identity of a request: the header map, and for Hessian also the
-// beginning of the body, must say the same. Calls with another request class than
-// SOFARPC's are bare Bolt: their class chooses what handles them, so it is what
-// they are for.
+// read finds the identity of a request, of whose header map headers has told the
+// part: for Hessian the beginning of the body must say the same. Calls with another
+// request class than SOFARPC's are bare Bolt: their class chooses what handles them,
+// so it is what they are for.
 func (d *identity) read(c *conn, f *fixed, head, content []byte) error {
-	*d = identity{}
-	if err := d.headers(head[f.size+f.class:], c.cfg.Count); err != nil {
-		return err
-	}
 	if class := head[f.size : f.size+f.class]; string(class) != hessian.SofaRequestClass {
-		*d = identity{service: class}
+		*d = identity{service: class, writer: writerBare}
 		return nil
 	}
 	if d.service == nil {
@@ -64,30 +61,31 @@ func (d *identity) read(c *conn, f *fixed, head, content []byte) error {
 	return nil
 }
 
-// headers reads the header map. Java keeps the last of two equal keys and
-// distinguishes case, others may not: neither is for us to guess.
-func (d *identity) headers(block []byte, limit int) error {
-	count := 0
-	for at := 0; at < len(block); count++ {
-		e, ok := next(block, at)
-		if !ok {
+// headers reads the header map, and shows it. Java keeps the last of two equal keys
+// and distinguishes case, others may not: neither is for us to guess.
+func (d *identity) headers(v *viewer, limit int) error {
+	var e entry
+	for count := 0; e.end < len(v.block); count++ {
+		if !e.next(v.block) {
 			return errMap
 		}
-		at = e.end
-		key := block[e.key:e.keyEnd]
-		place, name := d.place(key)
-		if place == nil {
-			continue
+		if count == limit {
+			return errCount
 		}
-		if *place != nil || string(key) != name {
-			return errSpelling
+		key := v.block[e.key:e.keyEnd]
+		name := usual(key)
+		if name == "" {
+			var place *[]byte
+			if place, name = d.place(key); place != nil {
+				if *place != nil || string(key) != name {
+					return errSpelling
+				}
+				if !e.null {
+					*place = v.block[e.value:e.end:e.end]
+				}
+			}
 		}
-		if !e.nullValue {
-			*place = block[e.value:e.valueEnd:e.valueEnd]
-		}
-	}
-	if count > limit {
-		return errCount
+		v.add(&e, name)
 	}
 	return nil
 }
@@ -104,28 +102,41 @@ func (d *identity) place(key []byte) (place *[]byte, name string) {
 	case len(headerGeneric):
 		place, name = &d.generic, headerGeneric
 	}
-	if place == nil || !strings.EqualFold(str(key), name) {
+	if place == nil || string(key) != name && !strings.EqualFold(str(key), name) {
 		return nil, ""
 	}
 	return place, name
 }
 
+// bodyLimits are more than any client needs for a SofaRequest's own fields, and keep
+// what a connection's Reader holds small.
+//
+//nolint:gochecknoglobals // constant
+var bodyLimits = hessian.Limits{Depth: 32, Values: 1 << 16, Classes: 8, Fields: 64}
+
 // body reads the names that the Java server goes by.
 func (d *identity) body(c *conn, content []byte) error {
-	r := &c.hessian
-	if err := r.Reset(hessian.Old, content, hessian.Limits{}); err != nil {
-		return errBody
-	}
-	var q hessian.SofaRequest
-	err := q.Read(r)
-	_ = r.Reset(hessian.Old, nil, hessian.Limits{}) // it borrows the input no longer
-	if err != nil || hessian.IsSofaGeneric(q.Generic) {
-		return errBody
+	b := &c.beginning
+	q := hessian.SofaRequest{Service: b.service, Method: b.method}
+	d.writer = b.writer
+	if !b.of(content) {
+		r := &c.hessian
+		if err := r.Reset(hessian.Old, content, bodyLimits); err != nil {
+			return errBody
+		}
+		err := q.Read(r)
+		end := r.Offset()
+		_ = r.Reset(hessian.Old, nil, bodyLimits) // it borrows the input no longer
+		if err != nil || hessian.IsSofaGeneric(q.Generic) {
+			return errBody
+		}
+		d.writer = c.cfg.writerOf(&q)
+		b.keep(content, end, &q, d.writer)
 	}
 	if d.service != nil && !bytes.Equal(d.service, q.Service) || d.method != nil && !bytes.Equal(d.method, q.Method) {
 		return errBodyNames
 	}
-	d.service, d.method, d.writer = q.Service, q.Method, c.cfg.writerOf(&q)
+	d.service, d.method = q.Service, q.Method
 	if q.Generic != nil {
 		d.method, d.generic = q.Generic, q.Method
 	}
@@ -133,45 +144,41 @@ func (d *identity) body(c *conn, content []byte) error {
 }
 
 // show writes the identity into the view.
-func (d *identity) show(m *sdk.Message) error {
-	var buf [512]byte
+func (d *identity) show(m *sdk.Message, last *service) error {
 	if d.method == nil { // bare Bolt
-		return d.showClass(m, buf[:0])
+		return d.showClass(m)
 	}
-	key, err := servicekey.ParseTarget(str(d.service))
-	if err != nil || bytes.ContainsFunc(d.method, badInMethod) {
+	if !rpcview.InPath(d.method) || last.parse(d.service) != nil {
 		return errBadName
 	}
-	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf[:0], key)))
-	path := append(append(buf[:0], '/'), key.Interface...)
-	m.AddID(sdk.HeaderPath, str(append(append(path, '/'), d.method...)))
-	if key.Version != "" {
-		m.AddID(sdk.HeaderRPCVersion, key.Version)
+	m.AddID(sdk.HeaderAuthority, str(last.authority))
+	m.AddID(sdk.HeaderPath, str(last.pathOf(d.method)))
+	if v := last.key.Version; v != "" {
+		m.AddID(sdk.HeaderRPCVersion, v)
 	}
-	if key.Group != "" {
-		m.AddID(sdk.HeaderRPCGroup, key.Group)
+	if g := last.key.Group; g != "" {
+		m.AddID(sdk.HeaderRPCGroup, g)
 	}
 	if d.generic != nil {
+		var buf [64]byte
 		value := append(buf[:0], d.generic...)
-		clean(value)
+		rpcview.Clean(value)
 		m.AddID(sdk.HeaderRPCGeneric, str(value))
 	}
 	return nil
 }
 
-func (d *identity) showClass(m *sdk.Message, buf []byte) error {
+func (d *identity) showClass(m *sdk.Message) error {
+	var buf [512]byte
 	key, err := servicekey.ParseTarget(str(d.service))
 	if err != nil || key.Interface != str(d.service) || len(bytes.TrimFunc(d.service, trimmed)) < len(d.service) {
 		return errBadName
 	}
-	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf, key)))
-	m.AddID(sdk.HeaderPath, str(append(append(buf, '/'), d.service...)))
+	m.AddID(sdk.HeaderAuthority, str(servicekey.Append(buf[:0], key)))
+	m.AddID(sdk.HeaderPath, str(append(append(buf[:0], '/'), d.service...)))
 	return nil
 }
 
 // trimmed tells the characters that a Node server cuts off a class's name, so that
 // another one may be SofaRequest to it.
 func trimmed(c rune) bool { return unicode.IsSpace(c) || c == 0xfeff }
-
-// badInMethod tells the characters that would change what a path says.
-func badInMethod(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`/?#%\`, c) }

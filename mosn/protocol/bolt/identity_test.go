@@ -6,6 +6,7 @@ import (
 
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/hessian"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // decoded reads one request and returns the view.
@@ -160,7 +161,7 @@ func TestHostileHeaders(t *testing.T) {
 		":path", "/admin", ":authority", "evil", "X-Envoy-Internal", "true", "x-forwarded-client-cert", "By=me",
 		"X-Forwarded-For", "1.1.1.1", "x-rpc-generic", "no", "x-request-id", "1", "Host", "evil", "Content-Length", "9",
 		"Transfer-Encoding", "chunked", "connection", "close", "a b", "1", "a\r\nb", "1", "a\x00", "1", "", "1", "\xff", "1",
-		"nul", "\xff", "n\u00e4me", "1", strings.Repeat("n", maxName+1), "1",
+		"nul", "\xff", "n\u00e4me", "1", strings.Repeat("n", rpcview.MaxName+1), "1",
 	}
 	shown := []string{"CamelCase", "v", "crlf", "a\r\nx-envoy-internal: 1\x00\x7f", "tab", "a\tb", "traceparent", "00-1"}
 	m := call(7, "x", append(hostile, shown...)...)
@@ -172,8 +173,9 @@ func TestHostileHeaders(t *testing.T) {
 	for name, value := range view.All() {
 		got = append(got, name+"="+value)
 	}
-	want := ":method=POST :authority=com.acme.hello :path=/com.acme.Hello/sayHi x-rpc-version=1.0 content-length=1 " +
-		"service=com.acme.Hello:1.0 sofa_head_method_name=sayHi camelcase=v crlf=a??x-envoy-internal: 1?? tab=a\tb traceparent=00-1"
+	want := ":method=POST content-length=1 " +
+		"service=com.acme.Hello:1.0 sofa_head_method_name=sayHi camelcase=v crlf=a??x-envoy-internal: 1?? tab=a\tb traceparent=00-1 " +
+		":authority=com.acme.hello :path=/com.acme.Hello/sayHi x-rpc-version=1.0"
 	if strings.Join(got, " ") != want {
 		t.Errorf("the view is\n%q, want\n%q", strings.Join(got, " "), want)
 	}
@@ -182,6 +184,38 @@ func TestHostileHeaders(t *testing.T) {
 	r.run(m.bytes())
 	if got, want := string(take(r.out)), string(withID(m.bytes(), 1)); got != want {
 		t.Errorf("sent on\n%q, want\n%q", got, want)
+	}
+}
+
+// TestUsualNames: the short way comes to what the long one does, and is for this
+// spelling alone.
+func TestUsualNames(t *testing.T) {
+	found := map[string]bool{}
+	for _, frame := range captured(t) {
+		var f fixed
+		_ = f.parse(frame)
+		block := frame[f.size+f.class : f.head()]
+		for e := (entry{}); e.end < len(block) && e.next(block); {
+			key := block[e.key:e.keyEnd]
+			if name := usual(key); name != "" {
+				found[string(key)] = true
+			}
+		}
+	}
+	for _, key := range []string{"app", "type", "protocol", "rpc_trace_context.samp", "rpc_trace_context.sofaRpcId", "rpc_trace_context.sofaTraceId",
+		"rpc_trace_context.sysPenAttrs", "rpc_trace_context.sofaPenAttrs", "rpc_trace_context.sofaCallerApp",
+		"rpc_trace_context.sofaCallerIp", "rpc_trace_context.sofaCallerZone", "rpc_trace_context.sofaCallerIdc"} {
+		var buf [rpcview.MaxName]byte
+		name := string(rpcview.Name(buf[:], []byte(key)))
+		if usual([]byte(key)) != name || name == "" || sdk.LookupHeader(name) != sdk.HeaderOther {
+			t.Errorf("%s is %q, want %q", key, usual([]byte(key)), name)
+		}
+		if usual([]byte(strings.ToUpper(key))) != "" {
+			t.Errorf("%s is known in capitals", key)
+		}
+	}
+	if len(found) < 8 {
+		t.Errorf("of the names only %v were recorded", found)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/rpcview"
 )
 
 // edited reports whether the view differs from the header map it was made of.
@@ -24,7 +25,7 @@ func edited(h *sdk.Headers, s shown) bool {
 // belongs into it.
 func added(h *sdk.Headers, i int) bool {
 	name, _, ok := h.At(i)
-	return ok && name != "" && !hidden(name)
+	return ok && name != "" && !rpcview.Hidden(name)
 }
 
 // splice appends to m.Frame a head with the edits made on the view, and returns
@@ -38,14 +39,12 @@ func splice(m *sdk.Message, f *fixed, s shown) ([]byte, error) {
 	blockAt := f.size + f.class
 	m.Frame = append(m.Frame, m.Frame[:blockAt]...)
 	slot := s.first
-	for at := blockAt; at < f.head(); {
-		e, ok := next(m.Frame[:f.head()], at)
-		if !ok {
+	var buf [rpcview.MaxName]byte
+	for e := (entry{end: blockAt}); e.end < f.head(); {
+		if !e.next(m.Frame[:f.head()]) {
 			return nil, errWriteMap
 		}
-		at = e.end
-		var buf [maxName]byte
-		if e.shownName(&buf, m.Frame) == nil {
+		if e.null || rpcview.Name(buf[:], m.Frame[e.key:e.keyEnd]) == nil {
 			m.Frame = append(m.Frame, m.Frame[e.start:e.end]...)
 			continue
 		}

@@ -16,6 +16,7 @@ type open struct {
 type table struct {
 	slots []open // its length is 0 or a power of two, at most half of it is used
 	used  int
+	seed  uint32 // unknown to the peer
 }
 
 const (
@@ -23,22 +24,34 @@ const (
 	keepSlots  = 128 // an empty table may keep
 )
 
-// home is the slot where the search for an id begins. Ids are counted up, mostly;
-// the multiplication spreads those of a peer that means harm.
-func (t *table) home(id uint32) int { return int(id*0x9e3779b1>>7) & (len(t.slots) - 1) }
+// home is the slot where the search for an id begins. Ids are counted up, mostly,
+// but a peer that means harm may choose them, so all bits count, and the seed.
+func (t *table) home(id uint32) int {
+	h := (id ^ t.seed) * 0x9e3779b1
+	h = (h ^ h>>16) * 0x9e3779b1
+	return int(h^h>>16) & (len(t.slots) - 1)
+}
 
 // get returns the request with the id, nil when there is none. The pointer is
 // valid until add or remove.
 func (t *table) get(id uint32) *open {
+	if i := t.index(id); i >= 0 {
+		return &t.slots[i]
+	}
+	return nil
+}
+
+// index returns the slot of the request with the id, -1 when there is none.
+func (t *table) index(id uint32) int {
 	if t.used == 0 {
-		return nil
+		return -1
 	}
 	for i := t.home(id); t.slots[i].stream != 0; i = (i + 1) & (len(t.slots) - 1) {
 		if t.slots[i].id == id {
-			return &t.slots[i]
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 // add puts a request in, whose id is not there.
@@ -66,15 +79,11 @@ func (t *table) place(o open) {
 
 // remove takes the request with the id out, and moves up what had to make way.
 func (t *table) remove(id uint32) {
-	o := t.get(id)
-	if o == nil {
+	i := t.index(id)
+	if i < 0 {
 		return
 	}
 	mask := len(t.slots) - 1
-	i := t.home(id)
-	for t.slots[i].id != id || t.slots[i].stream == 0 {
-		i = (i + 1) & mask
-	}
 	for j := (i + 1) & mask; t.slots[j].stream != 0; j = (j + 1) & mask {
 		if (j-t.home(t.slots[j].id))&mask >= (j-i)&mask {
 			t.slots[i] = t.slots[j]

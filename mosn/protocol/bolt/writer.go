@@ -79,18 +79,19 @@ func (c *conn) head(m *sdk.Message, id uint32, end bool) ([]byte, fixed, error) 
 	if (f.kind == typeResponse) != (c.cfg.side == sdk.Downstream) {
 		return nil, f, errForeign
 	}
-	n, ok := length(m.ID(sdk.HeaderContentLength))
-	if !ok || end && n > 0 {
-		return nil, f, errWriteLength
-	}
-	if edited(&m.Headers, s) {
-		var err error
-		if head, err = splice(m, &f, s); err != nil {
-			return nil, f, err
+	if !m.Pristine() {
+		var ok bool
+		if f.content, ok = length(m.ID(sdk.HeaderContentLength)); !ok {
+			return nil, f, errWriteLength
+		}
+		if edited(&m.Headers, s) {
+			var err error
+			if head, err = splice(m, &f, s); err != nil {
+				return nil, f, err
+			}
 		}
 	}
-	f.content = n
-	if n > c.cfg.Frame-f.head() {
+	if end && f.content > 0 || f.content > c.cfg.Frame-f.head() {
 		return nil, f, errWriteLength
 	}
 	if !c.admits(s.writer) {
@@ -152,7 +153,7 @@ func (c *conn) hold(w outgoing, head []byte) error {
 // content has to come first.
 func (c *conn) finish(out *sdk.Buffer) {
 	for {
-		w := c.cur
+		w := &c.cur
 		if w.hasCRC {
 			binary.BigEndian.PutUint32(out.Reserve(4), w.crc)
 			out.Commit(4)
@@ -182,7 +183,8 @@ func (c *conn) finish(out *sdk.Buffer) {
 }
 
 // WriteData implements sdk.CodecConn. What exceeds the announced length is dropped;
-// less than it is an error of the connection, which Decode reports.
+// less than it is an error of the connection, which Decode reports. A CRC is written
+// at the end only: until then that of the message as it came may prove to be wrong.
 func (c *conn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
 	if !c.writing() || c.cur.stream != id {
 		if o := c.find(id); o != nil && o.queued {
@@ -199,9 +201,10 @@ func (c *conn) WriteData(out *sdk.Buffer, id uint64, p []byte, end bool) int {
 		c.cur.crc = crc32.Update(c.cur.crc, crc32.IEEETable, data)
 	}
 	c.cur.left -= len(data)
-	if c.cur.left == 0 {
+	switch {
+	case c.cur.left == 0 && (end || !c.cur.hasCRC):
 		c.finish(out)
-	} else if end {
+	case end:
 		c.failed = errShortBody
 	}
 	return len(p)

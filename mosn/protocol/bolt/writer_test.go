@@ -209,25 +209,6 @@ func TestWritingRefused(t *testing.T) {
 	}
 }
 
-// TestHeartbeatsDuringALongFrame cost bounded memory.
-func TestHeartbeatsDuringALongFrame(t *testing.T) {
-	down, up := ends(t, Limits{})
-	k, out := up.New(), buffer()
-	if err := k.WriteHeaders(out, k.NewStream(), head(t, down.New(), call(1, "body")), false); err != nil {
-		t.Fatal(err)
-	}
-	beat := bytes.Repeat(msg{kind: typeRequest, id: 4, serial: 1, timeout: -1}.bytes(), 1000)
-	for range 50 {
-		ev := sdk.Event{Msg: new(sdk.Message)}
-		if n, err := k.Decode(beat, &ev); n != len(beat) || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	if said := len(k.(*conn).said); said < maxSaid || said > maxSaid+24 {
-		t.Errorf("%d bytes are kept", said)
-	}
-}
-
 // TestEarlyAnswer: once a request is answered, the rest of it goes nowhere.
 func TestEarlyAnswer(t *testing.T) {
 	down, _ := ends(t, Limits{LookAhead: 1})

@@ -7,8 +7,8 @@ import (
 )
 
 // writerKind is the kind of client that wrote a Hessian request, told by its
-// definition of SofaRequest: one of the two below, or a hash for any other. It is 0
-// for requests without one.
+// definition of SofaRequest: one of those below, or a hash for any other. It is 0
+// for what has no Hessian.
 //
 // A Node server keeps the definitions of classes for as long as a connection lasts,
 // by name and number of fields alone (hessian.js 2). Behind a request of Java's it
@@ -16,12 +16,14 @@ import (
 // chooses the order could have another method read than the one that we saw. So each
 // kind has connections of its own (sdk.Message.Share), on which every request begins
 // with the same definition. All others share theirs, and the first of them decides
-// for the connection.
+// for the connection. Bare Bolt is kept away from all, for its bodies may define
+// SofaRequest anywhere.
 type writerKind uint64
 
 const (
 	writerJava writerKind = 1 + iota
 	writerNode
+	writerBare
 	writersKnown
 )
 
@@ -39,8 +41,9 @@ func (c *config) writerOf(q *hessian.SofaRequest) writerKind {
 
 // Values of sdk.Message.Share.
 const (
-	shareJava = iota // and requests without a definition
+	shareJava = iota // and what has no Hessian
 	shareNode
+	shareBare
 	shareOther
 )
 
@@ -50,6 +53,8 @@ func (w writerKind) share() uint8 {
 		return shareJava
 	case writerNode:
 		return shareNode
+	case writerBare:
+		return shareBare
 	}
 	return shareOther
 }

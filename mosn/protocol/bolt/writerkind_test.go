@@ -36,7 +36,7 @@ func TestShare(t *testing.T) {
 		msg  msg
 		want uint8
 	}{
-		{"Java", java, shareJava}, {"JSON", json, shareJava}, {"bare Bolt", classed, shareJava},
+		{"Java", java, shareJava}, {"JSON", json, shareJava}, {"bare Bolt", classed, shareBare},
 		{"another client", hessianCall(sofaBody("a.B:1.0", "m", "x")), shareOther},
 		{"Java's first field", hessianCall(orderedBody("targetAppName", "requestProps=x", "targetServiceUniqueName=a.B:1.0", "methodName=m", "methodArgSigs")), shareOther},
 		{"Node", hessianCall(orderedBody("methodName=m", "methodArgSigs", "targetServiceUniqueName=a.B:1.0", "targetAppName", "requestProps")), shareNode},

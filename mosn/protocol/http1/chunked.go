@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // hexValue maps hexadecimal digits to their value and all else to 16 or more.
@@ -83,7 +84,7 @@ func (d *decoder) size(in []byte) (int, error) {
 			return n, errChunkSize
 		case c == '\r':
 			d.state = inExtEnd
-		case c == ';' || blank(c):
+		case c == ';' || httpfield.Blank(c):
 			d.state = inExt
 		default:
 			return n, errChunkSize

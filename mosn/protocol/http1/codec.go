@@ -73,6 +73,7 @@ type config struct {
 	fullURL       bool
 	customMethods bool
 	ignoreUpgrade []match.String
+	keepH2C       bool
 }
 
 // proper reports whether names that no peer wrote are written in proper case.
@@ -98,7 +99,7 @@ const readMargin = 16 << 10
 
 func compile(codec *sdk.Codec, c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
 	cfg := &config{
-		codec: codec, side: side, underscore: o.UnderscoreAction, absoluteURL: true,
+		codec: codec, side: side, underscore: o.UnderscoreAction, absoluteURL: true, keepH2C: o.KeepH2C,
 		maxBytes: defaultRequestBytes, maxCount: defaultHeaderCount,
 	}
 	if side == sdk.Upstream {

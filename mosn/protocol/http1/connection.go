@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // maxNominated and maxTE bound what a connection header may ask for: it is
@@ -14,57 +15,37 @@ const (
 	maxTE        = 256
 )
 
-// hasToken reports whether a list of tokens (RFC 9110, 5.6.1) holds the given
-// lower-case one.
-func hasToken(list, token string) bool {
-	for list != "" {
-		var item string
-		item, list = nextToken(list)
-		if equalFold(item, token) {
-			return true
-		}
-	}
-	return false
-}
-
-// nextToken splits a list after its first element.
-func nextToken(list string) (item, rest string) {
-	i := strings.IndexByte(list, ',')
-	if i < 0 {
-		return strings.Trim(list, " \t"), ""
-	}
-	return strings.Trim(list[:i], " \t"), list[i+1:]
-}
-
 // closes tells from version and headers whether the connection ends after the
 // exchange.
 func closes(m *sdk.Message) bool {
 	connection := m.ID(sdk.HeaderConnection)
 	if m.Protocol == sdk.HTTP10 {
-		if !hasToken(connection, "keep-alive") {
+		if !httpfield.HasToken(connection, "keep-alive") {
 			return true
 		}
-	} else if connection != "" && hasToken(connection, "close") {
+	} else if connection != "" && httpfield.HasToken(connection, "close") {
 		return true
 	}
-	return m.HasID(sdk.HeaderProxyConnection) && hasToken(m.ID(sdk.HeaderProxyConnection), "close")
+	return m.HasID(sdk.HeaderProxyConnection) && httpfield.HasToken(m.ID(sdk.HeaderProxyConnection), "close")
 }
 
 // asksUpgrade reports whether headers ask for, or grant, a switch of protocols.
 func asksUpgrade(h *sdk.Headers) bool {
-	return h.HasID(sdk.HeaderUpgrade) && hasToken(h.ID(sdk.HeaderConnection), "upgrade")
+	return h.HasID(sdk.HeaderUpgrade) && httpfield.HasToken(h.ID(sdk.HeaderConnection), "upgrade")
 }
 
 // upgrade reports whether a request asks for a switch of protocols that is not
-// to be ignored. What is ignored (h2c always, as Envoy does) is removed.
+// to be ignored. What is ignored (h2c, unless it is asked for, as Envoy does) is removed.
 func (c *config) upgrade(h *sdk.Headers) bool {
 	if !asksUpgrade(h) {
 		return false
 	}
 	value := h.ID(sdk.HeaderUpgrade)
-	if equalFold(value, "h2c") {
-		h.RemoveID(sdk.HeaderUpgrade)
-		h.RemoveID(sdk.HeaderHTTP2Settings)
+	if httpfield.EqualFold(value, "h2c") {
+		if !c.asksH2C(h) {
+			h.RemoveID(sdk.HeaderUpgrade)
+			h.RemoveID(sdk.HeaderHTTP2Settings)
+		}
 		return false
 	}
 	if len(c.ignoreUpgrade) == 0 {
@@ -73,7 +54,7 @@ func (c *config) upgrade(h *sdk.Headers) bool {
 	var kept []string
 	for rest := value; rest != ""; {
 		var item string
-		if item, rest = nextToken(rest); item != "" && !c.ignores(item) {
+		if item, rest = httpfield.NextToken(rest); item != "" && !c.ignores(item) {
 			kept = append(kept, item)
 		}
 	}
@@ -83,6 +64,16 @@ func (c *config) upgrade(h *sdk.Headers) bool {
 	}
 	h.SetID(sdk.HeaderUpgrade, strings.Join(kept, ","))
 	return true
+}
+
+// asksH2C reports whether a request asks for h2c, and in the way of RFC 7540, section
+// 3.2: the connection header names what belongs to that and nothing else.
+func (c *config) asksH2C(h *sdk.Headers) bool {
+	if !c.keepH2C || !h.HasID(sdk.HeaderHTTP2Settings) || !httpfield.EqualFold(h.ID(sdk.HeaderUpgrade), "h2c") {
+		return false
+	}
+	list := h.ID(sdk.HeaderConnection)
+	return countTokens(list) == 2 && httpfield.HasToken(list, "upgrade") && httpfield.HasToken(list, "http2-settings")
 }
 
 func (c *config) ignores(protocol string) bool {
@@ -105,7 +96,7 @@ func dropNominated(h *sdk.Headers) bool {
 	}
 	for list != "" {
 		var item string
-		item, list = nextToken(list)
+		item, list = httpfield.NextToken(list)
 		if item == "" {
 			continue
 		}
@@ -113,7 +104,7 @@ func dropNominated(h *sdk.Headers) bool {
 			return false
 		}
 		var scratch [64]byte
-		name := str(appendLower(scratch[:0], item))
+		name := httpfield.String(appendLower(scratch[:0], item))
 		switch id := sdk.LookupHeader(name); id {
 		case sdk.HeaderForwardedFor, sdk.HeaderForwardedHost, sdk.HeaderForwardedProto:
 			return false
@@ -137,7 +128,7 @@ func dropNominated(h *sdk.Headers) bool {
 // no name either.
 func appendLower(dst []byte, s string) []byte {
 	for i := range len(s) {
-		dst = append(dst, tokenLower[s[i]])
+		dst = append(dst, httpfield.Lower(s[i]))
 	}
 	return dst
 }
@@ -148,7 +139,7 @@ func reduceTE(h *sdk.Headers) bool {
 	if len(te) >= maxTE {
 		return false
 	}
-	if hasToken(te, "trailers") {
+	if httpfield.HasToken(te, "trailers") {
 		h.SetID(sdk.HeaderTE, "trailers")
 	} else {
 		h.RemoveID(sdk.HeaderTE)
@@ -160,59 +151,9 @@ func countTokens(list string) int {
 	n := 0
 	for list != "" {
 		var item string
-		if item, list = nextToken(list); item != "" {
+		if item, list = httpfield.NextToken(list); item != "" {
 			n++
 		}
 	}
 	return n
-}
-
-// joinedInRequest reports whether several fields of a name become one in a
-// request, as Envoy joins those that it keeps in fixed places: then nobody reads
-// the first and overlooks the others.
-func joinedInRequest(id sdk.HeaderID) bool {
-	switch id {
-	case sdk.HeaderOther, sdk.HeaderTrailer, sdk.HeaderHTTP2Settings, sdk.HeaderServer, sdk.HeaderDate, sdk.HeaderLocation,
-		sdk.HeaderCookie, sdk.HeaderETag, sdk.HeaderGRPCStatus, sdk.HeaderGRPCMessage, sdk.HeaderEnvoyImmediateHealthCheckFail,
-		sdk.HeaderEnvoyOverloaded, sdk.HeaderEnvoyRateLimited, sdk.HeaderEnvoyUpstreamCanary,
-		sdk.HeaderEnvoyUpstreamHealthCheckedCluster, sdk.HeaderEnvoyUpstreamServiceTime,
-		sdk.HeaderRPCStatus, sdk.HeaderRPCVersion, sdk.HeaderRPCGroup, sdk.HeaderRPCGeneric:
-		return false
-	}
-	return true
-}
-
-// joinedInResponse is joinedInRequest for responses.
-func joinedInResponse(id sdk.HeaderID) bool {
-	switch id {
-	case sdk.HeaderContentType, sdk.HeaderConnection, sdk.HeaderKeepAlive, sdk.HeaderProxyConnection, sdk.HeaderUpgrade,
-		sdk.HeaderDate, sdk.HeaderServer, sdk.HeaderVia, sdk.HeaderLocation, sdk.HeaderRequestID, sdk.HeaderCacheControl,
-		sdk.HeaderETag, sdk.HeaderGRPCStatus, sdk.HeaderGRPCMessage, sdk.HeaderEnvoyAttemptCount,
-		sdk.HeaderEnvoyDecoratorOperation, sdk.HeaderEnvoyImmediateHealthCheckFail, sdk.HeaderEnvoyRateLimited,
-		sdk.HeaderEnvoyUpstreamCanary, sdk.HeaderEnvoyUpstreamHealthCheckedCluster, sdk.HeaderEnvoyUpstreamServiceTime:
-		return true
-	}
-	return false
-}
-
-// joinRepeated makes one field of several where the side's rule says so. Each
-// value is copied once, however often its name is repeated, so that a head of
-// many small fields cannot make us hold a multiple of its size.
-func (c *config) joinRepeated(h *sdk.Headers) {
-	for i := range h.Slots() {
-		id := h.IDAt(i)
-		if c.side == sdk.Downstream && !joinedInRequest(id) || c.side == sdk.Upstream && !joinedInResponse(id) {
-			continue
-		}
-		next := h.Find(id.Name(), i+1)
-		if id == sdk.HeaderOther || next < 0 {
-			continue
-		}
-		value := []byte(h.ValueAt(i))
-		for ; next >= 0; next = h.Find(id.Name(), next+1) {
-			value = append(append(value, ','), h.ValueAt(next)...)
-			h.RemoveAt(next)
-		}
-		h.SetValueAt(i, str(value))
-	}
 }

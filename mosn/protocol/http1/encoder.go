@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // mode is the framing of a message that is written.
@@ -103,29 +104,18 @@ func contentLength(h *sdk.Headers) (n uint64, has bool, err error) {
 	if !h.HasID(sdk.HeaderContentLength) {
 		return 0, false, nil
 	}
-	n, ok := parseLength(h.ID(sdk.HeaderContentLength))
+	n, ok := httpfield.ParseLength(h.ID(sdk.HeaderContentLength))
 	if !ok {
 		return 0, false, errWriteLength
 	}
 	return n, true, nil
 }
 
-// validName reports whether a name can stand on a line of its own. Names in the
-// view are tokens already; this is the last guard against a filter's mistake.
-func validName(name string) bool {
-	for i := range len(name) {
-		if tokenLower[name[i]] == 0 {
-			return false
-		}
-	}
-	return name != ""
-}
-
 // checkRequest judges what goes into the request line.
 func checkRequest(m *sdk.Message, connect bool) error {
 	path, authority := m.Path(), m.Authority()
 	switch {
-	case !validName(m.Method()):
+	case !httpfield.Token(m.Method()):
 		return errWriteLine
 	case connect && authority == "", !connect && path == "":
 		return errWriteLine
@@ -137,5 +127,5 @@ func checkRequest(m *sdk.Message, connect bool) error {
 
 // unbroken reports whether s holds neither blanks nor control characters.
 func unbroken(s string) bool {
-	return plain(raw(s)) == len(s) && strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '\t') < 0
+	return httpfield.Plain(httpfield.Raw(s)) == len(s) && strings.IndexByte(s, ' ') < 0 && strings.IndexByte(s, '\t') < 0
 }

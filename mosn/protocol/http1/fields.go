@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // coding is what the transfer-encoding fields of a message say.
@@ -83,19 +84,19 @@ func (l *lines) line(at int) (int, error) {
 		return 0, errName
 	}
 	start := colon + 1
-	for start < len(p) && blank(p[start]) {
+	for start < len(p) && httpfield.Blank(p[start]) {
 		start++
 	}
-	end := start + plain(p[start:])
+	end := start + httpfield.Plain(p[start:])
 	next := end + 1
 	if next < len(p) && p[end] == '\r' && p[next] == '\n' {
 		next++
 	}
-	if next >= len(p) || p[next-1] != '\n' || blank(p[next]) {
+	if next >= len(p) || p[next-1] != '\n' || httpfield.Blank(p[next]) {
 		return l.unusual(at, colon, start)
 	}
 	exact := start == colon+2 && p[colon+1] == ' ' && next == end+2
-	for end > start && blank(p[end-1]) {
+	for end > start && httpfield.Blank(p[end-1]) {
 		end--
 		exact = false
 	}
@@ -108,7 +109,7 @@ func (l *lines) line(at int) (int, error) {
 // token returns the length of the token at the start of p.
 func token(p []byte) int {
 	for i, b := range p {
-		if tokenLower[b] == 0 {
+		if httpfield.Lower(b) == 0 {
 			return i
 		}
 	}
@@ -118,7 +119,7 @@ func token(p []byte) int {
 // lower is token, and makes the token lower case where it stands.
 func lower(p []byte) int {
 	for i, b := range p {
-		c := tokenLower[b]
+		c := httpfield.Lower(b)
 		if c == 0 {
 			return i
 		}
@@ -138,7 +139,7 @@ func (l *lines) unusual(name, colon, start int) (int, error) {
 			return 0, nil
 		}
 		next += nl + 1
-		if !blank(p[next]) {
+		if !httpfield.Blank(p[next]) {
 			break
 		}
 	}
@@ -155,10 +156,10 @@ func (l *lines) unusual(name, colon, start int) (int, error) {
 			end++
 		}
 	}
-	for start < end && blank(p[start]) {
+	for start < end && httpfield.Blank(p[start]) {
 		start++
 	}
-	for end > start && blank(p[end-1]) {
+	for end > start && httpfield.Blank(p[end-1]) {
 		end--
 	}
 	return next, l.add(name, colon, start, end, false)
@@ -173,7 +174,7 @@ func (l *lines) add(name, nameEnd, value, valueEnd int, exact bool) error {
 		}
 		return errUnderscore
 	}
-	id := sdk.LookupHeader(str(key))
+	id := sdk.LookupHeader(httpfield.String(key))
 	switch id {
 	case sdk.HeaderOther:
 	case sdk.HeaderTransferEncoding, sdk.HeaderContentLength, sdk.HeaderHost:
@@ -217,7 +218,7 @@ func (l *lines) add(name, nameEnd, value, valueEnd int, exact bool) error {
 // understood, as with Envoy.
 func (f *framing) code(value []byte) {
 	switch {
-	case f.coding == notCoded && equalFold(str(value), "chunked"):
+	case f.coding == notCoded && httpfield.EqualFold(httpfield.String(value), "chunked"):
 		f.coding = chunked
 	default:
 		f.coding = unsupported
@@ -227,23 +228,10 @@ func (f *framing) code(value []byte) {
 // setLength notes the content-length and reports whether it is the only one and
 // a decimal number of 64 bits.
 func (f *framing) setLength(value []byte) bool {
-	n, ok := parseLength(str(value))
+	n, ok := httpfield.ParseLength(httpfield.String(value))
 	ok = ok && !f.hasLength
 	f.length, f.hasLength = n, true
 	return ok
-}
-
-// parseLength parses 1*DIGIT (RFC 9110, 8.6): no sign, no list, no blanks.
-func parseLength(s string) (uint64, bool) {
-	var n uint64
-	for i := range len(s) {
-		d := uint64(s[i] - '0')
-		if d > 9 || n > (1<<64-1-d)/10 {
-			return 0, false
-		}
-		n = n*10 + d
-	}
-	return n, len(s) > 0
 }
 
 // headEnd returns the length of the head whose lines begin in p, or -1 when p

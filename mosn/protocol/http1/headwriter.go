@@ -1,6 +1,9 @@
 package http1
 
-import "sofamesh.io/sofamesh/sdk"
+import (
+	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
+)
 
 // headRoom is what a head needs beside its fields: the first line's constants,
 // the reason phrase, and the fields that the codec adds.
@@ -41,9 +44,9 @@ func checkField(h *sdk.Headers, i int) error {
 	switch {
 	case !ok || h.CleanAt(i):
 		return nil
-	case plain(raw(value)) != len(value):
+	case httpfield.Plain(httpfield.Raw(value)) != len(value):
 		return errWriteValue
-	case h.IDAt(i) == sdk.HeaderOther && !validName(name):
+	case h.IDAt(i) == sdk.HeaderOther && !httpfield.Token(name):
 		return errWriteName
 	}
 	return nil
@@ -102,7 +105,7 @@ func (w *headWriter) name(name string, proper bool) {
 	var scratch [headRoom]byte
 	p := scratch[:copy(scratch[:], name)]
 	properCase(p)
-	w.text(str(p))
+	w.text(httpfield.String(p))
 }
 
 // fields writes those fields of the view that belong on the wire. A name that the
@@ -133,7 +136,7 @@ func (w *headWriter) fields(c *config, h *sdk.Headers, dropLength, dropConnectio
 			}
 		}
 		if line := h.LineAt(i); line != nil && !proper && !h.HasOriginalAt(i) {
-			w.text(str(line))
+			w.text(httpfield.String(line))
 			continue
 		}
 		if err := w.edited(h, i, proper); err != nil {

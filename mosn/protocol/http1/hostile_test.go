@@ -12,6 +12,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // hostile is one case of testdata/hostile.txt.
@@ -175,7 +176,7 @@ func (r *relay) head(m *sdk.Message, end bool) {
 	for _, name := range []string{"keep-alive", "proxy-connection"} {
 		m.Remove(name)
 	}
-	if equalFold(m.Value("expect"), "100-continue") {
+	if httpfield.EqualFold(m.Value("expect"), "100-continue") {
 		m.Remove("expect")
 	}
 	r.client, r.out = r.up.New(), buffer()

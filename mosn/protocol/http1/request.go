@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // methods are those that Envoy knows when allow_custom_methods is off.
@@ -29,7 +30,7 @@ func (c *config) validMethod(p []byte) bool {
 		return knownMethod(p)
 	}
 	for _, b := range p {
-		if tokenLower[b] == 0 {
+		if httpfield.Lower(b) == 0 {
 			return false
 		}
 	}
@@ -99,7 +100,7 @@ func (l *requestLine) parse(c *config, p []byte) (int, error) {
 // split divides a line into method, target and the rest. As with Envoy the parts
 // may be divided by any number of blanks, tabs and bare CRs.
 func (l *requestLine) split(line []byte) (rest []byte, err error) {
-	if printable(str(line)) {
+	if httpfield.Printable(httpfield.String(line)) {
 		if i := bytes.IndexByte(line, ' '); i >= 0 {
 			l.method, rest = line[:i], line[i+1:]
 			if i = bytes.IndexByte(rest, ' '); i > 0 && len(rest)-i == len(" HTTP/1.1") {
@@ -148,7 +149,7 @@ func (c *config) request(l *requestLine, f *framing, m *sdk.Message) error {
 		}
 	}
 	if f.repeated {
-		c.joinRepeated(&m.Headers)
+		httpfield.Join(&m.Headers, c.side)
 	}
 	if m.HasID(sdk.HeaderUpgrade) {
 		m.Upgrade = c.upgrade(&m.Headers)
@@ -162,7 +163,7 @@ func (c *config) request(l *requestLine, f *framing, m *sdk.Message) error {
 	m.Close = closes(m)
 	if l.connect {
 		m.Upgrade = true
-	} else if !m.Upgrade && m.HasID(sdk.HeaderConnection) && !dropNominated(&m.Headers) {
+	} else if !m.Upgrade && m.HasID(sdk.HeaderConnection) && !c.asksH2C(&m.Headers) && !dropNominated(&m.Headers) {
 		return errConnection
 	}
 	if !m.HasID(sdk.HeaderAuthority) {
@@ -171,7 +172,7 @@ func (c *config) request(l *requestLine, f *framing, m *sdk.Message) error {
 		}
 		return nil
 	}
-	if !all(raw(m.Authority()), inAuthority) {
+	if !httpfield.ValidAuthority(m.Authority()) {
 		return errAuthority
 	}
 	return nil

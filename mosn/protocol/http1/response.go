@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // statusLine is a status line taken apart. The reason phrase is dropped: what is
@@ -56,7 +57,7 @@ func (c *config) response(l *statusLine, f *framing, m *sdk.Message) error {
 	}
 	m.AddBytes(sdk.HeaderStatus, nil, l.digits)
 	if f.repeated {
-		c.joinRepeated(&m.Headers)
+		httpfield.Join(&m.Headers, c.side)
 	}
 	if err := c.lengths(f, m, false); err != nil {
 		return err

@@ -4,13 +4,14 @@ import (
 	"bytes"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // validTarget judges the characters of a request target, before it is known
 // whether it is one that means something.
 func validTarget(p []byte, connect bool) bool {
 	if p[0] == '/' || p[0] == '*' {
-		return printable(str(p)) // it holds no blank: it ends at the first
+		return httpfield.Printable(httpfield.String(p)) // it holds no blank: it ends at the first
 	}
 	if !connect {
 		if c := p[0] | 0x20; c < 'a' || c > 'z' {
@@ -23,7 +24,7 @@ func validTarget(p []byte, connect bool) bool {
 		p = p[colon+3:]
 	}
 	host, path := splitAuthority(p)
-	return all(host, inTarget) && !bytes.Contains(host, []byte("@@")) && printable(str(path))
+	return all(host, inTarget) && !bytes.Contains(host, []byte("@@")) && httpfield.Printable(httpfield.String(path))
 }
 
 // splitAuthority splits what follows a scheme before its path or query.
@@ -65,14 +66,14 @@ func (c *config) target(l *requestLine, m *sdk.Message) error {
 	if !ok || l.connect && (!hasPort || len(path) > 0) {
 		return errURL
 	}
-	m.SetID(sdk.HeaderAuthority, str(authority))
+	m.SetID(sdk.HeaderAuthority, httpfield.String(authority))
 	if l.connect {
 		return nil
 	}
 	switch {
-	case equalFold(str(scheme), "http"):
+	case httpfield.EqualFold(httpfield.String(scheme), "http"):
 		m.AddID(sdk.HeaderScheme, "http")
-	case equalFold(str(scheme), "https"):
+	case httpfield.EqualFold(httpfield.String(scheme), "https"):
 		m.AddID(sdk.HeaderScheme, "https")
 	default:
 		return errScheme
@@ -116,7 +117,7 @@ func validHost(p []byte) (hasPort, ok bool) {
 	if len(port) == 0 {
 		return false, true
 	}
-	n, ok := parseLength(str(port[1:]))
+	n, ok := httpfield.ParseLength(httpfield.String(port[1:]))
 	return true, ok && port[0] == ':' && n <= 65535
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // read decodes one request and returns its view or its error.
@@ -146,14 +147,14 @@ func TestPlain(t *testing.T) {
 			if c < ' ' && c != '\t' || c == 0x7f {
 				want = at
 			}
-			if got := plain(p); got != want {
+			if got := httpfield.Plain(p); got != want {
 				t.Fatalf("plain: %#x at %d: %d", c, at, got)
 			}
 			for i := range p {
 				p[i] = 'a' + byte(i%26)
 			}
 			p[at] = byte(c)
-			if got, want := printable(str(p)), c >= ' ' && c < 0x7f; got != want {
+			if got, want := httpfield.Printable(httpfield.String(p)), c >= ' ' && c < 0x7f; got != want {
 				t.Fatalf("printable: %#x at %d: %v", c, at, got)
 			}
 		}
@@ -168,8 +169,8 @@ func TestLower(t *testing.T) {
 			p[at] = byte(c)
 			want := bytes.Clone(p)
 			n := 0
-			for ; n < len(want) && tokenLower[want[n]] != 0; n++ {
-				want[n] = tokenLower[want[n]]
+			for ; n < len(want) && httpfield.Lower(want[n]) != 0; n++ {
+				want[n] = httpfield.Lower(want[n])
 			}
 			for _, extra := range []int{0, 3} {
 				q := bytes.Clone(p)[:len(p)-extra]
@@ -195,7 +196,7 @@ func FuzzPlain(f *testing.F) {
 				break
 			}
 		}
-		if got := plain(p); got != want {
+		if got := httpfield.Plain(p); got != want {
 			t.Fatalf("%q: %d, want %d", p, got, want)
 		}
 	})

@@ -21,6 +21,7 @@ const (
 	faultMalformed              // the response is no HTTP/1.1, or more than one
 	faultStatus                 // not 200
 	faultLength                 // not the bytes asked for
+	faultForeign                // Bolt: for nobody who waits, or with another call's content
 	faults
 )
 

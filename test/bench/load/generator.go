@@ -4,16 +4,14 @@
 // request), an open loop (requests are due at a constant rate and latency counts from that moment, so a stalled proxy cannot hide
 // its stall), and a holder of idle connections. Every answer's status and length are checked.
 //
+// It is a Bolt client, too, in both loops: many callers on few connections. Every answer is held against the call it is for, to the byte.
+//
 // It owns its connections and runs on the goroutine of the rawsock.Loop it is given, beside the backend.
 package load
 
 import (
-	"fmt"
-	"os"
 	"time"
 
-	"sofamesh.io/sofamesh/test/bench/hist"
-	"sofamesh.io/sofamesh/test/bench/procfs"
 	"sofamesh.io/sofamesh/test/bench/rawsock"
 )
 
@@ -23,20 +21,11 @@ const (
 	bufBytes  = 64 << 10
 )
 
-// generator is one running plan.
+// generator is one running plan of HTTP/1.1.
 type generator struct {
-	plan    Plan
-	loop    *rawsock.Loop
-	epoch   time.Time
-	conns   []*conn
-	waiting int // connections with an exchange under way, or connecting
-	closing bool
-	counted bool // within the window
-	hist    hist.H
-	faults  [faults]uint64
-	pace    pace
-	free    ring // open loop: idle connections, longest idle first
-	err     error
+	meter
+	conns []*conn
+	free  ring[*conn] // open loop: idle connections, longest idle first
 }
 
 // Run carries out p on loop and returns when its last answer is in. It must not be called from one of the loop's handlers.
@@ -45,7 +34,11 @@ func Run(loop *rawsock.Loop, p Plan) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	g := &generator{plan: p, loop: loop, epoch: time.Now(), free: newRing(p.Conns)}
+	m := meter{plan: p, loop: loop, epoch: time.Now()}
+	if p.Calls > 0 {
+		return runCalls(m)
+	}
+	g := &generator{meter: m, free: newRing[*conn](p.Conns)}
 	defer g.shut()
 	buf := make([]byte, bufBytes)
 	for range p.Conns {
@@ -53,87 +46,7 @@ func Run(loop *rawsock.Loop, p Plan) (Result, error) {
 		g.conns = append(g.conns, c)
 		g.reopen(c)
 	}
-	g.pace = newPace(p.Rate, g.now())
-	if err := g.until(g.now() + int64(p.Warm)); err != nil {
-		return Result{}, err
-	}
-	return g.window()
-}
-
-// usage is what the kernel has accounted up to one moment.
-type usage struct {
-	plan, self procfs.CPU
-	processor  procfs.Processors
-}
-
-func (g *generator) usage() (u usage, err error) {
-	if u.plan, err = procfs.ReadCPU(g.plan.PIDs); err != nil {
-		return u, err
-	}
-	if u.self, err = procfs.ReadCPU([]int{os.Getpid()}); err != nil {
-		return u, err
-	}
-	u.processor, err = procfs.ReadProcessors(g.plan.Processor)
-	return u, err
-}
-
-// window counts from here to the window's end, and lets the answers still under way come in.
-func (g *generator) window() (Result, error) {
-	before, err := g.usage()
-	if err != nil {
-		return Result{}, err
-	}
-	begin := g.now()
-	g.counted = true
-	if err := g.until(begin + int64(g.plan.Window)); err != nil {
-		return Result{}, err
-	}
-	g.counted = false
-	end := g.now()
-	after, err := g.usage()
-	if err != nil {
-		return Result{}, err
-	}
-	r := Result{
-		Requests: g.hist.Count(), Window: time.Duration(end - begin), Unsent: g.pace.due(end),
-		CPU: after.plan.Sub(before.plan), Self: after.self.Sub(before.self), Busy: after.processor.Sub(before.processor).BusyShare(),
-		P50: g.quantile(0.5), P99: g.quantile(0.99), P999: g.quantile(0.999),
-	}
-	g.drain()
-	r.Connect, r.Cut, r.Malformed = g.faults[faultConnect], g.faults[faultCut], g.faults[faultMalformed]
-	r.Status, r.Length = g.faults[faultStatus], g.faults[faultLength]
-	return r, g.err
-}
-
-func (g *generator) quantile(q float64) time.Duration { return time.Duration(g.hist.Quantile(q)) }
-
-// until turns the loop up to the moment end.
-func (g *generator) until(end int64) error {
-	for now := g.now(); now < end; now = g.now() {
-		// An open loop spins: a timer of the system would add its own delay to every latency.
-		millis := 0
-		if g.plan.Rate == 0 {
-			millis = int((end-now)/int64(time.Millisecond)) + 1
-		}
-		if err := g.loop.Turn(millis); err != nil {
-			return err
-		}
-		g.sendDue()
-		if g.err != nil {
-			return g.err
-		}
-	}
-	return nil
-}
-
-// drain lets the exchanges under way end, so that no proxy is left with an answer nobody takes.
-func (g *generator) drain() {
-	g.closing = true
-	for end := g.now() + int64(drainTime); g.waiting > 0 && g.now() < end && g.err == nil; {
-		if err := g.loop.Turn(10); err != nil {
-			g.err = err
-		}
-	}
+	return g.measure(g.sendDue)
 }
 
 func (g *generator) shut() {
@@ -152,8 +65,6 @@ func (g *generator) sendDue() {
 		g.free.pop().send(g.pace.next())
 	}
 }
-
-func (g *generator) now() int64 { return int64(time.Since(g.epoch)) }
 
 // reopen gives c a new connection.
 func (g *generator) reopen(c *conn) {
@@ -183,9 +94,7 @@ func (g *generator) connected(c *conn) {
 func (g *generator) answered(c *conn) {
 	now := g.now()
 	g.waiting--
-	if g.counted {
-		g.hist.Record(now - c.start)
-	}
+	g.right(now, c.start)
 	switch {
 	case g.closing:
 		c.shut()
@@ -204,19 +113,9 @@ func (g *generator) failed(c *conn, f fault) {
 	// An idle connection that the peer closed has failed nobody's request; all others were counted as waiting.
 	if !g.free.remove(c) {
 		g.waiting--
-		g.faults[f]++
+		g.fault(f)
 	}
-	if total(g.faults) >= maxErrors {
-		g.err = fmt.Errorf("gave up after %d failures (connect, cut, malformed, status, length: %v)", maxErrors, g.faults)
-	} else if !g.closing {
+	if g.err == nil && !g.closing {
 		g.reopen(c)
 	}
-}
-
-func total(counts [faults]uint64) uint64 {
-	var sum uint64
-	for _, n := range counts {
-		sum += n
-	}
-	return sum
 }

@@ -83,5 +83,5 @@ func (h *Held) failed(_ *conn, f fault) {
 }
 
 func (f fault) String() string {
-	return [...]string{"connect", "cut", "malformed answer", "status", "length", "none"}[f]
+	return [...]string{"connect", "cut", "malformed answer", "status", "length", "foreign", "none"}[f]
 }

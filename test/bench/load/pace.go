@@ -31,31 +31,32 @@ func (p *pace) next() int64 {
 	return at
 }
 
-// ring is a queue of connections, of fixed capacity.
-type ring struct {
-	slots      []*conn
+// ring is a queue of what can send, of fixed capacity.
+type ring[T comparable] struct {
+	slots      []T
 	head, size int
 }
 
-func newRing(capacity int) ring { return ring{slots: make([]*conn, capacity)} }
+func newRing[T comparable](capacity int) ring[T] { return ring[T]{slots: make([]T, capacity)} }
 
-func (r *ring) len() int { return r.size }
+func (r *ring[T]) len() int { return r.size }
 
-func (r *ring) push(c *conn) {
+func (r *ring[T]) push(c T) {
 	r.slots[(r.head+r.size)%len(r.slots)] = c
 	r.size++
 }
 
-func (r *ring) pop() *conn {
+func (r *ring[T]) pop() T {
 	c := r.slots[r.head]
-	r.slots[r.head] = nil
+	var none T
+	r.slots[r.head] = none
 	r.head = (r.head + 1) % len(r.slots)
 	r.size--
 	return c
 }
 
 // remove takes c out of the queue, wherever it stands; false when it is not in it.
-func (r *ring) remove(c *conn) bool {
+func (r *ring[T]) remove(c T) bool {
 	found := false
 	for range r.size {
 		if next := r.pop(); next == c {

@@ -42,7 +42,7 @@ func TestNoRateIsNeverDue(t *testing.T) {
 
 func TestRingIsFirstInFirstOut(t *testing.T) {
 	a, b, c := &conn{}, &conn{}, &conn{}
-	r := newRing(3)
+	r := newRing[*conn](3)
 	for range 5 { // goes round the slots
 		r.push(a)
 		r.push(b)

@@ -15,6 +15,8 @@ import (
 type Plan struct {
 	Target     netip.AddrPort
 	Conns      int
+	Calls      int           // Bolt: callers, spread over the connections, each with one call under way at most; 0: HTTP/1.1
+	Gather     bool          // Bolt: what a turn of the loop gives a connection to send goes out with one write, instead of one for each call
 	Large      bool          // ask for the 16 kB body instead of the 128 B one
 	PerRequest bool          // a new connection for each request, "Connection: close" in it; closed loop only
 	Rate       float64       // requests per second, sent on time whether or not answers come (open loop); 0: each connection sends when answered
@@ -34,16 +36,19 @@ type Result struct {
 	P50       time.Duration // from the moment a request was due, its connect included, to the last byte of its answer
 	P99       time.Duration
 	P999      time.Duration
-	Unsent    uint64 // open loop: due before the window's end but not sent, all connections being busy
+	Unsent    uint64 // open loop: due before the window's end but not sent, all connections or callers being busy
 	Connect   uint64 // failures by kind, over the whole run, warm-up included
 	Cut       uint64
 	Malformed uint64
 	Status    uint64
 	Length    uint64
+	Foreign   uint64
 }
 
 // Errors is the number of failed exchanges.
-func (r Result) Errors() uint64 { return r.Connect + r.Cut + r.Malformed + r.Status + r.Length }
+func (r Result) Errors() uint64 {
+	return r.Connect + r.Cut + r.Malformed + r.Status + r.Length + r.Foreign
+}
 
 func (p Plan) shape() (*shape, error) {
 	switch {
@@ -51,6 +56,8 @@ func (p Plan) shape() (*shape, error) {
 		return nil, fmt.Errorf("a plan needs connections, not %d", p.Conns)
 	case p.PerRequest && p.Rate > 0:
 		return nil, fmt.Errorf("a connection per request has no open loop")
+	case p.Calls < 0 || p.Calls > 0 && (p.Calls < p.Conns || p.Calls >= p.Conns*idSlots || p.Large || p.PerRequest):
+		return nil, fmt.Errorf("callers need a connection, connections a caller, and all keep to one content")
 	case p.Rate < 0 || p.Window < 0 || p.Warm < 0:
 		return nil, fmt.Errorf("negative rate or time")
 	}

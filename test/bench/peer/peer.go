@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -51,6 +52,8 @@ type Peer struct {
 	OneShot bool
 	// Admin says that the peer has Envoy's admin interface: readiness is its /ready, and it can hold Site.Clusters.
 	Admin bool
+	// Bolt says that it is configured for Bolt, and found ready by a call instead of an HTTP request.
+	Bolt bool
 }
 
 // Binaries are the places of what does not come from PATH.
@@ -80,6 +83,19 @@ func All(b Binaries) []Peer {
 		}},
 		{Name: "envoy", Path: b.Envoy, Version: []string{"--version"}, conf: "envoy.yaml", args: envoyArgs, Admin: true},
 		{Name: "mosn", Path: b.Mosn, Version: []string{"--version"}, conf: "envoy.yaml", args: mosnArgs, env: withoutGo, Admin: true},
+	}
+}
+
+// Bolt lists the peers that can be asked Bolt: a forwarder that patches ids, in the floor's place, and mosn.
+func Bolt(b Binaries) []Peer {
+	all := All(b)
+	mosn := all[slices.IndexFunc(all, func(p Peer) bool { return p.Name == "mosn" })]
+	mosn.conf, mosn.Bolt = "bolt.yaml", true
+	return []Peer{
+		{Name: "floor", Path: b.Self, env: SingleThread, Bolt: true, args: func(s Site, _ string) []string {
+			return []string{"boltfloor", fmt.Sprintf("127.0.0.1:%d", s.Listen), fmt.Sprintf("127.0.0.1:%d", s.Backend)}
+		}},
+		mosn,
 	}
 }
 

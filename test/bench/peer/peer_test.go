@@ -4,6 +4,7 @@ package peer
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gopkg.in/yaml.v3"
+
+	"sofamesh.io/sofamesh/test/bench/bolt"
 )
 
 func named(t *testing.T, b Binaries, name string) Peer {
@@ -119,6 +122,35 @@ func TestConfigurationsAreComparable(t *testing.T) {
 		if i := slices.Index(args, "--concurrency"); i < 0 || args[i+1] != "1" {
 			t.Errorf("%s runs with %v: want one worker", name, args)
 		}
+	}
+}
+
+// What the comparison over Bolt rests on: mosn may need as many upstream connections as the forwarder has, and not more.
+func TestBoltPeers(t *testing.T) {
+	peers := Bolt(Binaries{Self: "bench", Mosn: "mosn"})
+	if len(peers) != 2 || peers[0].Name != "floor" || peers[1].Name != "mosn" || !peers[0].Bolt || !peers[1].Bolt || peers[1].Path != "mosn" {
+		t.Fatalf("%+v", peers)
+	}
+	if args := peers[0].args(site, ""); !slices.Equal(args, []string{"boltfloor", "127.0.0.1:18001", "127.0.0.1:18003"}) {
+		t.Errorf("the forwarder runs with %v", args)
+	}
+	s := site
+	s.Dir = t.TempDir()
+	path, err := peers[1].Configure(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"protocol: bolt", fmt.Sprintf("max_streams: %d", 64/bolt.Upstreams), "port_value: 18001", "port_value: 18003", "{ prefix: \"/\" }"} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("no %q in\n%s", want, data)
+		}
+	}
+	if strings.Contains(string(data), "access_log") {
+		t.Error("mosn logs its requests")
 	}
 }
 

@@ -18,12 +18,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sofamesh.io/sofamesh/test/bench/bolt"
 	"sofamesh.io/sofamesh/test/bench/procfs"
 )
 
 const (
 	pollEvery = time.Millisecond // readiness is as exact as this
-	stopWait  = 5 * time.Second  // between the polite and the final signal
+	dialTime  = time.Second
+	askTime   = 5 * time.Second // for an answer
+	stopWait  = 5 * time.Second // between the polite and the final signal
 )
 
 // Process is one running peer.
@@ -107,23 +110,31 @@ func Start(ctx context.Context, p Peer, s Site, cpu int) (*Process, error) {
 // await polls what says that the peer is ready: Envoy's /ready, else the listener itself.
 func (x *Process) await(ctx context.Context) error {
 	if x.Peer.Admin {
-		return x.poll(ctx, fmt.Sprintf("http://127.0.0.1:%d/ready", x.Site.Admin))
+		return x.pollHTTP(ctx, fmt.Sprintf("http://127.0.0.1:%d/ready", x.Site.Admin))
 	}
 	return x.proxies(ctx)
 }
 
 // proxies waits until a request comes back through the peer.
 func (x *Process) proxies(ctx context.Context) error {
-	return x.poll(ctx, fmt.Sprintf("http://127.0.0.1:%d/", x.Site.Listen))
+	if x.Peer.Bolt {
+		return x.poll(ctx, func() error { return call(ctx, fmt.Sprintf("127.0.0.1:%d", x.Site.Listen)) })
+	}
+	return x.pollHTTP(ctx, fmt.Sprintf("http://127.0.0.1:%d/", x.Site.Listen))
 }
 
-func (x *Process) poll(ctx context.Context, url string) error {
-	dialer := net.Dialer{Timeout: time.Second}
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+func (x *Process) pollHTTP(ctx context.Context, url string) error {
+	dialer := net.Dialer{Timeout: dialTime}
+	client := http.Client{Timeout: askTime, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	return x.poll(ctx, func() error { return get(ctx, &client, url) })
+}
+
+// poll asks until there is a right answer.
+func (x *Process) poll(ctx context.Context, ask func() error) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		last := get(ctx, &client, url)
+		last := ask()
 		if last == nil {
 			return nil
 		}
@@ -154,6 +165,20 @@ func get(ctx context.Context, client *http.Client, url string) error {
 		return fmt.Errorf("%s: %s", url, res.Status)
 	}
 	return nil
+}
+
+// call makes one Bolt call.
+func call(ctx context.Context, addr string) error {
+	dialer := net.Dialer{Timeout: dialTime}
+	c, err := dialer.DialContext(ctx, "tcp4", addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(askTime)); err != nil {
+		return err
+	}
+	return bolt.Ask(c)
 }
 
 // Memory is what the peer holds now.

@@ -16,8 +16,8 @@ import (
 type Client struct {
 	enc *json.Encoder
 	dec *json.Decoder
-	// Port is the backend's.
-	Port uint16
+	// Port is the HTTP backend's, Bolt the Bolt backend's.
+	Port, Bolt uint16
 }
 
 // NewClient waits for the process's first words. in is the process's standard input, out its standard output.
@@ -27,7 +27,7 @@ func NewClient(in io.Writer, out io.Reader) (*Client, error) {
 	if err := c.dec.Decode(&first); err != nil {
 		return nil, fmt.Errorf("the load side did not start: %w", err)
 	}
-	c.Port = first.Port
+	c.Port, c.Bolt = first.Port, first.Bolt
 	return c, nil
 }
 

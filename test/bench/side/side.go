@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package side is the other side of the proxies: one process, one thread, one epoll instance that is both the backend and the load
+// Package side is the other side of the proxies: one process, one thread, one epoll instance that is both the backends and the load
 // generator. Being one process saves the switches between two, so that the proxy's processor is the one that saturates.
 //
 // Serve owns the process: it reads commands from a pipe (one JSON value each), carries them out one after another while the backend
@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sofamesh.io/sofamesh/test/bench/backend"
+	"sofamesh.io/sofamesh/test/bench/bolt"
 	"sofamesh.io/sofamesh/test/bench/load"
 	"sofamesh.io/sofamesh/test/bench/rawsock"
 )
@@ -35,9 +36,10 @@ type hold struct {
 	Conns  int
 }
 
-// reply answers a command; the first one, unasked, tells the backend's port.
+// reply answers a command; the first one, unasked, tells the backends' ports.
 type reply struct {
 	Port   uint16      `json:",omitempty"`
+	Bolt   uint16      `json:",omitempty"`
 	Result load.Result `json:",omitzero"`
 	Error  string      `json:",omitempty"`
 }
@@ -73,7 +75,7 @@ func (b *inbox) line() ([]byte, bool) {
 	return line, ok
 }
 
-// Serve runs the backend on addr and the commands that come from the descriptor in, until its end. Replies go to out.
+// Serve runs the HTTP backend on addr, the Bolt one on any port beside it, and the commands that come from the descriptor in, until its end. Replies go to out.
 func Serve(addr netip.AddrPort, in int, out io.Writer) error {
 	loop, err := rawsock.NewLoop()
 	if err != nil {
@@ -88,25 +90,33 @@ func Serve(addr netip.AddrPort, in int, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	boltServer, err := bolt.NewServer(loop, netip.AddrPortFrom(addr.Addr(), 0))
+	if err != nil {
+		return err
+	}
+	boltPort, err := boltServer.Port()
+	if err != nil {
+		return err
+	}
 	box := &inbox{fd: in}
 	if err := loop.Add(in, unix.EPOLLIN, box); err != nil {
 		return err
 	}
 	enc := json.NewEncoder(out)
-	if err := enc.Encode(reply{Port: port}); err != nil {
+	if err := enc.Encode(reply{Port: port, Bolt: boltPort}); err != nil {
 		return err
 	}
-	return serve(loop, box, enc)
+	return serve(loop, boltServer, box, enc)
 }
 
-func serve(loop *rawsock.Loop, box *inbox, enc *json.Encoder) error {
+func serve(loop *rawsock.Loop, boltServer *bolt.Server, box *inbox, enc *json.Encoder) error {
 	var held *load.Held
 	for !box.eof && box.err == nil {
 		if err := loop.Turn(-1); err != nil {
 			return err
 		}
 		for line, ok := box.line(); ok; line, ok = box.line() {
-			result, err := execute(loop, line, &held)
+			result, err := execute(loop, boltServer, line, &held)
 			rep := reply{Result: result}
 			if err != nil {
 				rep.Error = err.Error()
@@ -120,13 +130,14 @@ func serve(loop *rawsock.Loop, box *inbox, enc *json.Encoder) error {
 	return box.err
 }
 
-func execute(loop *rawsock.Loop, line []byte, held **load.Held) (load.Result, error) {
+func execute(loop *rawsock.Loop, boltServer *bolt.Server, line []byte, held **load.Held) (load.Result, error) {
 	var cmd command
 	if err := json.Unmarshal(line, &cmd); err != nil {
 		return load.Result{}, fmt.Errorf("command: %w", err)
 	}
 	switch {
 	case cmd.Run != nil:
+		boltServer.Gather = cmd.Run.Gather
 		return load.Run(loop, *cmd.Run)
 	case cmd.Hold != nil && *held == nil:
 		h, err := load.Hold(loop, cmd.Hold.Target, cmd.Hold.Conns)

@@ -57,6 +57,12 @@ func TestCommands(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	for _, gather := range []bool{false, true} {
+		r, err := c.Run(load.Plan{Target: netip.AddrPortFrom(self.Addr(), c.Bolt), Conns: 2, Calls: 8, Gather: gather, Window: 20 * time.Millisecond})
+		if err != nil || r.Requests == 0 || r.Errors() != 0 {
+			t.Errorf("Bolt: %+v, %v", r, err)
+		}
+	}
 }
 
 func TestErrorsComeBack(t *testing.T) {

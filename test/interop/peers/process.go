@@ -24,11 +24,21 @@ type Process struct {
 // Start runs a program in its own process group. It fails the test when the program cannot be started.
 func Start(t testing.TB, path string, args ...string) *Process {
 	t.Helper()
-	p := &Process{cmd: exec.Command(path, args...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	return StartCommand(t, exec.Command(path, args...))
+}
+
+// StartCommand is Start for a command with an environment, an input, or a reader of its standard output of its own. What that reader gets is
+// not in Output.
+func StartCommand(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{cmd: cmd, done: make(chan struct{})}
+	p.cmd.Stderr = &p.out
+	if p.cmd.Stdout == nil {
+		p.cmd.Stdout = &p.out
+	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", path, err)
+		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
 	go func() {
 		_ = p.cmd.Wait()

@@ -1,0 +1,142 @@
+package cluster
+
+//lint:file-ignore SA1019 Envoy honours these fields though they are deprecated, and most configurations in use have them
+
+import (
+	"cmp"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/proto"
+
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// httpOptions are how a cluster speaks HTTP, from the extension message or from the
+// deprecated fields of the cluster.
+type httpOptions struct {
+	at         sdk.Compiler // where they stand
+	common     *corev3.HttpProtocolOptions
+	http1      *corev3.Http1ProtocolOptions // nil: not spoken, if http2 is
+	http2      *corev3.Http2ProtocolOptions
+	downstream bool // the version is that of the request
+}
+
+// compileProtocol takes the protocol and the limits of a connection.
+func (c *Config) compileProtocol(comp sdk.Compiler, pb *clusterv3.Cluster) error {
+	o := httpOptions{
+		at: comp, common: pb.GetCommonHttpProtocolOptions(), http1: pb.GetHttpProtocolOptions(), http2: pb.GetHttp2ProtocolOptions(),
+		downstream: pb.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL,
+	}
+	for name, a := range pb.GetTypedExtensionProtocolOptions() {
+		field := comp.At("typed_extension_protocol_options[" + name + "]")
+		if name != httpOptionsName {
+			return field.Errorf("protocol options %q are not supported yet", name)
+		}
+		m, err := field.Unpack(a)
+		if err != nil {
+			return err
+		}
+		pb, ok := m.(*httpv3.HttpProtocolOptions)
+		if !ok {
+			return field.Errorf("is a %s, not %s", m.ProtoReflect().Descriptor().FullName(), httpOptionsName)
+		}
+		if err := o.take(field, pb); err != nil {
+			return err
+		}
+	}
+	c.maxRequests = pb.GetMaxRequestsPerConnection().GetValue()
+	if err := c.compileCommon(o.at.At("common_http_protocol_options"), o.common); err != nil {
+		return err
+	}
+	return c.compileHTTP(&o)
+}
+
+func (o *httpOptions) take(c sdk.Compiler, pb *httpv3.HttpProtocolOptions) error {
+	*o = httpOptions{at: c, common: pb.GetCommonHttpProtocolOptions()}
+	switch u := pb.GetUpstreamProtocolOptions().(type) {
+	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
+		e, at := u.ExplicitHttpConfig, c.At("explicit_http_config")
+		switch e.GetProtocolConfig().(type) {
+		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions:
+			o.http1 = e.GetHttpProtocolOptions()
+		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions:
+			o.http2 = e.GetHttp2ProtocolOptions()
+		default:
+			return at.Errorf("HTTP/3 is not built yet")
+		}
+	case *httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
+		d := u.UseDownstreamProtocolConfig
+		o.http1, o.http2, o.downstream = d.GetHttpProtocolOptions(), d.GetHttp2ProtocolOptions(), true
+		if d.GetHttp3ProtocolOptions() != nil {
+			return c.At("use_downstream_protocol_config.http3_protocol_options").Errorf("HTTP/3 is not built yet")
+		}
+	default:
+		return c.At("auto_config").Errorf("needs TLS, which is not built yet")
+	}
+	return nil
+}
+
+func (c *Config) compileCommon(comp sdk.Compiler, o *corev3.HttpProtocolOptions) error {
+	c.idleTimeout = duration(o.GetIdleTimeout(), defaultIdleTimeout)
+	c.maxDuration = duration(o.GetMaxConnectionDuration(), 0)
+	if m := o.GetMaxRequestsPerConnection(); m != nil {
+		c.maxRequests = m.GetValue()
+	}
+	if o.GetMaxStreamDuration() != nil {
+		return comp.At("max_stream_duration").Errorf("is not supported for a cluster yet")
+	}
+	if o.GetMaxConnectionDurationJitter() != nil {
+		return comp.At("max_connection_duration_jitter").Errorf("is not supported yet")
+	}
+	return nil
+}
+
+// compileHTTP compiles the versions of HTTP that are spoken.
+func (c *Config) compileHTTP(o *httpOptions) error {
+	var err error
+	if o.http2 == nil || o.downstream {
+		var opts proto.Message
+		if o.http1 != nil {
+			opts = o.http1
+		}
+		if c.http, err = o.codec("http1", opts); err != nil {
+			return err
+		}
+	}
+	if o.http2 == nil && !o.downstream {
+		return nil
+	}
+	var opts proto.Message
+	if o.http2 != nil {
+		opts = o.http2
+	}
+	if c.http2, err = o.codec("http2", opts); err != nil {
+		return err
+	}
+	if c.http == nil {
+		c.http = c.http2
+	}
+	k := o.http2.GetConnectionKeepalive()
+	c.mux2 = Multiplex{
+		MaxStreams:        uint32Or(o.http2.GetMaxConcurrentStreams(), 1024),
+		HeartbeatInterval: k.GetInterval().AsDuration(),
+		HeartbeatTimeout:  cmp.Or(k.GetTimeout().AsDuration(), time.Second),
+		HeartbeatMisses:   1,
+	}
+	return nil
+}
+
+func (o *httpOptions) codec(name string, opts proto.Message) (sdk.CodecConfig, error) {
+	codec, err := o.at.Codec(name)
+	if err != nil {
+		return nil, err
+	}
+	return codec.Compile(o.at, sdk.Upstream, sdk.CodecOptions{
+		Proto:          opts,
+		MaxHeaderBytes: int(o.common.GetMaxResponseHeadersKb().GetValue()) << 10,
+		MaxHeaderCount: int(o.common.GetMaxHeadersCount().GetValue()),
+	})
+}
