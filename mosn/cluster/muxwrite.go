@@ -135,6 +135,9 @@ func (cn *muxConn) endOneWays() {
 func (cn *muxConn) window(id uint64) {
 	if id == 0 {
 		cn.wake()
+		if cn.pool.waiting > 0 { // it may be the limit of streams that was raised
+			cn.pool.serveStreams()
+		}
 		return
 	}
 	if c := cn.calls.Get(id); c != nil {

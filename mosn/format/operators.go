@@ -50,6 +50,9 @@ const (
 	opTermination
 	opFilterState
 	opFilterStateTyped
+	opGRPCStatus
+	opGRPCStatusSnake
+	opGRPCStatusNumber
 	opConstant // HOSTNAME, ENVIRONMENT: known when the format is compiled
 	opAbsent   // an ENVIRONMENT that is not set
 )
@@ -116,6 +119,8 @@ var operators = map[string]spec{
 	"STREAM_ID":                                     {opStreamID, noParams, false},
 	"CONNECTION_TERMINATION_DETAILS":                {opTermination, noParams, false},
 	"FILTER_STATE":                                  {opFilterStateTyped, someParams, true},
+	"GRPC_STATUS":                                   {opGRPCStatus, optionalParams, false},
+	"GRPC_STATUS_NUMBER":                            {opGRPCStatusNumber, noParams, false},
 	"HOSTNAME":                                      {opConstant, noParams, false},
 	"ENVIRONMENT":                                   {opConstant, someParams, true},
 }
@@ -134,7 +139,7 @@ var later = []string{
 	"DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256", "DOWNSTREAM_PEER_ISSUER_SERIAL", "DOWNSTREAM_PEER_OTHERNAME_SAN", "DOWNSTREAM_PEER_SERIAL",
 	"DOWNSTREAM_PEER_SUBJECT", "DOWNSTREAM_PEER_URI_SAN", "DOWNSTREAM_TLS_CIPHER", "DOWNSTREAM_TLS_GROUP", "DOWNSTREAM_TLS_SESSION_ID",
 	"DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_TRANSPORT_FAILURE_REASON", "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT",
-	"DYNAMIC_METADATA", "EMIT_TIME", "EMIT_TIME_LOCAL", "FILTER_CHAIN_NAME", "GRPC_STATUS", "GRPC_STATUS_NUMBER", "LOCAL_REPLY_BODY",
+	"DYNAMIC_METADATA", "EMIT_TIME", "EMIT_TIME_LOCAL", "FILTER_CHAIN_NAME", "LOCAL_REPLY_BODY",
 	"METADATA", "PATH", "QUERY_PARAM", "QUERY_PARAMS", "REQUESTED_SERVER_NAME", "REQUEST_HEADER", "REQUEST_HEADERS_BYTES",
 	"REQUEST_TRAILER", "REQ_WITHOUT_QUERY", "RESPONSE_HEADER", "RESPONSE_HEADERS_BYTES", "RESPONSE_TRAILER", "RESPONSE_TRAILERS_BYTES",
 	"SECRET", "SPAN_ID", "START_TIME_LOCAL", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "TRACE_ID", "UNIQUE_ID",

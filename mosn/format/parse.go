@@ -141,6 +141,8 @@ func (t token) arguments(p *part) (err error) {
 		return p.parseDuration(t.args)
 	case "FILTER_STATE":
 		return p.parseFilterState(t.args)
+	case "GRPC_STATUS":
+		return p.parseGRPCStatus(t.args)
 	case "HOSTNAME":
 		p.text, err = os.Hostname()
 		if err != nil || p.text == "" {

@@ -32,6 +32,8 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return p.appendHeader(dst, ctx.Response)
 	case opTrailer:
 		return p.appendHeader(dst, ctx.Trailers)
+	case opGRPCStatus, opGRPCStatusSnake, opGRPCStatusNumber:
+		return p.appendGRPCStatus(dst, ctx)
 	case opConstant:
 		return append(dst, p.text...), text
 	case opAbsent:

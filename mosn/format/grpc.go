@@ -1,0 +1,79 @@
+package format
+
+import (
+	"fmt"
+	"strconv"
+
+	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
+)
+
+// parseGRPCStatus reads the form of GRPC_STATUS.
+func (p *part) parseGRPCStatus(args string) error {
+	switch args {
+	case "", "CAMEL_STRING":
+	case "SNAKE_STRING":
+		p.op = opGRPCStatusSnake
+	case "NUMBER":
+		p.op = opGRPCStatusNumber
+	default:
+		return fmt.Errorf("%s is not supported, only CAMEL_STRING, SNAKE_STRING and NUMBER", args)
+	}
+	return nil
+}
+
+// appendGRPCStatus appends how a call of gRPC ended: what the trailers say, else the
+// head, else what the response code amounts to. Statuses that are none of gRPC's are
+// printed as the numbers that they are, and what is no number as -1.
+func (p *part) appendGRPCStatus(dst []byte, ctx *Context) ([]byte, kind) {
+	if ctx.Request == nil || !grpc.IsRequest(ctx.Request) {
+		return dst, missing
+	}
+	code, ok := grpcStatus(ctx)
+	if !ok {
+		return dst, missing
+	}
+	if p.op != opGRPCStatusNumber && code >= 0 && code < int64(len(camelStatuses)) {
+		if p.op == opGRPCStatusSnake {
+			return append(dst, snakeStatuses[code]...), text
+		}
+		return append(dst, camelStatuses[code]...), text
+	}
+	if p.op == opGRPCStatusNumber {
+		return strconv.AppendInt(dst, code, 10), number
+	}
+	return strconv.AppendInt(dst, code, 10), text
+}
+
+func grpcStatus(ctx *Context) (code int64, ok bool) {
+	for _, h := range [...]*sdk.Headers{ctx.Trailers, ctx.Response} {
+		if h == nil {
+			continue
+		}
+		if s := h.ID(sdk.HeaderGRPCStatus); s != "" {
+			n, err := strconv.ParseUint(s, 10, 63)
+			if err != nil {
+				return -1, true
+			}
+			return int64(n), true
+		}
+	}
+	if ctx.Info == nil || ctx.Info.ResponseCode == 0 {
+		return 0, false
+	}
+	return int64(grpc.StatusOfHTTP(ctx.Info.ResponseCode)), true
+}
+
+// The names of the statuses, by number, as Envoy prints them.
+var (
+	camelStatuses = [...]string{
+		"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists", "PermissionDenied",
+		"ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss",
+		"Unauthenticated",
+	}
+	snakeStatuses = [len(camelStatuses)]string{
+		"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+		"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+		"UNAUTHENTICATED",
+	}
+)
