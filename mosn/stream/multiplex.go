@@ -128,12 +128,27 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		return true
 	}
 	d.closing = true
+	if ev != nil && ev.Stream != 0 && ev.Msg.Protocol != sdk.ProtocolUnknown && d.stream(ev.Stream) == nil {
+		d.unreadable(ev.Stream, ev.Msg)
+	}
 	d.endStreams(func(s *Stream) {
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
 	d.finish()
 	return false
+}
+
+// unreadable makes a stream of a request whose head costs the connection, so that it
+// is counted and logged. Nothing that it says can be trusted.
+func (d *serverConn) unreadable(id uint64, m *sdk.Message) {
+	protocol, codec := m.Protocol, m.Codec
+	m.Reset()
+	m.Protocol, m.Codec = protocol, codec
+	s := d.w.acquire()
+	d.keep(id, s)
+	s.attach(d, id, m)
+	s.countRequest()
 }
 
 func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
