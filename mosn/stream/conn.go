@@ -503,6 +503,8 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		d.drain()
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
+		d.goAway() // what crosses with the end was not looked at
+		d.goAway()
 		d.closing = true
 		d.finish()
 	}
