@@ -140,6 +140,9 @@ func TestNormalise(t *testing.T) {
 		"  x-envoy-expected-rq-timeout-ms: 14987":              "  x-envoy-expected-rq-timeout-ms: less than before",
 		"  x-envoy-expected-rq-timeout-ms: 15000":              "  x-envoy-expected-rq-timeout-ms: 15000",
 		"  x-request-id: 0a1b2c3d-0000-4000-8000-0123456789ab": "  x-request-id: UUID",
+		"  grpc-timeout: 1999m":                                "  grpc-timeout: about 2000 ms",
+		"  grpc-timeout: 2S":                                   "  grpc-timeout: about 2000 ms",
+		"  grpc-timeout: soon":                                 "  grpc-timeout: soon",
 		"  x-request-id: mine":                                 "  x-request-id: mine",
 		"127.0.0.1:80 127.0.0.1:81 h:12345":                    "B1 127.0.0.1:81 h:PORT",
 	} {
