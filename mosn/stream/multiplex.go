@@ -128,11 +128,11 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		return true
 	}
 	d.closing = true
+	defer d.finish() // also when a filter panics
 	d.endStreams(func(s *Stream) {
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
-	d.finish()
 	return false
 }
 
