@@ -229,13 +229,19 @@ func (d *serverConn) interrupted() {
 func (d *serverConn) pause(s *Stream, on bool) {
 	switch {
 	case !d.flow:
-		d.c.DetectEarlyClose(on)
-		d.c.ReadDisable(on)
+		d.readDisable(on)
 	case !on:
 		n := s.unread
 		s.unread = 0
 		d.consumed(s.id, n)
 	}
+}
+
+// readDisable stops or resumes the reading of the connection; calls nest. A client that
+// leaves meanwhile is noticed.
+func (d *serverConn) readDisable(on bool) {
+	d.c.ReadDisable(on)
+	d.c.DetectEarlyClose(d.c.ReadDisabled())
 }
 
 // arrived opens the window of a stream, nil if it has ended, again by the n bytes of

@@ -133,3 +133,23 @@ func TestHeadTimeoutOfHTTP2(t *testing.T) {
 	}
 	w.stats("downstream_rq_header_timeout", 1)
 }
+
+// TestPausedTwice: a client that leaves is noticed while one of two requests keeps its
+// connection from being read.
+func TestPausedTwice(t *testing.T) {
+	w := newWorld(t, muxed(setup{limit: 2000, clusters: map[string]string{"c": "per_connection_buffer_limit_bytes { value: 2000 }"}}))
+	c := w.client()
+	w.send(c, "1 H /a\n2 H /b\n")
+	one, two := w.backend(1), w.backend(1)
+	one.Window(0)
+	two.Window(0)
+	body := strings.Repeat("x", 5000)
+	w.send(c, "1 D "+body+"\n2 D "+body+"\n")
+	w.stats("downstream_flow_control_paused_reading_total", 2)
+	one.Window(-1)
+	w.Settle()
+	w.stats("downstream_flow_control_resumed_reading_total", 1)
+	c.Close()
+	w.Settle()
+	w.stats("downstream_rq_active", 0, "downstream_cx_active", 0)
+}

@@ -146,8 +146,7 @@ func (t *ties) readClient(on bool) {
 		return
 	}
 	t.deaf = !on
-	t.d.c.DetectEarlyClose(!on)
-	t.d.c.ReadDisable(!on)
+	t.d.readDisable(!on)
 }
 
 // released goes on after the end of a host's request.
