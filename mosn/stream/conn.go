@@ -406,16 +406,22 @@ func (d *serverConn) released(reuse bool) {
 	if !reuse || d.closing || d.lastOne || !d.codec.Reusable() {
 		d.closing = true
 		d.timer.Stop()
-		if t := d.cfg.DelayedCloseTimeout; t > 0 {
-			d.c.CloseDelayed(t)
-		} else {
-			d.c.CloseFlush(0) // nobody would end the wait for the client
-		}
+		d.hangUp()
 		return
 	}
 	if d.stalled {
 		d.stalled = false
 		d.c.Resume()
+	}
+}
+
+// hangUp closes the connection so that the client can read all of what it was sent,
+// though more of its own may be on the way.
+func (d *serverConn) hangUp() {
+	if t := d.cfg.DelayedCloseTimeout; t > 0 {
+		d.c.CloseDelayed(t)
+	} else {
+		d.c.CloseFlush(0) // nobody would end the wait for the client
 	}
 }
 

@@ -165,12 +165,17 @@ func (d *serverConn) sharedReleased() {
 	}
 }
 
-// finish closes the connection, after its codec's last words.
+// finish closes the connection, after its codec's last words, which a client that
+// shares it among many must get though it may be sending still.
 func (d *serverConn) finish() {
+	if d.shared == nil {
+		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		return
+	}
 	if d.talker != nil && !d.c.Closed() {
 		d.talker.Flush(d.c.Out())
 	}
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	d.hangUp()
 }
 
 // goAway tells the client to open no further streams: by a notice, and in the end that

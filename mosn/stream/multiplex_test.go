@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -100,6 +101,7 @@ func TestSharedBroken(t *testing.T) {
 			if !one.Ended() || !two.Ended() || !c.Ended() && end != "" {
 				t.Error("something goes on")
 			}
+			w.Advance(time.Second) // delayed_close_timeout
 			w.stats("downstream_rq_total", 2, "downstream_rq_active", 0, "downstream_cx_active", 0)
 		})
 	}

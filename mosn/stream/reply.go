@@ -73,6 +73,18 @@ func (s *Stream) reply(r sdk.Reply) {
 	}
 }
 
+// errorText is what the exception says that an RPC's caller gets of a reply. Where HTTP
+// has no body there are people all the same who have to read it.
+func (s *Stream) errorText(r sdk.Reply) string {
+	switch r.Details {
+	case "route_not_found":
+		return "no route for " + s.req.Authority() + s.req.Path()
+	case "cluster_not_found":
+		return "the route's cluster " + s.info.ClusterName + " is not known"
+	}
+	return cmp.Or(r.Body, r.Details)
+}
+
 // resetResponse forgets a response that filters still held.
 func (s *Stream) resetResponse() {
 	s.resp.Reset()
@@ -96,7 +108,7 @@ func (s *Stream) fillReply(r sdk.Reply) (body string) {
 	s.up.decorate(m) // %RESPONSE_CODE% is still 0 there, as in Envoy
 	switch {
 	case s.rpc:
-		m.Text = cmp.Or(r.Body, r.Details) // its codec makes an exception of it
+		m.Text = s.errorText(r) // its codec makes an exception of it
 	case s.grpc:
 		s.fillGRPC(r)
 	case r.Body != "":

@@ -115,6 +115,7 @@ func TestReverseHostGone(t *testing.T) {
 	if !c.Ended() || !host.Ended() {
 		t.Errorf("client ended %v, host ended %v", c.Ended(), host.Ended())
 	}
+	w.Advance(time.Second) // delayed_close_timeout
 	w.stats("downstream_cx_active", 0)
 }
 

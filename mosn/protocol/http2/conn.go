@@ -23,11 +23,14 @@ type conn struct {
 	flood
 	drain
 
-	last     uint32            // the highest stream id that the peer, or for a client we, have opened
-	next     uint32            // upstream: the id of the next stream
-	gap      [2]uint32         // ids between these the peer has passed over
-	graves   list              // dead streams whose end the peer has not said yet
-	upgrades map[uint32]string // upstream: what streams of extended CONNECT ask for; made when needed
+	last   uint32    // the highest stream id that the peer, or for a client we, have opened
+	next   uint32    // upstream: the id of the next stream
+	gap    [2]uint32 // ids between these the peer has passed over
+	graves list      // dead streams whose end the peer has not said yet
+	// forgotten is the highest stream of ours that was given up and is no longer in
+	// graves: an answer may come for it and for any below.
+	forgotten uint32
+	upgrades  map[uint32]string // upstream: what streams of extended CONNECT ask for; made when needed
 
 	beat    uint64 // payload of the PING that waits for its answer
 	beating bool
@@ -145,6 +148,9 @@ func (c *conn) bury(s *stream) {
 	s.flags |= dead
 	c.graves.push(s)
 	if c.graves.n > maxGraves {
+		if c.cfg.side == sdk.Upstream {
+			c.forgotten = max(c.forgotten, c.graves.first.id)
+		}
 		c.exhume(c.graves.first)
 	}
 }

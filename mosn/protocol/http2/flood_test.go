@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,14 @@ func TestOutboundFlood(t *testing.T) {
 		d.conn.WriteData(&d.out, 1, []byte("x"), false)
 	}
 	want(t, "too many", d.feed(""), "error "+errOutbound.fatal.Text)
+
+	d = call(t, &corev3.Http2ProtocolOptions{MaxOutboundFrames: u32(100)})
+	for range 200 {
+		d.conn.WriteReset(&d.out, d.request(true, get()...), sdk.ResetLocal)
+	}
+	if d.feed(""); d.conn.failed != nil {
+		t.Errorf("requests that a server has yet to read have cost its connection: %v", d.conn.failed)
+	}
 }
 
 // TestResetsComeBack: with time.
@@ -208,4 +217,27 @@ func TestHeaderBombs(t *testing.T) {
 	if n := d.msg.Footprint(); n > 2<<20 {
 		t.Errorf("they have made a message of %d bytes", n)
 	}
+}
+
+// TestLateAnswers: a client gives up any number of requests, and their answers come all the same. That is the fault of nobody, least of all of
+// those whose requests share the connection.
+func TestLateAnswers(t *testing.T) {
+	d := call(t, nil)
+	const n = maxGraves + defaultResetBurst + 100
+	for range n {
+		id := d.request(true, get()...)
+		d.conn.WriteReset(&d.out, id, sdk.ResetLocal)
+	}
+	d.wrote()
+	for i := range n {
+		d.feed(headers(id(i), 0, ":status", "200") + data(id(i), 0, "late") + data(id(i), end, "r"))
+	}
+	if d.err != nil || d.conn.failed != nil {
+		t.Fatalf("%v, %v", d.err, d.conn.failed)
+	}
+	if d.conn.resets != defaultResetBurst || d.conn.graves.n != 0 {
+		t.Errorf("%d resets are left, %d streams are still waited for", d.conn.resets, d.conn.graves.n)
+	}
+	last := d.request(true, get()...)
+	want(t, "the next", d.feed(headers(uint32(last), end, ":status", "200")), fmt.Sprintf("headers %d :status=200 end", last))
 }

@@ -73,6 +73,8 @@ func (c *conn) head(f *frame, p []byte, dependsOnItself bool, ev *sdk.Event) *fa
 		return c.newRequest(&d, f, p, dependsOnItself, ev)
 	case s == nil && c.passed(f.stream), c.idle(f.stream):
 		return errIdle
+	case s == nil && f.stream <= c.forgotten:
+		return c.skip(&d, p, ev, nil)
 	case s == nil:
 		return errClosed
 	case s.is(remoteEnd):

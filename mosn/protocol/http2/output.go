@@ -63,7 +63,8 @@ func (c *conn) tell(out *sdk.Buffer, p []byte) {
 }
 
 // wrote accounts frames that were appended to out, whose length was before, and ends
-// the connection when too many wait there.
+// the connection when too many wait there. Only answers count for a server: requests
+// are not its doing, and those that share the connection must not pay for them.
 func (c *conn) wrote(out *sdk.Buffer, before, frames, controls int) {
 	c.total += uint64(out.Len() - before)
 	if left := c.total - min(c.total, uint64(out.Len())); left >= c.mark {
@@ -74,7 +75,7 @@ func (c *conn) wrote(out *sdk.Buffer, before, frames, controls int) {
 	switch {
 	case c.controlsSinceMark > c.cfg.maxControls:
 		c.fail(errControls)
-	case c.sinceMark > c.cfg.maxOutbound:
+	case c.sinceMark > c.cfg.maxOutbound && c.cfg.side == sdk.Downstream:
 		c.fail(errOutbound)
 	}
 }

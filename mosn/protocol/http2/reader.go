@@ -231,8 +231,10 @@ func (c *conn) admitData(f *frame, data int, ev *sdk.Event) *fault {
 			return errIdle
 		}
 		c.payload.discard = true
-		c.sayReset(f.stream, codeStreamClosed)
-		c.spend()
+		if f.stream > c.forgotten {
+			c.sayReset(f.stream, codeStreamClosed)
+			c.spend()
+		}
 		return nil
 	case c.idle(f.stream):
 		return errIdle

@@ -34,7 +34,7 @@ func (e exception) of(kind string) string {
 	return e.callback
 }
 
-const unrouted = "SofaRpcException/199 route_not_found"
+const unrouted = "SofaRpcException/199 no route for com.acme."
 
 var (
 	noRoute  = exception{unrouted, unrouted, unrouted}                                           // SERVER_UNDECLARED_ERROR, with our text

@@ -22,6 +22,7 @@ type setup struct {
 	HTTP1   bool   // the cluster speaks HTTP/1
 	HCM     string // further fields of the connection manager, as YAML in braces without these
 	Route   string // further fields of the route's action
+	Options string // http2_protocol_options of the cluster, as YAML in braces without these
 	Workers int    // 0: two
 }
 
@@ -79,7 +80,7 @@ static_resources:
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
+        explicit_http_config: {http2_protocol_options: { {{- .Options -}} }}
 {{- end}}
 `))
 
@@ -90,7 +91,7 @@ func startProxy(t *testing.T, s setup) *proxy {
 	p := &proxy{port: peers.HoldPort(t), admin: fmt.Sprintf("127.0.0.1:%d", admin), log: filepath.Join(dir, "access.log")}
 	var text bytes.Buffer
 	err := bootstrap.Execute(&text, map[string]any{
-		"Admin": admin, "Port": p.port, "Log": p.log, "HCM": s.HCM, "Route": s.Route, "Backend": s.Backend, "HTTP1": s.HTTP1,
+		"Admin": admin, "Port": p.port, "Log": p.log, "HCM": s.HCM, "Route": s.Route, "Backend": s.Backend, "HTTP1": s.HTTP1, "Options": s.Options,
 	})
 	if err != nil {
 		t.Fatal(err)
