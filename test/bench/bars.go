@@ -40,6 +40,7 @@ func bars(r *results) []bar {
 		{"CPU per gRPC call over Envoy's", "x", 0.55, r.ratio(grpcCase, "mosn", "envoy", cpu)},
 		{"CPU per gRPC call over nginx's", "x", 0.7, r.ratio(grpcCase, "mosn", "nginx", cpu)},
 		{"CPU per gRPC call over HAProxy's", "x", 1.0, r.ratio(grpcCase, "mosn", "haproxy", cpu)},
+		{"lost, wrong and foreign answers over gRPC, in the worst round", "", 0, r.figure(grpcCase, "mosn", func(s sample) float64 { return s.errors }).worst()},
 		{"anonymous memory after start, idle", "MB", 12, r.figure("start", "mosn", func(s sample) float64 { return s.anon })},
 		{"anonymous memory per idle connection, at 10k", "B", 2048, r.figure("idle10k", "mosn", func(s sample) float64 { return s.each })},
 		{"ready with 1000 clusters", "ms", 100, r.figure("clusters1k", "mosn", func(s sample) float64 { return s.ready })},

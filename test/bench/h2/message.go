@@ -32,7 +32,8 @@ const (
 	PayloadBytes = 100
 )
 
-const prefixBytes = 5 // before a message of gRPC: not compressed, the length
+// prefix stands before the payload of a gRPC message: not compressed, PayloadBytes.
+const prefix = "\x00\x00\x00\x00\x64"
 
 // Mark tells one request from all others, and so does its answer.
 type Mark [16]byte
@@ -51,19 +52,19 @@ type Message struct {
 	mark  int // where it is
 }
 
-func newMessage(prefix string, size int, filler string) *Message {
-	return &Message{[]byte(prefix + strings.Repeat(filler, size)), len(prefix)}
+func newMessage(before string, size int, filler string) *Message {
+	return &Message{[]byte(before + strings.Repeat(filler, size)), len(before)}
 }
 
 // NewRequest is the message of a gRPC call.
-func NewRequest() *Message { return newMessage("\x00\x00\x00\x00\x64", PayloadBytes, "q") }
+func NewRequest() *Message { return newMessage(prefix, PayloadBytes, "q") }
 
 // NewAnswer is what answers a request of a kind.
 func NewAnswer(k Kind) *Message {
 	if k == Get {
 		return newMessage("", PageBytes, "a")
 	}
-	return newMessage("\x00\x00\x00\x00\x64", PayloadBytes, "a")
+	return newMessage(prefix, PayloadBytes, "a")
 }
 
 // Size is the message's length in bytes.
