@@ -420,11 +420,19 @@ func (d *serverConn) released(reuse bool) {
 	}
 }
 
+// maxLate is how much of a shared connection's input is dropped after its end: what was
+// on the way, not what a flood goes on with.
+const maxLate = 64 << 10
+
 // hangUp closes the connection so that the client can read all of what it was sent,
 // though more of its own may be on the way.
 func (d *serverConn) hangUp() {
+	limit := 0
+	if d.shared != nil {
+		limit = maxLate
+	}
 	if t := d.cfg.DelayedCloseTimeout; t > 0 {
-		d.c.CloseDelayed(t)
+		d.c.CloseDelayed(t, limit)
 	} else {
 		d.c.CloseFlush(0) // nobody would end the wait for the client
 	}
