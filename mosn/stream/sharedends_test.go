@@ -153,3 +153,31 @@ func TestPausedTwice(t *testing.T) {
 	w.Settle()
 	w.stats("downstream_rq_active", 0, "downstream_cx_active", 0)
 }
+
+// TestSlowRequest: a client that sends half of a big request stops no other that calls
+// the host; those after its end share the connection again.
+func TestSlowRequest(t *testing.T) {
+	w := newWorld(t, withBolt(setup{}))
+	slow, other := w.client(), w.client()
+	big := request(1, "big", 3000, strings.Repeat("x", 100<<10)).String()
+	w.send(slow, big[:50<<10])
+	host := w.backend(1)
+	host.Received()
+	w.says(other, request(2, "ask", 3000, "x"))
+	second := w.backend(1)
+	w.hears(second, "request 1 timeout=3000 x")
+	w.says(second, answerTo(1, "y"))
+	w.hears(other, "answer 2 status=0 y")
+	w.send(slow, big[50<<10:])
+	w.says(host, answerTo(1, "done"))
+	w.hears(slow, "answer 1 status=0 done")
+	w.says(other, request(3, "ask", 3000, "x"), request(4, "ask", 3000, "x"))
+	if w.next(1) != nil {
+		t.Error("a third connection was made")
+	}
+	w.says(slow, request(5, "ask", 0, ""))
+	slow.Close()
+	other.Close()
+	w.Settle()
+	w.idle()
+}
