@@ -39,6 +39,7 @@ type muxConn struct {
 	talk      talk
 	stuck     uint64 // a half-written request: those begun after this one are behind it
 	oneWays   int    // requests without response that wait for the socket
+	choked    int    // calls that keep the connection from being read
 }
 
 // talk is what a codec has said by itself. Everything up to saidAt was accepted when
@@ -73,7 +74,7 @@ func dialMux(p *pool) *muxConn {
 
 // room reports whether another stream may begin here now.
 func (cn *muxConn) room() bool {
-	return cn.state == connBusy && !cn.draining && cn.calls.Len() < cn.pool.mux.perConn &&
+	return cn.state == connBusy && !cn.draining && cn.choked == 0 && cn.calls.Len() < cn.pool.mux.perConn &&
 		!cn.conn.Closed() && cn.codec.Reusable()
 }
 
@@ -372,6 +373,9 @@ func (cn *muxConn) response(c *Call, ev *sdk.Event) {
 	if c.readDisabled > 0 || c.mux.park != nil {
 		if ev.Kind != sdk.EventInformational {
 			cn.park(c, ev)
+		}
+		if end {
+			cn.vacant() // the protocol is done with it
 		}
 		return
 	}
