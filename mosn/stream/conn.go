@@ -410,12 +410,7 @@ func (d *serverConn) released(reuse bool) {
 	}
 	if !reuse || d.closing || d.lastOne || !d.codec.Reusable() {
 		d.closing = true
-		d.timer.Stop()
-		if t := d.cfg.DelayedCloseTimeout; t > 0 {
-			d.c.CloseDelayed(t)
-		} else {
-			d.c.CloseFlush(0) // nobody would end the wait for the client
-		}
+		d.finish()
 		return
 	}
 	if d.stalled {
@@ -451,7 +446,6 @@ func (d *serverConn) drained() {
 		return // the client may yet open a stream
 	}
 	d.closing = true
-	d.timer.Stop()
 	d.finish()
 }
 
@@ -512,6 +506,8 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		d.drain()
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
+		d.goAway()
+		d.goAway()
 		d.closing = true
 		d.finish()
 	}

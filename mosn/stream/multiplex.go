@@ -155,7 +155,6 @@ func (d *serverConn) sharedReleased() {
 	case d.c.Closed():
 	case (d.closing || d.ties.isLost()) && !d.active():
 		d.closing = true
-		d.timer.Stop()
 		d.finish()
 	case d.lastOne && !d.active() && !d.codec.Reusable():
 		d.drained()
@@ -165,12 +164,18 @@ func (d *serverConn) sharedReleased() {
 	}
 }
 
-// finish closes the connection, after its codec's last words.
+// finish closes the connection, after its codec's last words. What the client sends
+// meanwhile must not make the system drop what it has yet to receive.
 func (d *serverConn) finish() {
+	d.timer.Stop()
 	if d.talker != nil && !d.c.Closed() {
 		d.talker.Flush(d.c.Out())
 	}
-	d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+	if t := d.cfg.DelayedCloseTimeout; t > 0 && d.c.Queued() > 0 {
+		d.c.CloseDelayed(t)
+	} else {
+		d.c.CloseFlush(0) // nobody would end the wait for the client
+	}
 }
 
 // goAway tells the client to open no further streams: by a notice, and in the end that
@@ -196,7 +201,7 @@ func (d *serverConn) wrote() {
 }
 
 // talk lets the codec speak. What it says may let streams write, which may give it more
-// to say: then there is another round, after those of other connections.
+// to say: then there is another round.
 func (d *serverConn) talk() {
 	d.queued = false
 	if d.c.Closed() || d.closing {

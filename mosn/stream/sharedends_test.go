@@ -181,3 +181,38 @@ func TestSlowRequest(t *testing.T) {
 	w.Settle()
 	w.idle()
 }
+
+// TestDrainLosesNothing: what a client has sent that nobody reads any more does not make
+// the system drop the last answer.
+func TestDrainLosesNothing(t *testing.T) {
+	w := newWorld(t, withHTTP2(setup{edit: func(cfg *Config) { cfg.DrainTimeout = 5 * time.Second }}))
+	p := w.h2client(t)
+	p.ask(1, "GET", "/a")
+	b := w.backend(1)
+	w.w.Drain()
+	w.Advance(6 * time.Second)
+	p.frames(t)
+	p.Window(0)
+	w.send(b, ok2)
+	p.write(func(f *http2.Framer) { _ = f.WriteWindowUpdate(0, 1000) })
+	p.Window(-1)
+	w.Settle()
+	if got := p.frames(t); got != `1 head 200; 1 data "ok" end` || !p.Ended() || p.SawReset() {
+		t.Errorf("got %s, ended %t, reset %t", got, p.Ended(), p.SawReset())
+	}
+}
+
+// TestIdleGoAway: a client of HTTP/2 that was idle for too long learns that nothing of
+// what it sends just then was processed.
+func TestIdleGoAway(t *testing.T) {
+	w := newWorld(t, withHTTP2(setup{}))
+	p := w.h2client(t)
+	p.ask(1, "GET", "/a")
+	w.send(w.backend(1), ok2)
+	p.frames(t)
+	w.Advance(time.Hour)
+	if got := p.frames(t); got != "goaway 2147483647 NO_ERROR; ping; goaway 1 NO_ERROR" || !p.Ended() {
+		t.Errorf("got %s, ended %t", got, p.Ended())
+	}
+	w.stats("downstream_cx_idle_timeout", 1)
+}
