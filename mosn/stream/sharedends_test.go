@@ -216,3 +216,24 @@ func TestIdleGoAway(t *testing.T) {
 	}
 	w.stats("downstream_cx_idle_timeout", 1)
 }
+
+// TestSlowRequestAndHeartbeats: a host is not taken for dead while a heartbeat cannot be
+// written, because a big request takes its time.
+func TestSlowRequestAndHeartbeats(t *testing.T) {
+	w := newWorld(t, withBolt(setup{}))
+	c := w.client()
+	big := request(1, "big", 90_000, strings.Repeat("x", 100<<10)).String()
+	w.send(c, big[:50<<10])
+	host := w.backend(1)
+	for at := 50 << 10; at < 80<<10; at += 1 << 10 {
+		w.send(c, big[at:at+1<<10])
+		w.Advance(2 * time.Second)
+	}
+	w.send(c, big[80<<10:])
+	if host.Ended() {
+		t.Fatal("the host is taken for dead")
+	}
+	host.Received()
+	w.says(host, answerTo(1, "done"))
+	w.hears(c, "answer 1 status=0 done")
+}
