@@ -35,6 +35,7 @@ type serverConn struct {
 	deadline  time.Duration // of max_connection_duration, 0 for none
 
 	requests  uint32
+	decoding  bool // the codec is at it
 	stalled   bool // input was left because cur is not finished
 	closing   bool // no further request is read
 	lastOne   bool // the response under way is the connection's last
@@ -162,7 +163,9 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 		}
 		ev := &w.ev
 		*ev = sdk.Event{Msg: &w.msg}
+		d.decoding = true
 		k, err := d.codec.Decode(in[n:], ev)
+		d.decoding = false
 		n += k
 		if err != nil {
 			if d.malformed(err, ev) {

@@ -218,11 +218,14 @@ func (d *serverConn) talk() {
 }
 
 // interrupted ends the stream whose event has made a filter panic; the others of the
-// connection go on.
+// connection go on, unless it was the codec, which would come to the same bytes again.
 func (d *serverConn) interrupted() {
 	if r := recover(); r != nil {
 		defer d.w.loop.Recovered() // logs it
-		if s := d.stream(d.shared.at); s != nil {
+		if d.decoding {
+			d.closing = true
+			d.c.Close()
+		} else if s := d.stream(d.shared.at); s != nil {
 			s.panicked()
 		}
 		panic(r)

@@ -237,3 +237,15 @@ func TestSlowRequestAndHeartbeats(t *testing.T) {
 	w.says(host, answerTo(1, "done"))
 	w.hears(c, "answer 1 status=0 done")
 }
+
+// TestPanicOfCodec: a codec that panics at what has come ends its connection.
+func TestPanicOfCodec(t *testing.T) {
+	w := newWorld(t, muxed(setup{}))
+	c := w.client()
+	w.send(c, "1 H /a\n2 H /b\nboom\n")
+	if !c.Ended() {
+		t.Error("the connection goes on")
+	}
+	w.blown()
+	w.stats("downstream_rq_active", 0, "downstream_cx_active", 0)
+}
