@@ -286,10 +286,7 @@ func (d *serverConn) headTimedOut() {
 		d.sharedMalformed(err, nil)
 		return
 	}
-	s := w.acquire()
-	d.keep(0, s)
-	w.msg.Reset()
-	s.refuse(d, 0, &w.msg, err)
+	d.refuseHead(err)
 }
 
 // malformed answers bytes that are not a valid request. It reports whether the
@@ -308,11 +305,16 @@ func (d *serverConn) malformed(err error, ev *sdk.Event) (goOn bool) {
 		s.requestBroken(ce)
 		return false
 	}
-	s := w.acquire()
-	d.cur = s
-	w.msg.Reset()
-	s.refuse(d, 0, &w.msg, ce)
+	d.refuseHead(ce)
 	return false
+}
+
+// refuseHead answers what is no request, where connections have one stream at a time.
+func (d *serverConn) refuseHead(ce *sdk.CodecError) {
+	s := d.w.acquire()
+	d.cur = s
+	d.w.msg.Reset()
+	s.refuse(d, 0, &d.w.msg, ce)
 }
 
 // OnEOF: a client that closes its side has gone, as Envoy sees it.
