@@ -180,7 +180,8 @@ type CodecConn interface {
 	WriteGoAway(out *Buffer)
 	// Reusable reports whether a further exchange may begin on this connection: no
 	// side has asked for its end, and, for Serial codecs, the last one is complete
-	// in both directions.
+	// in both directions. An upstream codec whose messages cannot be interleaved says
+	// no while a request is half written.
 	Reusable() bool
 }
 

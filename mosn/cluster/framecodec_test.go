@@ -21,6 +21,7 @@ import (
 //	B b  heartbeat and answer                  P p  the peer's heartbeat and our answer
 //	O    one-way head of a request             from the host once Reverse is called, with ids from 1000 on
 //	E    malformed, this stream only           Z    malformed
+//	!    makes the codec panic
 type frameCodec struct {
 	piece    int  // most bytes that a WriteData takes
 	noReset  bool // only closing expresses a reset
@@ -141,6 +142,8 @@ func (c *frameConn) Decode(in []byte, ev *sdk.Event) (int, error) {
 		return n + m, err
 	case 'E':
 		return n, errStream
+	case '!':
+		panic("the codec's")
 	default:
 		return 0, errFrame
 	}

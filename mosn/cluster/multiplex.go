@@ -39,6 +39,8 @@ type muxConn struct {
 	talk      talk
 	stuck     uint64 // a half-written request: those begun after this one are behind it
 	oneWays   int    // requests without response that wait for the socket
+	choked    int    // calls that keep the connection from being read
+	decoding  bool   // the codec is at it
 }
 
 // talk is what a codec has said by itself. Everything up to saidAt was accepted when
@@ -73,7 +75,7 @@ func dialMux(p *pool) *muxConn {
 
 // room reports whether another stream may begin here now.
 func (cn *muxConn) room() bool {
-	return cn.state == connBusy && !cn.draining && cn.calls.Len() < cn.pool.mux.perConn &&
+	return cn.state == connBusy && !cn.draining && cn.choked == 0 && cn.calls.Len() < cn.pool.mux.perConn &&
 		!cn.conn.Closed() && cn.codec.Reusable()
 }
 
@@ -267,6 +269,11 @@ func (cn *muxConn) decode(in []byte) (used int) {
 		var n int
 		n, done = cn.decodeSome(in[used:])
 		used += n
+		if cn.decoding { // the panic was the codec's, which would come to the same bytes again
+			cn.decoding, done = false, true
+			cn.pool.lc.inc(CxProtocolError)
+			cn.lose(false, ErrProtocol)
+		}
 	}
 	return used
 }
@@ -279,7 +286,9 @@ func (cn *muxConn) decodeSome(in []byte) (used int, done bool) {
 	ev := &local.event
 	for cn.state != connClosed && !cn.conn.ReadDisabled() {
 		ev.Msg = &local.msg
+		cn.decoding = true
 		n, err := cn.codec.Decode(in[used:], ev)
+		cn.decoding = false
 		used += n
 		if err != nil {
 			if n > 0 && cn.streamError(ev, err) {
@@ -372,6 +381,9 @@ func (cn *muxConn) response(c *Call, ev *sdk.Event) {
 	if c.readDisabled > 0 || c.mux.park != nil {
 		if ev.Kind != sdk.EventInformational {
 			cn.park(c, ev)
+		}
+		if end {
+			cn.vacant() // the protocol is done with it
 		}
 		return
 	}

@@ -208,8 +208,13 @@ func (cn *muxConn) beat() {
 		cn.lose(false, ErrConnLost)
 		return
 	}
-	cn.missed++
+	at := cn.position()
 	cn.beats.WriteHeartbeat(cn.conn.Out())
+	if cn.position() == at { // it waits for the end of a request that is half written
+		cn.armBeat()
+		return
+	}
+	cn.missed++
 	cn.beatTimer.Arm(o.HeartbeatTimeout)
 }
 

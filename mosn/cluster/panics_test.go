@@ -162,3 +162,21 @@ func TestPanicWhenWritable(t *testing.T) {
 	}
 	w.logged(t, 1)
 }
+
+// TestPanicOfCodec: a codec that panics at what has come ends its connection.
+func TestPanicOfCodec(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, "")
+	a, b := ask(lc, "a"), ask(lc, "b")
+	w.Settle()
+	peer := w.dialled(1)
+	say(peer, 'h', 1, "")
+	say(peer, '!', 0, "")
+	w.Settle()
+	a.expect(t, "head 200 end")
+	b.expect(t, "failed UPE protocol error")
+	if !peer.Closed() {
+		t.Error("the connection goes on")
+	}
+	w.logged(t, 1)
+	w.stats("upstream_rq_active", 0, "upstream_cx_active", 0, "upstream_cx_protocol_error", 1)
+}

@@ -8,7 +8,8 @@ import (
 // parked keeps what has come for a Call on a shared connection while its owner does
 // not want to be told (ReadDisable): the other calls must not wait for that one.
 // Where the protocol has no flow control of its own the connection stops reading when
-// one call has more than the buffer limit here; with it a stream's window bounds that.
+// one call has more than the buffer limit here, and takes no further calls until it
+// reads again; with it a stream's window bounds that.
 //
 // It belongs to the call from its first event to its last, and to its loop's free
 // list in between.
@@ -74,6 +75,7 @@ func (cn *muxConn) park(c *Call, ev *sdk.Event) {
 	}
 	if !cn.flow && !c.mux.choked && !k.end && k.data.Len() > cn.parkLimit() {
 		c.mux.choked = true
+		cn.choked++
 		cn.conn.ReadDisable(true)
 	}
 }
@@ -90,6 +92,7 @@ func (cn *muxConn) parkLimit() int {
 func (cn *muxConn) unchoke(c *Call) {
 	if c.mux.choked {
 		c.mux.choked = false
+		cn.choked--
 		cn.conn.ReadDisable(false)
 	}
 }

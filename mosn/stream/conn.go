@@ -35,6 +35,7 @@ type serverConn struct {
 	deadline  time.Duration // of max_connection_duration, 0 for none
 
 	requests  uint32
+	decoding  bool // the codec is at it
 	stalled   bool // input was left because cur is not finished
 	closing   bool // no further request is read
 	lastOne   bool // the response under way is the connection's last
@@ -162,7 +163,9 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 		}
 		ev := &w.ev
 		*ev = sdk.Event{Msg: &w.msg}
+		d.decoding = true
 		k, err := d.codec.Decode(in[n:], ev)
+		d.decoding = false
 		n += k
 		if err != nil {
 			if d.malformed(err, ev) {
@@ -283,10 +286,7 @@ func (d *serverConn) headTimedOut() {
 		d.sharedMalformed(err, nil)
 		return
 	}
-	s := w.acquire()
-	d.keep(0, s)
-	w.msg.Reset()
-	s.refuse(d, 0, &w.msg, err)
+	d.refuseHead(err)
 }
 
 // malformed answers bytes that are not a valid request. It reports whether the
@@ -305,11 +305,16 @@ func (d *serverConn) malformed(err error, ev *sdk.Event) (goOn bool) {
 		s.requestBroken(ce)
 		return false
 	}
-	s := w.acquire()
-	d.cur = s
-	w.msg.Reset()
-	s.refuse(d, 0, &w.msg, ce)
+	d.refuseHead(ce)
 	return false
+}
+
+// refuseHead answers what is no request, where connections have one stream at a time.
+func (d *serverConn) refuseHead(ce *sdk.CodecError) {
+	s := d.w.acquire()
+	d.cur = s
+	d.w.msg.Reset()
+	s.refuse(d, 0, &d.w.msg, ce)
 }
 
 // OnEOF: a client that closes its side has gone, as Envoy sees it.
@@ -410,31 +415,12 @@ func (d *serverConn) released(reuse bool) {
 	}
 	if !reuse || d.closing || d.lastOne || !d.codec.Reusable() {
 		d.closing = true
-		d.timer.Stop()
-		d.hangUp()
+		d.finish()
 		return
 	}
 	if d.stalled {
 		d.stalled = false
 		d.c.Resume()
-	}
-}
-
-// maxLate is how much of a shared connection's input is dropped after its end: what was
-// on the way, not what a flood goes on with.
-const maxLate = 64 << 10
-
-// hangUp closes the connection so that the client can read all of what it was sent,
-// though more of its own may be on the way.
-func (d *serverConn) hangUp() {
-	limit := 0
-	if d.shared != nil {
-		limit = maxLate
-	}
-	if t := d.cfg.DelayedCloseTimeout; t > 0 {
-		d.c.CloseDelayed(t, limit)
-	} else {
-		d.c.CloseFlush(0) // nobody would end the wait for the client
 	}
 }
 
@@ -465,7 +451,6 @@ func (d *serverConn) drained() {
 		return // the client may yet open a stream
 	}
 	d.closing = true
-	d.timer.Stop()
 	d.finish()
 }
 
@@ -526,7 +511,7 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		d.drain()
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
-		d.goAway() // what crosses with the end was not looked at
+		d.goAway() // the notice, and at once its end: what crosses with them was not looked at
 		d.goAway()
 		d.closing = true
 		d.finish()

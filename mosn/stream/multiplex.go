@@ -170,7 +170,6 @@ func (d *serverConn) sharedReleased() {
 	case d.c.Closed():
 	case (d.closing || d.ties.isLost()) && !d.active():
 		d.closing = true
-		d.timer.Stop()
 		d.finish()
 	case d.lastOne && !d.active() && !d.codec.Reusable():
 		d.drained()
@@ -180,17 +179,26 @@ func (d *serverConn) sharedReleased() {
 	}
 }
 
-// finish closes the connection, after its codec's last words, which a client that
-// shares it among many must get though it may be sending still.
+// maxLate is how much of a shared connection's input is dropped after its end, in bytes:
+// what was on the way, not what a flood goes on with.
+const maxLate = 64 << 10
+
+// finish closes the connection, after its codec's last words. What the client sends
+// meanwhile must not make the system drop what it has yet to receive.
 func (d *serverConn) finish() {
-	if d.shared == nil {
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
-		return
-	}
+	d.timer.Stop()
 	if d.talker != nil && !d.c.Closed() {
 		d.talker.Flush(d.c.Out())
 	}
-	d.hangUp()
+	limit := 0
+	if d.shared != nil {
+		limit = maxLate
+	}
+	if t := d.cfg.DelayedCloseTimeout; t > 0 && d.c.Queued() > 0 {
+		d.c.CloseDelayed(t, limit)
+	} else {
+		d.c.CloseFlush(0) // nobody would end the wait for the client
+	}
 }
 
 // goAway tells the client to open no further streams: by a notice, and in the end that
@@ -216,7 +224,7 @@ func (d *serverConn) wrote() {
 }
 
 // talk lets the codec speak. What it says may let streams write, which may give it more
-// to say: then there is another round, after those of other connections.
+// to say: then there is another round.
 func (d *serverConn) talk() {
 	d.queued = false
 	if d.c.Closed() || d.closing {
@@ -233,11 +241,14 @@ func (d *serverConn) talk() {
 }
 
 // interrupted ends the stream whose event has made a filter panic; the others of the
-// connection go on.
+// connection go on, unless it was the codec, which would come to the same bytes again.
 func (d *serverConn) interrupted() {
 	if r := recover(); r != nil {
 		defer d.w.loop.Recovered() // logs it
-		if s := d.stream(d.shared.at); s != nil {
+		if d.decoding {
+			d.closing = true
+			d.c.Close()
+		} else if s := d.stream(d.shared.at); s != nil {
 			s.panicked()
 		}
 		panic(r)

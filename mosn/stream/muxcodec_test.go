@@ -11,8 +11,8 @@ import (
 
 // lines is a multiplexed protocol of text lines, for tests: "ID H PATH", "ID D TEXT",
 // "ID E TEXT" (the end), "ID R" (reset), "ID B" (a malformed request), "ID O PATH" (a
-// one-way request that is malformed), "ping", which it answers by itself, and "bad",
-// which breaks the connection.
+// one-way request that is malformed), "ping", which it answers by itself, "bad", which
+// breaks the connection, and "boom", at which it panics.
 type lines struct {
 	host  *sdk.Codec // what its requests are carried to hosts by
 	pongs int
@@ -55,6 +55,8 @@ func (l *lines) Decode(in []byte, ev *sdk.Event) (int, error) {
 		l.pongs++
 		k, err := l.Decode(in[n:], ev)
 		return n + k, err
+	case "boom":
+		panic("boom")
 	case "bad":
 		return n, &sdk.CodecError{Details: "lines.bad", Text: "bad"}
 	}

@@ -180,7 +180,7 @@ func (r *reverse) OnHostWritable(*cluster.HostCall) {
 // goes nowhere.
 func (r *reverse) answered() {
 	if !r.sent {
-		r.leaveClient()
+		r.t.d.cut(r.id)
 	}
 	r.finish()
 }
@@ -189,7 +189,7 @@ func (r *reverse) answered() {
 func (r *reverse) OnHostReset(*cluster.HostCall) {
 	r.w.enter()
 	defer r.w.leave()
-	r.leaveClient()
+	r.t.d.cut(r.id)
 	r.finish()
 }
 
@@ -203,18 +203,8 @@ func (r *reverse) OnTimer(*eventloop.Timer) {
 // giveUp ends the exchange on both sides.
 func (r *reverse) giveUp(reason sdk.ResetReason) {
 	r.host.Cancel(reason)
-	r.leaveClient()
+	r.t.d.cut(r.id)
 	r.finish()
-}
-
-// leaveClient gives up the stream on the client's connection. A half-written request
-// takes that along, where the protocol has nothing else.
-func (r *reverse) leaveClient() {
-	d := r.t.d
-	if !d.c.Closed() && !d.writeReset(r.id, sdk.ResetLocal) {
-		d.closing = true
-		d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
-	}
 }
 
 func (r *reverse) finish() {

@@ -154,3 +154,99 @@ func TestPausedTwice(t *testing.T) {
 	w.Settle()
 	w.stats("downstream_rq_active", 0, "downstream_cx_active", 0)
 }
+
+// TestSlowRequest: a client that sends half of a big request stops no other that calls
+// the host; those after its end share the connection again.
+func TestSlowRequest(t *testing.T) {
+	w := newWorld(t, withBolt(setup{}))
+	slow, other := w.client(), w.client()
+	big := request(1, "big", 3000, strings.Repeat("x", 100<<10)).String()
+	w.send(slow, big[:50<<10])
+	host := w.backend(1)
+	host.Received()
+	w.says(other, request(2, "ask", 3000, "x"))
+	second := w.backend(1)
+	w.hears(second, "request 1 timeout=3000 x")
+	w.says(second, answerTo(1, "y"))
+	w.hears(other, "answer 2 status=0 y")
+	w.send(slow, big[50<<10:])
+	w.says(host, answerTo(1, "done"))
+	w.hears(slow, "answer 1 status=0 done")
+	w.says(other, request(3, "ask", 3000, "x"), request(4, "ask", 3000, "x"))
+	if w.next(1) != nil {
+		t.Error("a third connection was made")
+	}
+	w.says(slow, request(5, "ask", 0, ""))
+	slow.Close()
+	other.Close()
+	w.Settle()
+	w.idle()
+}
+
+// TestDrainLosesNothing: what a client has sent that nobody reads any more does not make
+// the system drop the last answer.
+func TestDrainLosesNothing(t *testing.T) {
+	w := newWorld(t, withHTTP2(setup{edit: func(cfg *Config) { cfg.DrainTimeout = 5 * time.Second }}))
+	p := w.h2client(t)
+	p.ask(1, "GET", "/a")
+	b := w.backend(1)
+	w.w.Drain()
+	w.Advance(6 * time.Second)
+	p.frames(t)
+	p.Window(0)
+	w.send(b, ok2)
+	p.write(func(f *http2.Framer) { _ = f.WriteWindowUpdate(0, 1000) })
+	p.Window(-1)
+	w.Settle()
+	if got := p.frames(t); got != `1 head 200; 1 data "ok" end` || !p.Ended() || p.SawReset() {
+		t.Errorf("got %s, ended %t, reset %t", got, p.Ended(), p.SawReset())
+	}
+}
+
+// TestIdleGoAway: a client of HTTP/2 that was idle for too long learns that nothing of
+// what it sends just then was processed.
+func TestIdleGoAway(t *testing.T) {
+	w := newWorld(t, withHTTP2(setup{}))
+	p := w.h2client(t)
+	p.ask(1, "GET", "/a")
+	w.send(w.backend(1), ok2)
+	p.frames(t)
+	w.Advance(time.Hour)
+	if got := p.frames(t); got != "goaway 2147483647 NO_ERROR; ping; goaway 1 NO_ERROR" || !p.Ended() {
+		t.Errorf("got %s, ended %t", got, p.Ended())
+	}
+	w.stats("downstream_cx_idle_timeout", 1)
+}
+
+// TestSlowRequestAndHeartbeats: a host is not taken for dead while a heartbeat cannot be
+// written, because a big request takes its time.
+func TestSlowRequestAndHeartbeats(t *testing.T) {
+	w := newWorld(t, withBolt(setup{}))
+	c := w.client()
+	big := request(1, "big", 90_000, strings.Repeat("x", 100<<10)).String()
+	w.send(c, big[:50<<10])
+	host := w.backend(1)
+	for at := 50 << 10; at < 80<<10; at += 1 << 10 {
+		w.send(c, big[at:at+1<<10])
+		w.Advance(2 * time.Second)
+	}
+	w.send(c, big[80<<10:])
+	if host.Ended() {
+		t.Fatal("the host is taken for dead")
+	}
+	host.Received()
+	w.says(host, answerTo(1, "done"))
+	w.hears(c, "answer 1 status=0 done")
+}
+
+// TestPanicOfCodec: a codec that panics at what has come ends its connection.
+func TestPanicOfCodec(t *testing.T) {
+	w := newWorld(t, muxed(setup{}))
+	c := w.client()
+	w.send(c, "1 H /a\n2 H /b\nboom\n")
+	if !c.Ended() {
+		t.Error("the connection goes on")
+	}
+	w.blown()
+	w.stats("downstream_rq_active", 0, "downstream_cx_active", 0)
+}

@@ -248,7 +248,7 @@ func (s *Stream) leave() {
 func (s *Stream) panicked() {
 	if d := s.conn; d.shared == nil {
 		d.closing = true
-		defer d.c.CloseFlush(d.cfg.DelayedCloseTimeout)
+		defer d.finish()
 	}
 	if s.phase.live() {
 		s.info.Details = "internal_error"

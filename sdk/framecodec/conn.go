@@ -108,7 +108,8 @@ func (c *conn) WriteGoAway(out *sdk.Buffer) {
 // Consumed implements sdk.CodecConn; there is no flow control but TCP's.
 func (c *conn) Consumed(*sdk.Buffer, uint64, int) {}
 
-// Reusable implements sdk.CodecConn.
+// Reusable implements sdk.CodecConn. To a server nothing new begins while a request is
+// half written: whoever is slow to send one must not stop all others that call the host.
 func (c *conn) Reusable() bool {
 	if c.goAway || c.failed != nil {
 		return false
@@ -116,5 +117,5 @@ func (c *conn) Reusable() bool {
 	if c.cfg.Mode == sdk.Serial {
 		return c.table.used == 0 && !c.inside && !c.cur.active
 	}
-	return c.cfg.side == sdk.Downstream || c.table.used < c.cfg.most
+	return c.cfg.side == sdk.Downstream || c.table.used < c.cfg.most && !c.cur.active
 }

@@ -63,8 +63,8 @@ func TestTurns(t *testing.T) {
 	c, out := up.New(), buffer()
 	ids := []uint64{c.NewStream(), c.NewStream(), c.NewStream(), c.NewStream(), c.NewStream()}
 	write(t, c, out, ids[0], request(t, down, call(7, "first")), false)
-	if c.WriteData(out, ids[0], []byte("fi"), false) != 2 {
-		t.Fatal("not taken")
+	if c.WriteData(out, ids[0], []byte("fi"), false) != 2 || c.Reusable() {
+		t.Fatal("not taken, or further requests are welcome behind half of one")
 	}
 	write(t, c, out, ids[1], request(t, down, call(7, "")), true)
 	write(t, c, out, ids[3], request(t, down, call(7, "4")), false)
@@ -84,6 +84,9 @@ func TestTurns(t *testing.T) {
 	}
 	if c.WriteData(out, ids[2], []byte("third"), true) != 5 || c.(sdk.Talker).Pending() {
 		t.Fatal("not taken, or something is left")
+	}
+	if !c.Reusable() {
+		t.Error("no further requests are welcome")
 	}
 	write(t, c, out, ids[4], request(t, down, call(7, "")), true)
 	want := join(call(1, "first"), frame{kind: Heartbeat, id: 6}, call(2, ""), call(3, "third"), call(5, ""))

@@ -127,5 +127,8 @@ func (c *conn) freeID() uint32 {
 // Consumed implements sdk.CodecConn; there is no flow control but TCP's.
 func (c *conn) Consumed(*sdk.Buffer, uint64, int) {}
 
-// Reusable implements sdk.CodecConn.
-func (c *conn) Reusable() bool { return !c.goAway && c.failed == nil }
+// Reusable implements sdk.CodecConn. To a server nothing new begins while a request is
+// half written: whoever is slow to send one must not stop all others that call the host.
+func (c *conn) Reusable() bool {
+	return !c.goAway && c.failed == nil && (c.cfg.side == sdk.Downstream || !c.writing())
+}
