@@ -98,7 +98,7 @@ type Conn struct {
 	flags        connFlags
 	readDisabled uint32
 	high, low    uint32
-	readLimit    uint32
+	readLimit    uint32 // once CloseDelayed reads: what it may yet drop
 
 	id       uint64
 	bytesIn  uint64

@@ -49,6 +49,27 @@ func TestCloseDelayedEndsByTimeout(t *testing.T) {
 	})
 }
 
+// TestCloseDelayedIsBounded: a peer that goes on and on is not listened to until the
+// timeout.
+func TestCloseDelayedIsBounded(t *testing.T) {
+	overKernels(t, func(t *testing.T, r *rig) {
+		h := newSpy()
+		ln := r.serve(ListenConfig{}, func(c *Conn) Handler {
+			c.CloseDelayed(time.Hour)
+			return h
+		})
+		c := r.connect(ln.Addr())
+		go func() {
+			for {
+				if _, err := c.Write(pattern(1 << 20)); err != nil {
+					return
+				}
+			}
+		}()
+		h.wait(t)
+	})
+}
+
 // TestCloseFlush: everything queued arrives, however slow the reader.
 func TestCloseFlush(t *testing.T) {
 	overKernels(t, func(t *testing.T, r *rig) {
