@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"math"
 	"syscall"
 	"time"
 )
@@ -28,8 +29,11 @@ func (c *Conn) CloseFlush(timeout time.Duration) { c.closeLater(timeout, 0) }
 // is queued is written, the write side is shut, and input is read and dropped
 // until the peer ends too or timeout is over, which every progress in writing
 // starts anew. So an error reply is not lost to the reset that unread input
-// would cause. A peer that has sent maxDropped bytes since does not listen.
-func (c *Conn) CloseDelayed(timeout time.Duration) {
+// would cause. Who sends more than limit bytes (0: any number) is cut off.
+func (c *Conn) CloseDelayed(timeout time.Duration, limit int) {
+	if c.enough = math.MaxUint64; limit > 0 {
+		c.enough = c.bytesIn + uint64(limit)
+	}
 	c.closeLater(timeout, fDiscard|fShutWrite)
 }
 
@@ -49,14 +53,9 @@ func (c *Conn) closeLater(timeout time.Duration, how connFlags) {
 	}
 	c.touch()
 	if c.has(fDiscard) {
-		c.readLimit = maxDropped
 		c.queueRead()
 	}
 }
-
-// maxDropped is how much CloseDelayed drops: what is on its way when a peer is told
-// to stop, not what one sends that floods.
-const maxDropped = 4 << 20
 
 // discard reads and drops within the budget of a turn.
 func (c *Conn) discard() {
@@ -71,7 +70,7 @@ func (c *Conn) discard() {
 		case n > 0:
 			c.bytesIn += uint64(n)
 			budget -= n
-			if c.readLimit -= min(c.readLimit, uint32(n)); c.readLimit == 0 {
+			if c.bytesIn > c.enough {
 				c.finish(nil, false)
 				return
 			}

@@ -128,6 +128,7 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		return true
 	}
 	d.closing = true
+	defer d.finish() // also when a filter panics
 	if ev != nil && ev.Stream != 0 && ev.Msg.Protocol != sdk.ProtocolUnknown && d.stream(ev.Stream) == nil {
 		d.unreadable(ev.Stream, ev.Msg)
 	}
@@ -135,7 +136,6 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
-	d.finish()
 	return false
 }
 
@@ -249,13 +249,19 @@ func (d *serverConn) interrupted() {
 func (d *serverConn) pause(s *Stream, on bool) {
 	switch {
 	case !d.flow:
-		d.c.DetectEarlyClose(on)
-		d.c.ReadDisable(on)
+		d.readDisable(on)
 	case !on:
 		n := s.unread
 		s.unread = 0
 		d.consumed(s.id, n)
 	}
+}
+
+// readDisable stops or resumes the reading of the connection; calls nest. A client that
+// leaves meanwhile is noticed.
+func (d *serverConn) readDisable(on bool) {
+	d.c.ReadDisable(on)
+	d.c.DetectEarlyClose(d.c.ReadDisabled())
 }
 
 // arrived opens the window of a stream, nil if it has ended, again by the n bytes of

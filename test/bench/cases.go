@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sofamesh.io/sofamesh/test/bench/h2"
 	"sofamesh.io/sofamesh/test/bench/load"
 )
 
@@ -18,6 +19,8 @@ const (
 	kindEqualRate              // open loop, at a share of the saturation of keep-alive with 64 connections
 	kindBolt                   // Bolt, closed loop
 	kindBoltRate               // Bolt, open loop, at a share of the saturation of the closed one
+	kindHTTP2                  // HTTP/2, closed loop
+	kindHTTP2Rate              // HTTP/2, open loop, at a share of the saturation of the closed one of gRPC
 	kindHog                    // mosn with a computing goroutine, open loop
 	kindStart                  // fresh process: ready time, memory when idle
 	kindIdle                   // fresh process: memory with idle connections
@@ -39,6 +42,7 @@ type benchCase struct {
 const (
 	baseCase = "ka64"
 	boltCase = "bolt"
+	grpcCase = "grpc"
 )
 
 func allCases() []benchCase {
@@ -57,6 +61,10 @@ func allCases() []benchCase {
 		{name: boltCase, title: "Bolt, 64 callers on 4 connections, 1 kB contents", kind: kindBolt, plan: load.Plan{Conns: 4, Calls: 64}},
 		{name: "boltburst", title: "the same, a write for all of a connection instead of one for each call", kind: kindBolt, plan: load.Plan{Conns: 4, Calls: 64, Gather: true}},
 		{name: "bolt60", title: "Bolt, open loop at 60% of saturation", kind: kindBoltRate, plan: load.Plan{Conns: 4, Calls: 64}, share: 0.6, base: boltCase},
+		{name: "h2c", title: "HTTP/2 without TLS, GET, 64 connections x 10 streams, 1 kB bodies", kind: kindHTTP2, plan: load.Plan{HTTP2: h2.Get, Conns: 64, Calls: 640}},
+		{name: grpcCase, title: "gRPC, calls of one message, 64 connections x 10 streams, 100 B both ways", kind: kindHTTP2, plan: load.Plan{HTTP2: h2.Unary, Conns: 64, Calls: 640}},
+		{name: "grpcstream", title: "gRPC, calls that go on, message by message, 64 connections x 10 streams, 100 B both ways", kind: kindHTTP2, plan: load.Plan{HTTP2: h2.Stream, Conns: 64, Calls: 640}},
+		{name: "grpc60", title: "gRPC, calls of one message, open loop at 60% of saturation", kind: kindHTTP2Rate, plan: load.Plan{HTTP2: h2.Unary, Conns: 64, Calls: 640}, share: 0.6, base: grpcCase},
 		{name: "hog", title: "mosn with one CPU-bound goroutine, open loop at 30% of saturation", kind: kindHog, plan: load.Plan{Conns: 64}, share: 0.3, base: baseCase},
 	}
 }

@@ -82,7 +82,7 @@ func (r *rig) measure(ctx context.Context) error {
 	}
 	defer stop()
 	r.side = c
-	for _, part := range []func(context.Context) error{r.measureFresh, r.measureLoad, r.measureBolt, r.measureHog} {
+	for _, part := range []func(context.Context) error{r.measureFresh, r.measureLoad, r.measureBolt, r.measureHTTP2, r.measureHog} {
 		if err := part(ctx); err != nil {
 			return err
 		}

@@ -64,6 +64,7 @@ func TestSelectCases(t *testing.T) {
 		"rate60,rate30": "rate30 rate60 ka64", // an open loop needs the saturation it is a share of
 		"hog":           "hog ka64",
 		"bolt60":        "bolt60 bolt",
+		"grpc60":        "grpc60 grpc",
 		"rate30,ka64":   "ka64 rate30",
 		"start":         "start",
 		"clusters10k":   "clusters10k",
@@ -133,6 +134,37 @@ func TestCompareBolt(t *testing.T) {
 	for _, row := range rows {
 		if !strings.HasSuffix(strings.TrimSpace(row), " 0") {
 			t.Errorf("errors: %s", row)
+		}
+	}
+}
+
+// HTTP/2's cases have peers of their own and no floor.
+func TestCompareHTTP2(t *testing.T) {
+	o, err := parse([]string{
+		"-rounds", "2", "-duration", "300ms", "-warm", "50ms", "-install=false", "-proxy-cpu", "-1", "-load-cpu", "-1",
+		"-peers", "floor,nginx,haproxy,envoy", "-subject", "haproxy", "-cases", "h2c,grpc,grpcstream,grpc60",
+	}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := compare(context.Background(), o, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	t.Log(text)
+	if regexp.MustCompile(`(?m)^ *floor +2`).MatchString(text) {
+		t.Error("the floor has figures")
+	}
+	for _, name := range []string{"nginx", "haproxy", "envoy"} {
+		rows := regexp.MustCompile(`(?m)^ *`+name+` +2 .*$`).FindAllString(text, -1)
+		if len(rows) != 4 && !strings.Contains(text, "skipped "+name) {
+			t.Errorf("%s has %d rows of figures, want one for each of 4 cases", name, len(rows))
+		}
+		for _, row := range rows {
+			if !strings.HasSuffix(strings.TrimSpace(row), " 0") {
+				t.Errorf("errors: %s", row)
+			}
 		}
 	}
 }

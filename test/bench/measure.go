@@ -119,6 +119,11 @@ func (r *rig) measureBolt(ctx context.Context) error {
 	return r.loaded(ctx, r.gear.bolt, "bolt", r.o.of(kindBolt), r.o.of(kindBoltRate))
 }
 
+// measureHTTP2 asks HTTP/2.
+func (r *rig) measureHTTP2(ctx context.Context) error {
+	return r.loaded(ctx, r.gear.http2, "h2", r.o.of(kindHTTP2), r.o.of(kindHTTP2Rate))
+}
+
 // loaded starts all peers once and loads one at a time, first to saturation, then at equal rates.
 func (r *rig) loaded(ctx context.Context, from []peer.Peer, name string, closed, open []benchCase) error {
 	running := map[string]*peer.Process{}

@@ -89,8 +89,11 @@ func (r *rig) launch(ctx context.Context, p peer.Peer, name string, clusters int
 	if err != nil {
 		return nil, err
 	}
-	if p.Bolt {
+	switch {
+	case p.Bolt:
 		s.Backend = r.side.Bolt
+	case p.HTTP2:
+		s.Backend = r.side.HTTP2
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

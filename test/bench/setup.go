@@ -30,6 +30,7 @@ var installScript string
 type gear struct {
 	peers   []peer.Peer
 	bolt    []peer.Peer // those that are asked Bolt
+	http2   []peer.Peer // and HTTP/2
 	skipped []string
 	hog     peer.Peer // mosn with a computing goroutine; no Path when it could not be built
 }
@@ -63,11 +64,7 @@ func gather(ctx context.Context, o options, dir string, log io.Writer) (gear, er
 			g.skipped = append(g.skipped, "mosn in the case hog: "+why["hog"])
 		}
 	}
-	for _, p := range peer.Bolt(b) {
-		if o.wants(p.Name) && p.Path != "" {
-			g.bolt = append(g.bolt, p) // one without a path is named below
-		}
-	}
+	g.bolt, g.http2 = o.present(peer.Bolt(b)), o.present(peer.HTTP2(b))
 	for _, p := range peer.All(b) {
 		switch {
 		case !o.wants(p.Name):
@@ -78,6 +75,11 @@ func gather(ctx context.Context, o options, dir string, log io.Writer) (gear, er
 		}
 	}
 	return g, nil
+}
+
+// present leaves out who is not wanted or has no binary; gather names the latter.
+func (o options) present(peers []peer.Peer) []peer.Peer {
+	return slices.DeleteFunc(peers, func(p peer.Peer) bool { return !o.wants(p.Name) || p.Path == "" })
 }
 
 // buildAll gives the paths of mosn and, when the case is asked for, of mosn with a computing goroutine; for an empty path, why.

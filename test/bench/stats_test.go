@@ -96,6 +96,10 @@ func good() *results {
 		r.add(baseCase, "envoy", sample{cpu: 25})
 		r.add(boltCase, "mosn", sample{cpu: 14})
 		r.add(boltCase, "floor", sample{cpu: 10})
+		r.add(grpcCase, "mosn", sample{cpu: 7})
+		r.add(grpcCase, "envoy", sample{cpu: 7 / 0.55})
+		r.add(grpcCase, "nginx", sample{cpu: 10})
+		r.add(grpcCase, "haproxy", sample{cpu: 7})
 		r.add("start", "mosn", sample{anon: 12})
 		r.add("idle10k", "mosn", sample{each: 2048})
 		r.add("clusters1k", "mosn", sample{ready: 100})
@@ -106,7 +110,7 @@ func good() *results {
 
 func TestBars(t *testing.T) {
 	var out bytes.Buffer
-	if err := judge(&out, good()); err != nil || strings.Count(out.String(), "\n  met ") != 8 {
+	if err := judge(&out, good()); err != nil || strings.Count(out.String(), "\n  met ") != 12 {
 		t.Fatalf("%v: %s", err, out.String())
 	}
 	// Each bar, one at a time: within the tolerance, above it, and without figures.
@@ -116,6 +120,9 @@ func TestBars(t *testing.T) {
 	}{
 		{baseCase, "mosn", func(s *sample, v float64) { s.cpu = 10 * v }},
 		{boltCase, "mosn", func(s *sample, v float64) { s.cpu = 14 * v }},
+		{grpcCase, "envoy", func(s *sample, v float64) { s.cpu = 7 / 0.55 / v }},
+		{grpcCase, "nginx", func(s *sample, v float64) { s.cpu = 10 / v }},
+		{grpcCase, "haproxy", func(s *sample, v float64) { s.cpu = 7 / v }},
 		{"start", "mosn", func(s *sample, v float64) { s.anon = 12 * v }},
 		{"idle10k", "mosn", func(s *sample, v float64) { s.each = 2048 * v }},
 		{"clusters1k", "mosn", func(s *sample, v float64) { s.ready = 100 * v }},
@@ -145,11 +152,13 @@ func TestBars(t *testing.T) {
 
 // One answer to the wrong caller in one round is enough.
 func TestBarOfWrongAnswers(t *testing.T) {
-	r := good()
-	r.samples[boltCase]["mosn"][1].errors = 1
-	var out bytes.Buffer
-	if err := judge(&out, r); !errors.Is(err, errMissed) || strings.Count(out.String(), "MISSED") != 1 {
-		t.Errorf("%v: %s", err, out.String())
+	for _, c := range []string{boltCase, grpcCase} {
+		r := good()
+		r.samples[c]["mosn"][1].errors = 1
+		var out bytes.Buffer
+		if err := judge(&out, r); !errors.Is(err, errMissed) || strings.Count(out.String(), "MISSED") != 1 {
+			t.Errorf("%s: %v: %s", c, err, out.String())
+		}
 	}
 }
 

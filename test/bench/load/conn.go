@@ -19,9 +19,9 @@ const (
 	faultConnect   fault = iota // the connection could not be made
 	faultCut                    // it ended before the response did
 	faultMalformed              // the response is no HTTP/1.1, or more than one
-	faultStatus                 // not 200
+	faultStatus                 // not 200, or a grpc-status that is not 0 or missing
 	faultLength                 // not the bytes asked for
-	faultForeign                // Bolt: for nobody who waits, or with another call's content
+	faultForeign                // Bolt and HTTP/2: for nobody who waits, or with another call's content
 	faults
 )
 

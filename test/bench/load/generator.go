@@ -4,7 +4,8 @@
 // request), an open loop (requests are due at a constant rate and latency counts from that moment, so a stalled proxy cannot hide
 // its stall), and a holder of idle connections. Every answer's status and length are checked.
 //
-// It is a Bolt client, too, in both loops: many callers on few connections. Every answer is held against the call it is for, to the byte.
+// It is a Bolt client, too, in both loops: many callers on few connections; and an HTTP/2 client, with as many callers on each
+// connection as a plan says. There every answer is held against the call it is for, to the byte.
 //
 // It owns its connections and runs on the goroutine of the rawsock.Loop it is given, beside the backend.
 package load
@@ -12,6 +13,7 @@ package load
 import (
 	"time"
 
+	"sofamesh.io/sofamesh/test/bench/h2"
 	"sofamesh.io/sofamesh/test/bench/rawsock"
 )
 
@@ -35,7 +37,10 @@ func Run(loop *rawsock.Loop, p Plan) (Result, error) {
 		return Result{}, err
 	}
 	m := meter{plan: p, loop: loop, epoch: time.Now()}
-	if p.Calls > 0 {
+	switch {
+	case p.HTTP2 != h2.None:
+		return runStreams(m)
+	case p.Calls > 0:
 		return runCalls(m)
 	}
 	g := &generator{meter: m, free: newRing[*conn](p.Conns)}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/test/bench/backend"
+	"sofamesh.io/sofamesh/test/bench/h2"
 	"sofamesh.io/sofamesh/test/bench/procfs"
 )
 
@@ -15,7 +16,8 @@ import (
 type Plan struct {
 	Target     netip.AddrPort
 	Conns      int
-	Calls      int           // Bolt: callers, spread over the connections, each with one call under way at most; 0: HTTP/1.1
+	HTTP2      h2.Kind       // what is asked over HTTP/2, by callers; None: another protocol
+	Calls      int           // Bolt and HTTP/2: callers, spread over the connections, each with one call under way at most; 0: HTTP/1.1
 	Gather     bool          // Bolt: what a turn of the loop gives a connection to send goes out with one write, instead of one for each call
 	Large      bool          // ask for the 16 kB body instead of the 128 B one
 	PerRequest bool          // a new connection for each request, "Connection: close" in it; closed loop only
@@ -58,6 +60,10 @@ func (p Plan) shape() (*shape, error) {
 		return nil, fmt.Errorf("a connection per request has no open loop")
 	case p.Calls < 0 || p.Calls > 0 && (p.Calls < p.Conns || p.Calls >= p.Conns*idSlots || p.Large || p.PerRequest):
 		return nil, fmt.Errorf("callers need a connection, connections a caller, and all keep to one content")
+	case p.HTTP2 != h2.None && p.Calls == 0:
+		return nil, fmt.Errorf("HTTP/2 needs callers")
+	case p.HTTP2 == h2.Stream && p.Rate > 0:
+		return nil, fmt.Errorf("long streams have no open loop")
 	case p.Rate < 0 || p.Window < 0 || p.Warm < 0:
 		return nil, fmt.Errorf("negative rate or time")
 	}

@@ -54,6 +54,8 @@ type Peer struct {
 	Admin bool
 	// Bolt says that it is configured for Bolt, and found ready by a call instead of an HTTP request.
 	Bolt bool
+	// HTTP2 says that it is configured for HTTP/2 by prior knowledge, on both sides.
+	HTTP2 bool
 }
 
 // Binaries are the places of what does not come from PATH.
@@ -97,6 +99,20 @@ func Bolt(b Binaries) []Peer {
 		}},
 		mosn,
 	}
+}
+
+// HTTP2 lists the peers that can be asked HTTP/2. There is no floor: what pairs connections would have to give streams other ids, so
+// that nothing much cheaper than a proxy can stand there.
+func HTTP2(b Binaries) []Peer {
+	confs := map[string]string{"nginx": "h2.nginx.conf", "haproxy": "h2.haproxy.cfg", "envoy": "h2.yaml", "mosn": "h2.yaml"}
+	var peers []Peer
+	for _, p := range All(b) {
+		if p.conf = confs[p.Name]; p.conf != "" {
+			p.HTTP2 = true
+			peers = append(peers, p)
+		}
+	}
+	return peers
 }
 
 // inPath looks the name up where Debian puts daemons, too.

@@ -154,6 +154,40 @@ func TestBoltPeers(t *testing.T) {
 	}
 }
 
+// What the comparison over HTTP/2 rests on: no TLS and no HTTP/1.1 on either side, and no end of a call that goes on.
+func TestHTTP2Peers(t *testing.T) {
+	wants := map[string][]string{
+		"nginx":   {"worker_processes 1;", "access_log off;", "listen 127.0.0.1:18001 http2 ", "grpc_pass grpc://backend;", "client_max_body_size 0;", "keepalive 1024;"},
+		"haproxy": {"nbthread 1", "http-reuse always", "bind 127.0.0.1:18001 backlog 65535 proto h2", "server one 127.0.0.1:18003 proto h2"},
+		"envoy":   {"codec_type: HTTP2", "explicit_http_config: { http2_protocol_options: {} }", "timeout: 0s", "port_value: 18001", "port_value: 18003"},
+	}
+	wants["mosn"] = wants["envoy"]
+	peers := HTTP2(Binaries{Self: "bench", Mosn: "mosn"})
+	if len(peers) != len(wants) {
+		t.Errorf("%d peers, want %d", len(peers), len(wants))
+	}
+	for _, p := range peers {
+		s := site
+		s.Dir = t.TempDir()
+		path, err := p.Configure(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants[p.Name] {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s: no %q in\n%s", p.Name, want, text)
+			}
+		}
+		if !p.HTTP2 || strings.Contains(string(text), "proxy_pass ") || strings.Contains(string(text), "access_log:") {
+			t.Errorf("%s: asked over HTTP/2 %v, with\n%s", p.Name, p.HTTP2, text)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	outside := []string{"PATH=/bin", "GOGC=10", "GOMAXPROCS=7", "GOMEMLIMIT=1", "GODEBUG=x", "GOFLAGS=y"}
 	if got := withoutGo(outside); !slices.Equal(got, []string{"PATH=/bin", "GOFLAGS=y"}) {

@@ -110,7 +110,7 @@ func Start(ctx context.Context, p Peer, s Site, cpu int) (*Process, error) {
 // await polls what says that the peer is ready: Envoy's /ready, else the listener itself.
 func (x *Process) await(ctx context.Context) error {
 	if x.Peer.Admin {
-		return x.pollHTTP(ctx, fmt.Sprintf("http://127.0.0.1:%d/ready", x.Site.Admin))
+		return x.pollHTTP(ctx, fmt.Sprintf("http://127.0.0.1:%d/ready", x.Site.Admin), nil)
 	}
 	return x.proxies(ctx)
 }
@@ -120,12 +120,18 @@ func (x *Process) proxies(ctx context.Context) error {
 	if x.Peer.Bolt {
 		return x.poll(ctx, func() error { return call(ctx, fmt.Sprintf("127.0.0.1:%d", x.Site.Listen)) })
 	}
-	return x.pollHTTP(ctx, fmt.Sprintf("http://127.0.0.1:%d/", x.Site.Listen))
+	var protocols http.Protocols
+	protocols.SetHTTP1(!x.Peer.HTTP2)
+	protocols.SetUnencryptedHTTP2(x.Peer.HTTP2)
+	return x.pollHTTP(ctx, fmt.Sprintf("http://127.0.0.1:%d/", x.Site.Listen), &protocols)
 }
 
-func (x *Process) pollHTTP(ctx context.Context, url string) error {
+// pollHTTP asks by the given protocols; nil is HTTP/1.1.
+func (x *Process) pollHTTP(ctx context.Context, url string, protocols *http.Protocols) error {
 	dialer := net.Dialer{Timeout: dialTime}
-	client := http.Client{Timeout: askTime, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	transport := &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, Protocols: protocols}
+	defer transport.CloseIdleConnections()
+	client := http.Client{Timeout: askTime, Transport: transport}
 	return x.poll(ctx, func() error { return get(ctx, &client, url) })
 }
 

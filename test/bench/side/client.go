@@ -16,8 +16,8 @@ import (
 type Client struct {
 	enc *json.Encoder
 	dec *json.Decoder
-	// Port is the HTTP backend's, Bolt the Bolt backend's.
-	Port, Bolt uint16
+	// Port is the HTTP/1.1 backend's; Bolt and HTTP2 are those of the others.
+	Port, Bolt, HTTP2 uint16
 }
 
 // NewClient waits for the process's first words. in is the process's standard input, out its standard output.
@@ -27,7 +27,7 @@ func NewClient(in io.Writer, out io.Reader) (*Client, error) {
 	if err := c.dec.Decode(&first); err != nil {
 		return nil, fmt.Errorf("the load side did not start: %w", err)
 	}
-	c.Port, c.Bolt = first.Port, first.Bolt
+	c.Port, c.Bolt, c.HTTP2 = first.Port, first.Bolt, first.HTTP2
 	return c, nil
 }
 

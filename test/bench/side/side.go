@@ -20,6 +20,7 @@ import (
 
 	"sofamesh.io/sofamesh/test/bench/backend"
 	"sofamesh.io/sofamesh/test/bench/bolt"
+	"sofamesh.io/sofamesh/test/bench/h2"
 	"sofamesh.io/sofamesh/test/bench/load"
 	"sofamesh.io/sofamesh/test/bench/rawsock"
 )
@@ -40,6 +41,7 @@ type hold struct {
 type reply struct {
 	Port   uint16      `json:",omitempty"`
 	Bolt   uint16      `json:",omitempty"`
+	HTTP2  uint16      `json:",omitempty"`
 	Result load.Result `json:",omitzero"`
 	Error  string      `json:",omitempty"`
 }
@@ -75,7 +77,7 @@ func (b *inbox) line() ([]byte, bool) {
 	return line, ok
 }
 
-// Serve runs the HTTP backend on addr, the Bolt one on any port beside it, and the commands that come from the descriptor in, until its end. Replies go to out.
+// Serve runs the HTTP backend on addr, those of Bolt and HTTP/2 on any ports beside it, and the commands that come from the descriptor in, until its end. Replies go to out.
 func Serve(addr netip.AddrPort, in int, out io.Writer) error {
 	loop, err := rawsock.NewLoop()
 	if err != nil {
@@ -98,12 +100,20 @@ func Serve(addr netip.AddrPort, in int, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	h2Server, err := h2.NewServer(loop, netip.AddrPortFrom(addr.Addr(), 0))
+	if err != nil {
+		return err
+	}
+	h2Port, err := h2Server.Port()
+	if err != nil {
+		return err
+	}
 	box := &inbox{fd: in}
 	if err := loop.Add(in, unix.EPOLLIN, box); err != nil {
 		return err
 	}
 	enc := json.NewEncoder(out)
-	if err := enc.Encode(reply{Port: port, Bolt: boltPort}); err != nil {
+	if err := enc.Encode(reply{Port: port, Bolt: boltPort, HTTP2: h2Port}); err != nil {
 		return err
 	}
 	return serve(loop, boltServer, box, enc)

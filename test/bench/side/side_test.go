@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sofamesh.io/sofamesh/test/bench/h2"
 	"sofamesh.io/sofamesh/test/bench/load"
 )
 
@@ -62,6 +63,10 @@ func TestCommands(t *testing.T) {
 		if err != nil || r.Requests == 0 || r.Errors() != 0 {
 			t.Errorf("Bolt: %+v, %v", r, err)
 		}
+	}
+	r, err := c.Run(load.Plan{Target: netip.AddrPortFrom(self.Addr(), c.HTTP2), HTTP2: h2.Unary, Conns: 2, Calls: 8, Window: 20 * time.Millisecond})
+	if err != nil || r.Requests == 0 || r.Errors() != 0 {
+		t.Errorf("HTTP/2: %+v, %v", r, err)
 	}
 }
 
