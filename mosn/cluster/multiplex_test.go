@@ -663,6 +663,35 @@ func (p *probe) expectSoon(w *world, want string) {
 	p.expect(w.t, want)
 }
 
+// TestChokedConnection: a host that does not read is sent no further requests, and no
+// connection is made instead, until it does.
+func TestChokedConnection(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, "per_connection_buffer_limit_bytes { value: 1000 }")
+	a := post(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	peer.Discard()
+	peer.Window(0)
+	a.WriteData(make([]byte, maxBacklog-1000), false)
+	w.Settle()
+	b := ask(lc, "b")
+	w.Settle()
+	w.stats("upstream_rq_pending_active", 0, "upstream_cx_total", 1)
+	a.WriteData(make([]byte, 1000), false)
+	w.Settle()
+	c := ask(lc, "c")
+	w.Settle()
+	w.stats("upstream_rq_pending_active", 1, "upstream_cx_total", 1)
+	peer.Window(-1)
+	w.Settle()
+	w.stats("upstream_rq_pending_active", 0, "upstream_cx_total", 1)
+	say(peer, 'h', 2, "")
+	say(peer, 'h', 3, "")
+	w.Settle()
+	b.expect(t, "writable; head 200 end")
+	c.expect(t, "head 200 end")
+}
+
 // TestPausedCallChokes: what is kept for one call is bounded; beyond it the connection
 // stops reading, until the owner reads on or gives up.
 func TestPausedCallChokes(t *testing.T) {

@@ -98,11 +98,19 @@ func (p *pool) startStream(c *Call) {
 	}
 }
 
+// maxBacklog is how much may wait for a host that does not read, in bytes, before
+// further streams wait, too. Requests that are given up again and again would else
+// fill the memory without ever being many at a time.
+const maxBacklog = 4 << 20
+
+// choked reports whether that much waits. OnDrained tells of its end.
+func (cn *muxConn) choked() bool { return cn.conn.AboveHigh() && cn.conn.Queued() > maxBacklog }
+
 // pick returns the connection with the fewest streams that takes another one.
 func (p *pool) pick() *muxConn {
 	var best *muxConn
 	for _, cn := range p.mux.open {
-		if cn.room() && (best == nil || cn.calls.Len() < best.calls.Len()) {
+		if cn.room() && !cn.choked() && (best == nil || cn.calls.Len() < best.calls.Len()) {
 			best = cn
 		}
 	}
@@ -147,7 +155,7 @@ func (p *pool) missing() bool {
 		return p.waiting > p.connecting
 	}
 	m := p.mux
-	return p.waiting > p.connecting*m.perConn && (m.quota == 0 || len(m.open) < m.quota)
+	return p.waiting > p.connecting*m.perConn && (m.quota == 0 || len(m.open) < m.quota) && !slices.ContainsFunc(m.open, (*muxConn).choked)
 }
 
 // connect begins a connection.

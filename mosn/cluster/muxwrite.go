@@ -106,6 +106,9 @@ func (cn *muxConn) OnDrained(*eventloop.Conn) {
 	cn.speakSoon()
 	defer cn.wake()
 	cn.endOneWays()
+	if cn.pool.waiting > 0 {
+		cn.pool.serveStreams()
+	}
 }
 
 // endOneWays ends the requests that get no response: the socket has accepted their

@@ -25,7 +25,6 @@ type attacker struct {
 	next  uint32 // stream
 	sent  int    // frames
 	lost  atomic.Bool
-	ended chan struct{} // closed when the proxy has ended the connection
 }
 
 // newAttacker connects and opens with the settings.

@@ -77,10 +77,10 @@ func floods() []flood {
 		{name: "empty continuation", begin: func(a *attacker) bool {
 			return a.push(a.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: a.head(request), EndStream: true}))
 		}, step: func(a *attacker) bool { return a.push(a.WriteContinuation(1, false, nil)) }},
-		{name: "settings", deaf: true, step: func(a *attacker) bool {
+		{name: "settings", deaf: true, bytes: 8 << 20, step: func(a *attacker) bool {
 			return a.push(a.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(a.sent)}))
 		}},
-		{name: "ping", deaf: true, step: func(a *attacker) bool { return a.push(a.WritePing(false, [8]byte{})) }},
+		{name: "ping", deaf: true, bytes: 8 << 20, step: func(a *attacker) bool { return a.push(a.WritePing(false, [8]byte{})) }},
 		{name: "priority", step: func(a *attacker) bool {
 			return a.push(a.WritePriority(1, http2.PriorityParam{StreamDep: 3}))
 		}},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -142,13 +141,4 @@ func (p *proxy) quiet(t *testing.T) {
 	for _, gauge := range []string{"http.l.downstream_rq_active", "http.l.downstream_cx_active", "cluster.b.upstream_rq_active"} {
 		eventually(t, gauge+" is 0", func() bool { return p.stat(t, gauge) == 0 })
 	}
-}
-
-// logged waits until the access log has n lines with the text.
-func (p *proxy) logged(t *testing.T, text string, n int) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("the access log has %d lines with %q", n, text), func() bool {
-		b, _ := os.ReadFile(p.log)
-		return strings.Count(string(b), text) >= n
-	})
 }
