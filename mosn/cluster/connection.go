@@ -75,13 +75,7 @@ func (cn *connection) OnDrained(*eventloop.Conn) {
 // endOneWay ends a request that gets no response: the socket has accepted its last
 // byte. Its owner sees a head that is all.
 func (cn *connection) endOneWay() {
-	local := cn.pool.lc.local
-	m := &local.msg
-	m.Reset()
-	m.SetStatus(200)
-	m.OneWay = true
-	local.event = sdk.Event{Kind: sdk.EventHeaders, End: true, Msg: m}
-	cn.deliver(&local.event)
+	cn.deliver(cn.pool.lc.local.sent())
 	cn.release(false)
 }
 

@@ -140,6 +140,15 @@ func newLoopCluster(l *Local, c *cluster, hosts *HostSet) *LoopCluster {
 	return lc
 }
 
+// sent returns what stands for the response to a one-way request that is sent.
+func (l *Local) sent() *sdk.Event {
+	l.msg.Reset()
+	l.msg.SetStatus(200)
+	l.msg.OneWay = true
+	l.event = sdk.Event{Kind: sdk.EventHeaders, End: true, Msg: &l.msg}
+	return &l.event
+}
+
 // Name returns the cluster's name.
 func (lc *LoopCluster) Name() string { return lc.cfg.name }
 

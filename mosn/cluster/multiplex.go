@@ -176,6 +176,32 @@ func (cn *muxConn) fail(c *Call, err *sdk.Error) {
 	c.ev.OnCallFailed(c, err)
 }
 
+// failAlone is fail for a call that leaves its place to others, also if its owner panics.
+func (cn *muxConn) failAlone(c *Call, err *sdk.Error) {
+	defer cn.vacant()
+	cn.fail(c, err)
+}
+
+// each calls f for every call, also for those behind one whose owner panics. f may end
+// it, and others.
+func (cn *muxConn) each(f func(*Call)) {
+	cn.cursor = cn.first
+	cn.eachRest(f)
+}
+
+func (cn *muxConn) eachRest(f func(*Call)) {
+	defer func() {
+		if cn.cursor != nil {
+			cn.eachRest(f)
+		}
+	}()
+	for cn.cursor != nil {
+		c := cn.cursor
+		cn.cursor = c.next
+		f(c)
+	}
+}
+
 // vacant is called when room may have been made: calls that wait are served, and a
 // connection without streams is kept for a while or ended.
 func (cn *muxConn) vacant() {
@@ -279,8 +305,7 @@ func (cn *muxConn) streamError(ev *sdk.Event, err error) bool {
 	}
 	if c := cn.calls.Get(ev.Stream); c != nil {
 		cn.giveUp(c, sdk.ResetProtocol)
-		cn.fail(c, ErrProtocol)
-		cn.vacant()
+		cn.failAlone(c, ErrProtocol)
 	}
 	return true
 }
@@ -310,8 +335,7 @@ func (cn *muxConn) take(ev *sdk.Event, n int) {
 	c.received += uint64(n)
 	switch {
 	case ev.Kind == sdk.EventReset:
-		cn.fail(c, resetError(ev.Reset))
-		cn.vacant()
+		cn.failAlone(c, resetError(ev.Reset))
 	case ev.Kind == sdk.EventHeaders && c.mux.answered:
 		cn.pool.lc.inc(CxProtocolError)
 		cn.lose(false, ErrProtocol)
@@ -353,6 +377,7 @@ func (cn *muxConn) response(c *Call, ev *sdk.Event) {
 	}
 	if end {
 		cn.detach(c)
+		defer cn.vacant() // also when the owner panics
 	}
 	switch ev.Kind {
 	case sdk.EventHeaders:
@@ -360,14 +385,10 @@ func (cn *muxConn) response(c *Call, ev *sdk.Event) {
 	case sdk.EventInformational:
 		c.ev.OnCallInformational(c, ev.Msg)
 	case sdk.EventData:
-		id, n := ev.Stream, len(ev.Data)
+		defer cn.consumed(ev.Stream, len(ev.Data))
 		c.ev.OnCallData(c, ev.Data, end)
-		cn.consumed(id, n)
 	case sdk.EventTrailers:
 		c.ev.OnCallTrailers(c, ev.Msg)
-	}
-	if end {
-		cn.vacant()
 	}
 }
 
@@ -390,27 +411,23 @@ func (cn *muxConn) strand() {
 		return
 	}
 	cn.stuck = 0
-	for cn.cursor = cn.first; cn.cursor != nil; {
-		c := cn.cursor
-		cn.cursor = c.next
+	cn.each(func(c *Call) {
 		if c.order > from && c.sent == 0 && !c.mux.answered && !c.mux.offWire {
 			cn.fail(c, ErrConnLostUnsent)
 		}
-	}
+	})
 }
 
 // goAway: the peer wants no further streams and has not processed those above last.
 func (cn *muxConn) goAway(last uint64) {
 	cn.draining = true
 	cn.pool.mux.retire(cn)
-	for cn.cursor = cn.first; cn.cursor != nil; {
-		c := cn.cursor
-		cn.cursor = c.next
+	defer cn.vacant()
+	cn.each(func(c *Call) {
 		if c.id > last && !c.mux.offWire {
 			cn.fail(c, ErrRefused)
 		}
-	}
-	cn.vacant()
+	})
 }
 
 // OnEOF implements eventloop.Handler.
@@ -439,26 +456,11 @@ func (cn *muxConn) lose(remote bool, err *sdk.Error) {
 	cn.finish(remote)
 	defer cn.pool.serveStreams()
 	defer cn.loseHost()
-	cn.failAll(err)
-}
-
-// failAll fails the calls whose streams ended with the connection, also those behind
-// one whose owner panics.
-func (cn *muxConn) failAll(err *sdk.Error) {
-	done := false
-	defer func() {
-		if !done {
-			cn.failAll(err)
-		}
-	}()
-	for cn.cursor = cn.first; cn.cursor != nil; {
-		c := cn.cursor
-		cn.cursor = c.next
-		if !c.mux.offWire {
+	cn.each(func(c *Call) {
+		if !c.mux.offWire { // what is parked of a complete response is delivered yet
 			cn.fail(c, err)
 		}
-	}
-	done = true
+	})
 }
 
 // finish closes the connection and takes it out of all accounts. Calls must be

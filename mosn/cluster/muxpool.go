@@ -117,9 +117,14 @@ func (p *pool) serveStreams() {
 		return
 	}
 	p.mux.serving = true
-	defer func() { // also when a callback panics
+	done := false
+	defer func() {
 		p.mux.serving = false
-		p.grow()
+		if done {
+			p.grow()
+		} else {
+			p.serveStreams() // those behind a call whose owner has panicked
+		}
 	}()
 	for p.first != nil {
 		cn := p.pick()
@@ -132,6 +137,7 @@ func (p *pool) serveStreams() {
 			cn.attach(c)
 		}
 	}
+	done = true
 }
 
 // missing reports whether calls wait for which no connection is being made, and one

@@ -104,8 +104,8 @@ func (cn *muxConn) OnDrained(*eventloop.Conn) {
 	defer cn.pool.lc.local.loop.Recovered() // one owner's panic is not the others' affair
 	cn.drained()
 	cn.speakSoon()
+	defer cn.wake()
 	cn.endOneWays()
-	cn.wake()
 }
 
 // endOneWays ends the requests that get no response: the socket has accepted their
@@ -115,20 +115,13 @@ func (cn *muxConn) endOneWays() {
 		return
 	}
 	cn.oneWays = 0
-	local := cn.pool.lc.local
-	for cn.cursor = cn.first; cn.cursor != nil; {
-		c := cn.cursor
-		cn.cursor = c.next
-		if !c.mux.oneWay || !c.requestDone || c.mux.offWire {
-			continue
+	cn.each(func(c *Call) {
+		if c.mux.oneWay && c.requestDone && !c.mux.offWire {
+			ev := cn.pool.lc.local.sent()
+			ev.Stream = c.id
+			cn.response(c, ev)
 		}
-		m := &local.msg
-		m.Reset()
-		m.SetStatus(200)
-		m.OneWay = true
-		local.event = sdk.Event{Kind: sdk.EventHeaders, End: true, Stream: c.id, Msg: m}
-		cn.response(c, &local.event)
-	}
+	})
 }
 
 // window: the peer takes more of a stream, or of all for stream 0.
@@ -154,15 +147,13 @@ func (cn *muxConn) window(id uint64) {
 // wake tells all calls that wait for it that they may write. Each gets its turn even
 // when those before it have filled the queue again, so that none starves.
 func (cn *muxConn) wake() {
-	for cn.cursor = cn.first; cn.cursor != nil; {
-		c := cn.cursor
-		cn.cursor = c.next
+	defer cn.wakeHost()
+	cn.each(func(c *Call) {
 		if c.mux.blocked && !c.mux.offWire {
 			c.mux.blocked = false
 			c.ev.OnCallWritable(c)
 		}
-	}
-	cn.wakeHost()
+	})
 }
 
 // speak writes what the codec has to say by itself and reports whether there was

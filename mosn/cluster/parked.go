@@ -118,12 +118,12 @@ func (k *parked) Run(*eventloop.Loop) {
 // OnTimer implements eventloop.TimerHandler.
 func (k *parked) OnTimer(*eventloop.Timer) {
 	cn, c := k.cn, k.call
+	defer cn.vacant() // also when the owner panics
 	for c.mux.park == k && c.readDisabled == 0 {
 		if !k.step(cn, c) {
-			break
+			return
 		}
 	}
-	cn.vacant()
 }
 
 // step delivers the next event that is kept and reports whether there may be more.
@@ -165,12 +165,11 @@ func (k *parked) stepData(cn *muxConn, c *Call, local *Local) bool {
 	if k.data.Len() <= cn.parkLimit()/2 {
 		cn.unchoke(c)
 	}
-	id, n := c.id, local.chunk.Len()
+	defer cn.consumed(c.id, local.chunk.Len())
 	if end {
 		cn.detach(c)
 	}
 	c.ev.OnCallData(c, local.chunk.First(), end)
-	cn.consumed(id, n)
 	local.chunk.Release()
 	return !end
 }

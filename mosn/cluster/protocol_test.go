@@ -161,23 +161,3 @@ func TestOneWayInTurn(t *testing.T) {
 	}
 	w.stats("upstream_cx_total", 1, "upstream_rq_active", 0)
 }
-
-// TestOwnersPanic: what an owner does when it is told is its own affair; the calls
-// that share its connection go on.
-func TestOwnersPanic(t *testing.T) {
-	w, lc := mux(t, frameCodec{}, "")
-	bad, good := ask(lc, "a"), ask(lc, "b")
-	bad.on = func(*probe, string) { panic("mine") }
-	w.Settle()
-	peer := w.dialled(1)
-	say(peer, 'h', 1, "")
-	say(peer, 'h', 2, "")
-	w.Settle()
-	good.expect(t, "head 200 end")
-	bad.expect(t, "head 200 end")
-	if peer.Ended() || len(w.Logs) != 1 {
-		t.Errorf("ended %t, logged %q", peer.Ended(), w.Logs)
-	}
-	w.Logs = nil
-	w.stats("upstream_cx_active", 1, "upstream_rq_active", 0)
-}

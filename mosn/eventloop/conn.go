@@ -105,6 +105,7 @@ type Conn struct {
 	bytesOut uint64
 	timer    Timer         // to connect, to end a close
 	patience time.Duration // of a close, between two writes that get on
+	enough   uint64        // bytesIn at which CloseDelayed drops no more input
 	err      error         // for OnClose
 
 	remote netip.AddrPort

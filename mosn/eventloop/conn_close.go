@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"math"
 	"syscall"
 	"time"
 )
@@ -28,8 +29,11 @@ func (c *Conn) CloseFlush(timeout time.Duration) { c.closeLater(timeout, 0) }
 // is queued is written, the write side is shut, and input is read and dropped
 // until the peer ends too or timeout is over, which every progress in writing
 // starts anew. So an error reply is not lost to the reset that unread input
-// would cause.
-func (c *Conn) CloseDelayed(timeout time.Duration) {
+// would cause. Who sends more than limit bytes (0: any number) is cut off.
+func (c *Conn) CloseDelayed(timeout time.Duration, limit int) {
+	if c.enough = math.MaxUint64; limit > 0 {
+		c.enough = c.bytesIn + uint64(limit)
+	}
 	c.closeLater(timeout, fDiscard|fShutWrite)
 }
 
@@ -66,6 +70,10 @@ func (c *Conn) discard() {
 		case n > 0:
 			c.bytesIn += uint64(n)
 			budget -= n
+			if c.bytesIn > c.enough {
+				c.finish(nil, false)
+				return
+			}
 			if n < len(l.scratch) && !c.has(fPeerHalf) {
 				c.clear(fReadable)
 			}

@@ -17,7 +17,7 @@ func TestCloseDelayed(t *testing.T) {
 		h.onData = func(c *Conn, in []byte) int {
 			h.data = append(h.data, in...)
 			c.Out().AppendString("413 too much")
-			c.CloseDelayed(patience)
+			c.CloseDelayed(patience, 0)
 			return len(in)
 		}
 		ln := r.serve(ListenConfig{}, func(*Conn) Handler { return h })
@@ -36,11 +36,29 @@ func TestCloseDelayed(t *testing.T) {
 	})
 }
 
+// TestCloseDelayedLimit: who goes on sending without end is cut off.
+func TestCloseDelayedLimit(t *testing.T) {
+	overKernels(t, func(t *testing.T, r *rig) {
+		h := newSpy()
+		ln := r.serve(ListenConfig{}, func(c *Conn) Handler {
+			c.CloseDelayed(time.Hour, 1<<16)
+			return h
+		})
+		c := r.connect(ln.Addr())
+		for range 100 {
+			if _, err := c.Write(pattern(1 << 16)); err != nil {
+				break
+			}
+		}
+		h.wait(t)
+	})
+}
+
 func TestCloseDelayedEndsByTimeout(t *testing.T) {
 	overKernels(t, func(t *testing.T, r *rig) {
 		h := newSpy()
 		ln := r.serve(ListenConfig{}, func(c *Conn) Handler {
-			c.CloseDelayed(5 * time.Millisecond)
+			c.CloseDelayed(5*time.Millisecond, 0)
 			return h
 		})
 		c := r.connect(ln.Addr()) // never closes
@@ -118,7 +136,7 @@ func TestMethodsAfterTheEndDoNothing(t *testing.T) {
 			c.NotifyFlushed()
 			c.CloseWrite()
 			c.CloseFlush(time.Second)
-			c.CloseDelayed(time.Second)
+			c.CloseDelayed(time.Second, 0)
 			c.Reset()
 			c.Close()
 			if c.FD() != -1 || !c.Closed() || c.Established() {

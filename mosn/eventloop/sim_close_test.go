@@ -81,7 +81,7 @@ func TestDelayedCloseEndsWithThePeer(t *testing.T) {
 	s := &sink{}
 	listen(t, e, func(c *Conn) Handler {
 		c.Out().AppendString("bye")
-		c.CloseDelayed(time.Second)
+		c.CloseDelayed(time.Second, 0)
 		return s
 	})
 	p := e.Client(addr)
@@ -159,7 +159,7 @@ func TestDelayedCloseDropsWhatCameBefore(t *testing.T) {
 	if p.Unread() != 1000 {
 		t.Fatal("read while disabled")
 	}
-	conn.CloseDelayed(time.Second)
+	conn.CloseDelayed(time.Second, 0)
 	e.Settle()
 	if p.Unread() != 0 || !p.Ended() {
 		t.Fatalf("%d bytes are left unread", p.Unread())

@@ -106,6 +106,9 @@ func (d *serverConn) detect(in []byte) bool {
 		switch verdict {
 		case sdk.Matched:
 			d.speak(cc)
+			if d.lastOne { // it has drained when there was nobody yet to be told
+				d.drain()
+			}
 		case sdk.NoMatch:
 			d.speak(d.cfg.Codecs[0])
 		}
@@ -168,7 +171,9 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 			break
 		}
 		if ev.Kind == sdk.EventNone {
-			d.partial(n < len(in))
+			if len(in) > 0 {
+				d.partial(n < len(in))
+			}
 			return n, true
 		}
 		d.event(ev)
@@ -226,7 +231,7 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 	d.keep(id, s)
 	d.requests++
 	s.begin(d, id, m, end)
-	if d.shared != nil && d.last() && !d.lastOne {
+	if d.shared != nil && d.last() && d.shared.away == 0 {
 		d.drain()
 	}
 }
@@ -415,11 +420,19 @@ func (d *serverConn) released(reuse bool) {
 	}
 }
 
+// maxLate is how much of a shared connection's input is dropped after its end: what was
+// on the way, not what a flood goes on with.
+const maxLate = 64 << 10
+
 // hangUp closes the connection so that the client can read all of what it was sent,
 // though more of its own may be on the way.
 func (d *serverConn) hangUp() {
+	limit := 0
+	if d.shared != nil {
+		limit = maxLate
+	}
 	if t := d.cfg.DelayedCloseTimeout; t > 0 {
-		d.c.CloseDelayed(t)
+		d.c.CloseDelayed(t, limit)
 	} else {
 		d.c.CloseFlush(0) // nobody would end the wait for the client
 	}
@@ -429,13 +442,17 @@ func (d *serverConn) hangUp() {
 // can be told to open no further streams may have opened some before it heard of it; it
 // has drain_timeout to hear.
 func (d *serverConn) drain() {
-	again := d.lastOne
 	d.lastOne = true
+	first := d.shared != nil && d.shared.away == 0
 	d.goAway()
 	d.drained()
-	if d.shared != nil && !d.closing && !again && d.cfg.DrainTimeout > 0 {
+	switch {
+	case !first || d.closing || !d.codec.Reusable():
+	case d.cfg.DrainTimeout > 0:
 		d.deadline = d.w.now() + d.cfg.DrainTimeout
 		d.armTimer()
+	default:
+		d.drain()
 	}
 }
 
@@ -509,6 +526,8 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		d.drain()
 	case !d.active() && d.headSince == 0 && d.cfg.IdleTimeout > 0 && now >= d.idleSince+d.cfg.IdleTimeout:
 		w.stats.Inc(d.cfg.Stats.CxIdleTimeout)
+		d.goAway() // what crosses with the end was not looked at
+		d.goAway()
 		d.closing = true
 		d.finish()
 	}

@@ -128,12 +128,27 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 		return true
 	}
 	d.closing = true
+	defer d.finish() // also when a filter panics
+	if ev != nil && ev.Stream != 0 && ev.Msg.Protocol != sdk.ProtocolUnknown && d.stream(ev.Stream) == nil {
+		d.unreadable(ev.Stream, ev.Msg)
+	}
 	d.endStreams(func(s *Stream) {
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
 	})
-	d.finish()
 	return false
+}
+
+// unreadable makes a stream of a request whose head costs the connection, so that it
+// is counted and logged. Nothing that it says can be trusted.
+func (d *serverConn) unreadable(id uint64, m *sdk.Message) {
+	protocol, codec := m.Protocol, m.Codec
+	m.Reset()
+	m.Protocol, m.Codec = protocol, codec
+	s := d.w.acquire()
+	d.keep(id, s)
+	s.attach(d, id, m)
+	s.countRequest()
 }
 
 func (d *serverConn) refuseOne(ce *sdk.CodecError, id uint64, m *sdk.Message) {
@@ -234,13 +249,19 @@ func (d *serverConn) interrupted() {
 func (d *serverConn) pause(s *Stream, on bool) {
 	switch {
 	case !d.flow:
-		d.c.DetectEarlyClose(on)
-		d.c.ReadDisable(on)
+		d.readDisable(on)
 	case !on:
 		n := s.unread
 		s.unread = 0
 		d.consumed(s.id, n)
 	}
+}
+
+// readDisable stops or resumes the reading of the connection; calls nest. A client that
+// leaves meanwhile is noticed.
+func (d *serverConn) readDisable(on bool) {
+	d.c.ReadDisable(on)
+	d.c.DetectEarlyClose(d.c.ReadDisabled())
 }
 
 // arrived opens the window of a stream, nil if it has ended, again by the n bytes of

@@ -194,6 +194,6 @@ func (s *Stream) complete() {
 		d.writeReset(s.id, sdk.ResetNone) // the rest is not wanted
 	}
 	reuse := s.requestEnded && !s.upgradeWanted && !s.brokenRequest
+	defer d.released(reuse) // also when a filter panics
 	s.end(0)
-	d.released(reuse)
 }

@@ -36,11 +36,12 @@ func (u *upstream) decorate(m *sdk.Message) {
 // ConnectionManagerUtility::mutateResponseHeaders.
 func (s *Stream) finishResponseHeaders() {
 	m, cfg, d := &s.resp, s.cfg, s.conn
+	granted := m.Upgrade && s.upgradeWanted
+	m.Close = !granted && d.shared == nil && (d.last() || s.brokenRequest)
+	d.lastOne = d.lastOne || m.Close
 	if s.rpc {
-		m.Close = false
 		return // HTTP's own headers are not for it
 	}
-	granted := m.Upgrade && s.upgradeWanted
 	if !granted {
 		m.RemoveID(sdk.HeaderConnection)
 		m.RemoveID(sdk.HeaderUpgrade)
@@ -66,10 +67,6 @@ func (s *Stream) finishResponseHeaders() {
 		if !m.HasID(sdk.HeaderServer) {
 			m.AddID(sdk.HeaderServer, cfg.ServerName)
 		}
-	}
-	m.Close = !granted && d.shared == nil && (d.last() || s.brokenRequest)
-	if m.Close {
-		d.lastOne = true
 	}
 }
 

@@ -227,10 +227,9 @@ func (s *Stream) downstreamGone(flag sdk.ResponseFlag) {
 // abort gives the stream up after its response has begun, or when none can be
 // sent: the connection is closed, so that the client sees that it is cut off.
 func (s *Stream) abort(flag sdk.ResponseFlag) {
-	d := s.conn
+	defer s.conn.cut(s.id) // also when a filter panics
 	s.w.stats.Inc(s.cfg.Stats.RqTxReset)
 	s.end(flag)
-	d.cut(s.id)
 }
 
 // leave is Worker.leave for a callback of this stream: a panic in it, most likely of a

@@ -81,13 +81,13 @@ func (t *ties) OnTieLost() {
 	d.headSince = 0 // of a head whose rest is not read
 	t.readClient(false)
 	t.end()
+	defer d.sharedReleased() // also when a filter panics
 	d.endStreams(func(s *Stream) {
 		if !s.requestEnded {
 			s.info.Details = "upstream_tie_lost"
 			s.end(sdk.FlagUpstreamConnectionTerminat)
 		}
 	})
-	d.sharedReleased()
 }
 
 // of returns the host's request that an event of the client's connection is for.
@@ -146,8 +146,7 @@ func (t *ties) readClient(on bool) {
 		return
 	}
 	t.deaf = !on
-	t.d.c.DetectEarlyClose(!on)
-	t.d.c.ReadDisable(!on)
+	t.d.readDisable(!on)
 }
 
 // released goes on after the end of a host's request.

@@ -25,6 +25,7 @@ type conn struct {
 
 	last   uint32    // the highest stream id that the peer, or for a client we, have opened
 	next   uint32    // upstream: the id of the next stream
+	usedUp bool      // there is no next, and Decode has yet to say so
 	gap    [2]uint32 // ids between these the peer has passed over
 	graves list      // dead streams whose end the peer has not said yet
 	// forgotten is the highest stream of ours that was given up and is no longer in
@@ -82,6 +83,7 @@ func (c *conn) NewStream() uint64 {
 		return 0
 	}
 	c.next += 2
+	c.usedUp = c.next > maxStreamID
 	c.open(id)
 	return uint64(id)
 }

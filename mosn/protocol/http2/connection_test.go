@@ -272,7 +272,8 @@ func TestIDsRunOut(t *testing.T) {
 	if d.conn.Reusable() || d.conn.NewStream() != 0 {
 		t.Error("there is a stream behind the last")
 	}
-	want(t, "its response", d.feed(headers(maxStreamID, end, ":status", "200")), "headers 2147483647 :status=200 end")
+	want(t, "its response", d.feed(headers(maxStreamID, end, ":status", "200")),
+		"goaway 2147483647\nheaders 2147483647 :status=200 end")
 }
 
 func TestEOF(t *testing.T) {

@@ -74,6 +74,7 @@ var (
 	errDependency   = ofOne(codeProtocol, detailsProtocol, "http2: a stream that depends on itself")
 	errTooLarge     = ofOne(codeInternal, detailsLarge, "http2: the header fields are over the limit")
 	errTooMany      = ofOne(codeInternal, detailsLarge, "http2: too many header fields")
+	errBodyLength   = ofOne(codeProtocol, detailsMessaging, "http2: the body has another length than content-length says")
 	errUnderscore   = ofOne(codeInternal, "http2.unexpected_underscore", "http2: an underscore in a header name")
 )
 
@@ -91,7 +92,7 @@ var (
 	errStatus      = malformed(detailsField, "http2: a :status that is malformed or that HTTP/2 does not have")
 	errMissing     = malformed(detailsMessaging, "http2: a pseudo-header is missing")
 	errConnect     = malformed(detailsMessaging, "http2: CONNECT with pseudo-headers that it must not have")
-	errBodyLength  = malformed(detailsMessaging, "http2: the body has another length than content-length says")
+	errNoBody      = malformed(detailsMessaging, "http2: a head that ends its message, with a content-length above 0")
 	errNoHead      = malformed(detailsMessaging, "http2: DATA before the head of the response")
 	errTrailersEnd = malformed(detailsMessaging, "http2: trailers, or an informational response, with or without END_STREAM where they must not be")
 	errRaw         = malformed(detailsMessaging, "http2: trailers of a stream that is a tunnel")

@@ -49,6 +49,7 @@ type fields struct {
 func (d *fields) read(p []byte) *fault {
 	dec, m := &d.c.dec, d.m
 	m.Reset()
+	m.Protocol, m.Codec = sdk.HTTP2, d.c.cfg.codec // of what is refused, too: it is logged
 	dec.Begin(p)
 	for {
 		var f hpack.Field

@@ -72,11 +72,11 @@ func (c *conn) head(f *frame, p []byte, dependsOnItself bool, ev *sdk.Event) *fa
 	case s == nil && c.cfg.side == sdk.Downstream && f.stream > c.last:
 		return c.newRequest(&d, f, p, dependsOnItself, ev)
 	case s == nil && c.passed(f.stream), c.idle(f.stream):
-		return errIdle
+		return errIdle.at(0, ev)
 	case s == nil && f.stream <= c.forgotten:
 		return c.skip(&d, p, ev, nil)
 	case s == nil:
-		return errClosed
+		return errClosed.at(0, ev)
 	case s.is(remoteEnd):
 		return c.skip(&d, p, ev, errHalfClosed)
 	case c.next != 0 && !s.is(answered):
@@ -90,7 +90,7 @@ func (c *conn) skip(d *fields, p []byte, ev *sdk.Event, why *fault) *fault {
 	d.fault = why
 	d.drop = true
 	if err := d.read(p); err != nil {
-		return err
+		return err.at(0, ev)
 	}
 	if why == nil {
 		*ev = sdk.Event{Msg: ev.Msg}
@@ -177,7 +177,6 @@ func (c *conn) trailers(d *fields, s *stream, p []byte, ev *sdk.Event) *fault {
 	case s.left > 0:
 		return errBodyLength
 	}
-	ev.Msg.Protocol, ev.Msg.Codec = sdk.HTTP2, c.cfg.codec
 	ev.Kind = sdk.EventTrailers
 	c.remoteEnded(s)
 	return nil

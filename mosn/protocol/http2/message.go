@@ -12,7 +12,6 @@ import (
 // stream is.
 func (d *fields) request(end bool) (streamFlags, *fault) {
 	m := d.m
-	m.Protocol, m.Codec = sdk.HTTP2, d.c.cfg.codec
 	if d.fault != nil {
 		return 0, d.fault
 	}
@@ -22,11 +21,11 @@ func (d *fields) request(end bool) (streamFlags, *fault) {
 		}
 		return 0, errMethod
 	}
-	if m.HasID(sdk.HeaderAuthority) && (m.Authority() == "" || !httpfield.ValidAuthority(m.Authority())) {
+	if m.HasID(sdk.HeaderAuthority) && !validAuthority(m.Authority()) {
 		return 0, errAuthority
 	}
 	if end && d.length > 0 {
-		return 0, errBodyLength
+		return 0, errNoBody
 	}
 	connect := m.Method() == "CONNECT"
 	if connect && !m.HasID(sdk.HeaderProtocol) {
@@ -105,7 +104,6 @@ func (d *fields) extended() (streamFlags, *fault) {
 // how long its body is.
 func (d *fields) response(s *stream, end bool) *fault {
 	m := d.m
-	m.Protocol, m.Codec = sdk.HTTP2, d.c.cfg.codec
 	if d.fault != nil {
 		return d.fault
 	}
@@ -133,7 +131,7 @@ func (d *fields) response(s *stream, end bool) *fault {
 	case s.is(headOnly), status == 204, status == 304:
 		s.left = 0
 	case end && d.length > 0:
-		return errBodyLength
+		return errNoBody
 	case d.hasLength:
 		s.left = d.length
 	}
@@ -150,4 +148,10 @@ func (d *fields) granted(s *stream) {
 		m.AddID(sdk.HeaderUpgrade, d.c.upgrades[s.id])
 		m.AddID(sdk.HeaderConnection, "upgrade")
 	}
+}
+
+// validAuthority reports whether s is a host with or without a port. User information
+// must not be there (RFC 9113, 8.3.1).
+func validAuthority(s string) bool {
+	return s != "" && strings.IndexByte(s, '@') < 0 && httpfield.ValidAuthority(s)
 }

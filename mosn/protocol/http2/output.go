@@ -26,7 +26,7 @@ const keepSaid = 256
 
 // Pending implements sdk.Talker.
 func (c *conn) Pending() bool {
-	return len(c.said) > 0 || !c.greeted || c.roomier || c.failed != nil && !c.told || c.waiting.n > 0 && c.send > 0
+	return len(c.said) > 0 || !c.greeted || c.roomier || c.usedUp || c.failed != nil && !c.told || c.waiting.n > 0 && c.send > 0
 }
 
 // Flush implements sdk.Talker.

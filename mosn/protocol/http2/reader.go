@@ -40,6 +40,11 @@ const (
 // Decode implements sdk.CodecConn.
 func (c *conn) Decode(in []byte, ev *sdk.Event) (n int, err error) {
 	*ev = sdk.Event{Msg: ev.Msg}
+	if c.usedUp { // or else nobody would end the connection, of which nothing more can be had
+		c.usedUp = false
+		ev.Kind, ev.Stream = sdk.EventGoAway, maxStreamID
+		return 0, nil
+	}
 	for c.failed == nil && ev.Kind == sdk.EventNone && err == nil && !c.windowEvent(ev) {
 		k, f := c.step(in[n:], ev)
 		n += k

@@ -41,7 +41,7 @@ func TestResponses(t *testing.T) {
 		{"204 with a length", "GET", headers(1, end, status("204", "content-length", "1")...), bad(errLength)},
 		{"204 with a body", "GET", headers(1, 0, status("204")...) + data(1, end, "x"), "headers 1 :status=204\n" + bad(errBodyLength)},
 		{"100 with a length", "GET", headers(1, 0, status("100", "content-length", "1")...), bad(errLength)},
-		{"no body", "GET", headers(1, end, ok("content-length", "5")...), bad(errBodyLength)},
+		{"no body", "GET", headers(1, end, ok("content-length", "5")...), bad(errNoBody)},
 		{"short body", "GET", headers(1, 0, ok("content-length", "5")...) + data(1, end, "abc"), head + " content-length=5\n" + bad(errBodyLength)},
 		{"connection", "GET", headers(1, end, ok("connection", "close")...), bad(errHopByHop)},
 		{"host", "GET", headers(1, end, ok("host", "x")...), head + " host=x end"},

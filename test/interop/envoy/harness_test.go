@@ -35,6 +35,15 @@ backend:
 close
 backend b2 on head:
 hang
+-- case three --
+covers: the third
+h2 client:
+> 1 GET /
+h2 backend:
+h2 backend b2:
+< STATUS 200 end
+backend b3:
+close
 -- hostile-requests other --
 # a comment
 odd "GET\x00"
@@ -45,7 +54,7 @@ answer "HTTP"
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := []string{"topic/one", "topic/two", "topic/odd", "topic/long", "topic/answer"}
+	ids := []string{"topic/one", "topic/two", "topic/three", "topic/odd", "topic/long", "topic/answer"}
 	if len(cases) != len(ids) {
 		t.Fatalf("%d cases", len(cases))
 	}
@@ -64,13 +73,20 @@ answer "HTTP"
 	if b1, b2 := two.Backends["b1"], two.Backends["b2"]; len(b1) != 1 || len(b2) != 1 || b2[0].On != peers.OnHead {
 		t.Errorf("backends of case two: %+v", two.Backends)
 	}
-	if got := string(cases[2].Client[0].Data); got != "GET\x00" || !cases[2].Hostile {
+	three := cases[2]
+	if !three.H2["client"] || !three.H2["b1"] || !three.H2["b2"] || three.H2["b3"] || three.Client[0].Frame == nil {
+		t.Errorf("case three: %+v", three)
+	}
+	if len(three.Backends["b1"]) != 0 || len(three.Backends["b2"]) != 1 || three.Backends["b2"][0].Ops[0].Frame == nil {
+		t.Errorf("backends of case three: %+v", three.Backends)
+	}
+	if got := string(cases[3].Client[0].Data); got != "GET\x00" || !cases[3].Hostile {
 		t.Errorf("case odd sends %q", got)
 	}
-	if got := string(cases[3].Client[0].Data); got != "abbbc" {
+	if got := string(cases[4].Client[0].Data); got != "abbbc" {
 		t.Errorf("case long sends %q", got)
 	}
-	if got := string(cases[4].Backends["b1"][0].Ops[0].Data); got != "HTTP" {
+	if got := string(cases[5].Backends["b1"][0].Ops[0].Data); got != "HTTP" {
 		t.Errorf("the backend of case answer sends %q", got)
 	}
 }
@@ -140,6 +156,9 @@ func TestNormalise(t *testing.T) {
 		"  x-envoy-expected-rq-timeout-ms: 14987":              "  x-envoy-expected-rq-timeout-ms: less than before",
 		"  x-envoy-expected-rq-timeout-ms: 15000":              "  x-envoy-expected-rq-timeout-ms: 15000",
 		"  x-request-id: 0a1b2c3d-0000-4000-8000-0123456789ab": "  x-request-id: UUID",
+		"  grpc-timeout: 1999m":                                "  grpc-timeout: about 2000 ms",
+		"  grpc-timeout: 2S":                                   "  grpc-timeout: about 2000 ms",
+		"  grpc-timeout: soon":                                 "  grpc-timeout: soon",
 		"  x-request-id: mine":                                 "  x-request-id: mine",
 		"127.0.0.1:80 127.0.0.1:81 h:12345":                    "B1 127.0.0.1:81 h:PORT",
 	} {

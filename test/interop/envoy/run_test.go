@@ -173,6 +173,7 @@ var (
 	dateHeader  = regexp.MustCompile(`(?mi)^(\s*date:) [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$`)
 	serviceTime = regexp.MustCompile(`(?mi)^(\s*x-envoy-upstream-service-time:) \d+$`)
 	budget      = regexp.MustCompile(`(?mi)^(\s*x-envoy-expected-rq-timeout-ms:) (14|4)\d{3}$`)
+	grpcTimeout = regexp.MustCompile(`(?m)^(\s*grpc-timeout:) (\d+)([Sm])$`)
 	uuid        = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 	address     = regexp.MustCompile(`(127\.0\.0\.1|localhost):\d+`)
 	detailsLine = regexp.MustCompile(`(?m)^details .*\n`)
@@ -199,6 +200,7 @@ func (b *bench) normalise(s string) string {
 	s = dateHeader.ReplaceAllString(s, "$1 DATE")
 	s = serviceTime.ReplaceAllString(s, "$1 MS")
 	s = budget.ReplaceAllString(s, "$1 less than before")
+	s = grpcTimeout.ReplaceAllStringFunc(s, roundTimeout)
 	s = uuid.ReplaceAllString(s, "UUID")
 	s = address.ReplaceAllStringFunc(s, func(a string) string { return cmp.Or(b.ports[a], a) })
 	s = strings.ReplaceAll(s, fmt.Sprintf(":%d", b.port), ":PORT")
@@ -213,6 +215,16 @@ var (
 	enough      = regexp.MustCompile(`(?m)^  ended\n  reset by NO_ERROR$`)
 	givenUp     = regexp.MustCompile(`(?m)^  given up with (INTERNAL_ERROR|CANCEL)$`)
 )
+
+// roundTimeout writes a grpc-timeout in milliseconds, rounded up to hundreds: each hop takes something off.
+func roundTimeout(line string) string {
+	m := grpcTimeout.FindStringSubmatch(line)
+	n, _ := strconv.Atoi(m[2])
+	if m[3] == "S" {
+		n *= 1000
+	}
+	return fmt.Sprintf("%s about %d ms", m[1], (n+99)/100*100)
+}
 
 // compared drops what is only compared when a flag asks for it, and what docs/differences.md says is never compared: the last words before an
 // end because of an error, the RST_STREAM behind a whole answer that says that the rest of the request is not wanted, and the code that tells a

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -30,6 +31,7 @@ type h2Conn struct {
 	order   []*h2Stream // by arrival of the first frame
 	goaway  []string
 	pings   int
+	given   uint32 // to the connection's window
 	broken  string // why what came is no HTTP/2
 	end     end
 
@@ -95,7 +97,7 @@ func (c *h2Conn) flush() {
 func (c *h2Conn) collect() {
 	in := http2.NewFramer(nil, c.conn)
 	in.AllowIllegalReads = true
-	in.SetMaxReadFrameSize(1<<24 - 1)
+	in.SetMaxReadFrameSize(16 << 10) // no more was allowed
 	fields := hpack.NewDecoder(4096, nil)
 	var block []byte // of HEADERS without END_HEADERS
 	var endsToo bool
@@ -104,6 +106,7 @@ func (c *h2Conn) collect() {
 		c.act.Touch()
 		if err != nil {
 			c.finish(err)
+			_ = c.conn.Close()
 			return
 		}
 		switch f := f.(type) {
@@ -146,6 +149,10 @@ func (c *h2Conn) got(f http2.Frame) {
 	switch f := f.(type) {
 	case *http2.DataFrame:
 		c.gotData(f)
+	case *http2.WindowUpdateFrame:
+		if f.StreamID == 0 {
+			c.update(func() { c.given += f.Increment })
+		}
 	case *http2.RSTStreamFrame:
 		c.update(func() { c.stream(f.StreamID).reset = c.resetText + f.ErrCode.String() })
 	case *http2.GoAwayFrame:
@@ -214,6 +221,10 @@ func (c *h2Conn) stream(id uint32) *h2Stream {
 
 func (c *h2Conn) finish(err error) {
 	c.update(func() {
+		var code http2.ConnectionError
+		if errors.Is(err, http2.ErrFrameTooLarge) || errors.As(err, &code) {
+			c.broken, c.end = err.Error(), endSelf
+		}
 		if c.end == endNone {
 			c.end = endOf(err)
 		}
