@@ -82,7 +82,7 @@ func TestSelectCases(t *testing.T) {
 func TestCompare(t *testing.T) {
 	report := filepath.Join(t.TempDir(), "report")
 	o, err := parse([]string{
-		"-rounds", "2", "-duration", "50ms", "-warm", "50ms", "-settle", "10ms", "-install=false", "-proxy-cpu", "-1", "-load-cpu", "-1",
+		"-rounds", "2", "-duration", "300ms", "-warm", "50ms", "-settle", "10ms", "-install=false", "-proxy-cpu", "-1", "-load-cpu", "-1",
 		"-peers", "floor,nginx,haproxy,envoy", "-subject", "floor", "-cases", "start,ka8,body16k,close,rate30", "-o", report,
 	}, io.Discard)
 	if err != nil {

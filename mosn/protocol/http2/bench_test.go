@@ -140,6 +140,28 @@ func TestExchangeAllocs(t *testing.T) {
 	}
 }
 
+// TestBurstAllocs: a connection to an upstream that carries burst after burst keeps its
+// storage; a client's gives it back.
+func TestBurstAllocs(t *testing.T) {
+	burst := func(c *conn) {
+		for id := uint32(1); id < 2*keepUpstream; id += 2 {
+			c.add(id)
+		}
+		for id := uint32(1); id < 2*keepUpstream; id += 2 {
+			c.remove(c.get(id))
+		}
+	}
+	up := newConfig(t, sdk.Upstream, nil).New().(*conn)
+	burst(up)
+	if n := testing.AllocsPerRun(10, func() { burst(up) }); n != 0 {
+		t.Errorf("%v allocations in a burst upstream", n)
+	}
+	down := newConfig(t, sdk.Downstream, nil).New().(*conn)
+	if burst(down); down.free != nil || down.keep != keepDownstream {
+		t.Error("a client's connection keeps the storage of its burst")
+	}
+}
+
 // BenchmarkExchange is what four codecs do for a request and its response: a proxy is
 // two of them.
 func BenchmarkExchange(b *testing.B) {

@@ -67,7 +67,9 @@ func newConn(cfg *config) *conn {
 	c.maxStreams, c.window = streamsBeforeSettings, initialRoom
 	c.send, c.recv = initialRoom, int32(cfg.connWindow)
 	c.resets = cfg.resetBurst
+	c.keep = keepDownstream
 	if cfg.side == sdk.Upstream {
+		c.keep = keepUpstream
 		c.next = 1
 		c.hasPreface = true // a server sends none
 	}

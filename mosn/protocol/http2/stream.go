@@ -43,10 +43,16 @@ type streams struct {
 	byID idtable.Table[stream]
 	free *stream // that are out of use, linked by next
 	most int     // that there were at a time, since there was none
+	keep int     // how many streams' storage may stay when there is none
 }
 
-// keepStreams is how many streams' storage a connection without streams may keep.
-const keepStreams = 64
+// How many streams' storage a connection without streams keeps. Those to upstreams are
+// few, and under load again and again without streams between two bursts of them;
+// of clients there are many, and each may have had its one burst.
+const (
+	keepDownstream = 64
+	keepUpstream   = 1024
+)
 
 // get returns the stream with the id, nil when there is none. It is valid until it
 // is removed.
@@ -75,8 +81,8 @@ func (t *streams) remove(s *stream) {
 	*s = stream{next: t.free}
 	t.free = s
 	if t.used() == 0 {
-		if t.most > keepStreams {
-			*t = streams{}
+		if t.most > t.keep {
+			*t = streams{keep: t.keep}
 		}
 		t.most = 0
 	}
