@@ -1,0 +1,61 @@
+package stream
+
+import (
+	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// speak settles which protocol the connection speaks.
+func (d *serverConn) speak(cc sdk.CodecConfig) { d.speakBy(cc, cc.New()) }
+
+func (d *serverConn) speakBy(cc sdk.CodecConfig, conn sdk.CodecConn) {
+	if d.codec != nil {
+		d.w.stats.AddGauge(d.counted.cxActive, -1)
+	}
+	codec := cc.Codec()
+	d.codec, d.rpc, d.flow = conn, codec.RPC, codec.FlowControl
+	d.talker, _ = d.codec.(sdk.Talker)
+	d.clocked, _ = d.codec.(sdk.Clocked)
+	if codec.Mode == sdk.Multiplexed {
+		d.share()
+	}
+	if n := cc.ReadLimit(); n > eventloop.DefaultReadLimit {
+		d.c.SetReadLimit(n)
+	}
+	st := d.cfg.Stats
+	switch {
+	case d.rpc:
+		d.counted = byProtocol{st.CxRPCTotal, st.RqRPCTotal, st.CxRPCActive}
+	case d.shared != nil:
+		d.counted = byProtocol{st.CxHTTP2Total, st.RqHTTP2Total, st.CxHTTP2Active}
+	default:
+		d.counted = byProtocol{st.CxHTTP1Total, st.RqHTTP1Total, st.CxHTTP1Active}
+	}
+	d.w.stats.Inc(d.counted.cxTotal)
+	d.w.stats.AddGauge(d.counted.cxActive, 1)
+}
+
+// byProtocol are the stats of one protocol.
+type byProtocol struct {
+	cxTotal, rqTotal sdk.Counter
+	cxActive         sdk.Gauge
+}
+
+// detect finds out from the first bytes which protocol the connection speaks, and
+// reports whether it is known. What is nobody's goes to the first codec, as with
+// Envoy's http_inspector, and most likely is refused by it.
+func (d *serverConn) detect(in []byte) bool {
+	if d.codec == nil && len(in) > 0 {
+		cc, verdict := sdk.Detect(d.cfg.Codecs[1:], in)
+		switch verdict {
+		case sdk.Matched:
+			d.speak(cc)
+			if d.lastOne { // it has drained when there was nobody yet to be told
+				d.drain()
+			}
+		case sdk.NoMatch:
+			d.speak(d.cfg.Codecs[0])
+		}
+	}
+	return d.codec != nil
+}
