@@ -168,6 +168,13 @@ func (sl *slot) RouteConfig() sdk.RouteConfig {
 	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
 }
 
+// RouteValue implements sdk.Stream.
+func (sl *slot) RouteValue(field string) any {
+	s := sl.s
+	s.findRoute()
+	return s.route.Value(field)
+}
+
 func (sl *slot) ClearRoute() { sl.s.routed = false }
 
 func (sl *slot) ResumeRequest() {
@@ -212,6 +219,7 @@ func (sl *slot) Reply(r sdk.Reply) {
 }
 
 func (sl *slot) Now() time.Duration                { return sl.s.w.now() }
+func (sl *slot) Random() uint64                    { return sl.s.w.rand.Uint64() }
 func (sl *slot) Inc(c sdk.Counter)                 { sl.s.w.stats.Inc(c) }
 func (sl *slot) Add(c sdk.Counter, n uint64)       { sl.s.w.stats.Add(c, n) }
 func (sl *slot) AddGauge(g sdk.Gauge, n int64)     { sl.s.w.stats.AddGauge(g, n) }

@@ -16,6 +16,8 @@ type Host struct {
 	ClusterName string
 	// Route is the filter's configuration for the route of every request, nil for none.
 	Route sdk.RouteConfig
+	// RouteValues is what RouteValue returns, by field.
+	RouteValues map[string]any
 	// Limit is the most bytes that Collect may hold; 0 is no limit.
 	Limit int
 
