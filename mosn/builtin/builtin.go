@@ -8,6 +8,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/accesslog/stderr"
 	"sofamesh.io/sofamesh/mosn/accesslog/stdout"
 	"sofamesh.io/sofamesh/mosn/config"
+	"sofamesh.io/sofamesh/mosn/filter/buffer"
 	"sofamesh.io/sofamesh/mosn/filter/cors"
 	"sofamesh.io/sofamesh/mosn/filter/grpcbridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcreversebridge"
@@ -27,7 +28,7 @@ func Default() config.Extensions {
 	return config.Extensions{
 		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
-			cors.Filter(),
+			buffer.Filter(), cors.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
 			headermutation.Filter(),
 			hcm.Router(),
