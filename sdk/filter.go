@@ -111,6 +111,12 @@ type Stream interface {
 	// until the stream ends. To ask the scope for a name takes a lock and may allocate:
 	// handles are kept by who counts on every request.
 	Cluster() (name string, stats Scope)
+	// Members counts the hosts of a cluster as the loop knows them; ok is false when there
+	// is no such cluster.
+	Members(cluster string) (m Members, ok bool)
+	// Failing says that the operator wants health checks of this proxy to fail
+	// (/healthcheck/fail).
+	Failing() bool
 	// RouteConfig is this filter's configuration for the chosen route, nil if none.
 	RouteConfig() RouteConfig
 	// RouteValue is what the chosen route or its virtual host says in a field of Envoy's
@@ -146,6 +152,9 @@ type Stream interface {
 	// stream; use State.
 	Slot() (place *any, first bool)
 }
+
+// Members are the hosts of a cluster.
+type Members struct{ Total, Healthy, Degraded int }
 
 // Reply is a response made by the proxy. It takes the form of the caller's
 // protocol: a page for HTTP, trailers for gRPC, an exception for RPC.

@@ -15,6 +15,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/grpcstats"
 	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
+	"sofamesh.io/sofamesh/mosn/filter/healthcheck"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -30,7 +31,7 @@ func Default() config.Extensions {
 		HTTPFilters: []*sdk.HTTPFilter{
 			buffer.Filter(), cors.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
-			headermutation.Filter(),
+			headermutation.Filter(), healthcheck.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},

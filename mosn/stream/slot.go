@@ -164,6 +164,17 @@ func (sl *slot) Cluster() (name string, scope sdk.Scope) {
 	return name, scope
 }
 
+// Members implements sdk.Stream.
+func (sl *slot) Members(cluster string) (m sdk.Members, ok bool) {
+	if c := sl.s.w.clusters.Get(cluster); c != nil {
+		return c.Members(), true
+	}
+	return m, false
+}
+
+// Failing implements sdk.Stream.
+func (sl *slot) Failing() bool { f := sl.s.w.Failing; return f != nil && f.Load() }
+
 func (sl *slot) RouteConfig() sdk.RouteConfig {
 	s := sl.s
 	s.findRoute()

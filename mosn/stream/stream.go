@@ -308,7 +308,7 @@ func (s *Stream) settle() {
 func (s *Stream) account() {
 	st, w := &s.cfg.Stats, s.w
 	w.stats.AddGauge(st.RqActive, -1)
-	if code := s.info.ResponseCode; code != 0 {
+	if code := s.info.ResponseCode; code != 0 && !s.info.HealthCheck {
 		w.stats.Inc(st.RqCompleted)
 		if class := code/100 - 1; class >= 0 && class < len(st.RqClass) {
 			w.stats.Inc(st.RqClass[class])

@@ -126,11 +126,18 @@ func (s *Stream) ResponseBody() *sdk.Buffer      { return &s.response.hold }
 func (s *Stream) LimitRequest(n int)             { s.RequestLimit = n }
 func (s *Stream) Info() *sdk.StreamInfo          { return &s.info }
 func (s *Stream) RouteConfig() sdk.RouteConfig   { return s.host.Route }
+func (s *Stream) Failing() bool                  { return s.host.Failing }
 func (s *Stream) ClearRoute()                    { s.Cleared++ }
 func (s *Stream) ResumeRequest()                 { s.request.resumed() }
 func (s *Stream) ResumeResponse()                { s.response.resumed() }
 func (s *Stream) Now() time.Duration             { return s.Time }
 func (s *Stream) Random() uint64                 { return s.Rand }
+
+// Members implements sdk.Stream.
+func (s *Stream) Members(cluster string) (sdk.Members, bool) {
+	m, ok := s.host.Members[cluster]
+	return m, ok
+}
 
 // RouteValue implements sdk.Stream.
 func (s *Stream) RouteValue(field string) any { return s.host.RouteValues[field] }
