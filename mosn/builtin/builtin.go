@@ -16,6 +16,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
 	"sofamesh.io/sofamesh/mosn/filter/healthcheck"
+	"sofamesh.io/sofamesh/mosn/filter/setfilterstate"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -32,6 +33,7 @@ func Default() config.Extensions {
 			buffer.Filter(), cors.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
 			headermutation.Filter(), healthcheck.Filter(),
+			setfilterstate.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
