@@ -102,14 +102,27 @@ type Stream interface {
 	// Trailers that a filter leaves empty are dropped: the body ends the message.
 	RequestBody() *Buffer
 	ResponseBody() *Buffer
+	// LimitRequest sets how many bytes of the request's body filters may hold, instead of
+	// the buffer limit of the listener.
+	LimitRequest(n int)
 	Info() *StreamInfo
 	// Cluster is where the request goes as things stand, and the scope of that cluster's
 	// stats ("cluster.<name>"), nil when no cluster is chosen or known. The name is valid
 	// until the stream ends. To ask the scope for a name takes a lock and may allocate:
 	// handles are kept by who counts on every request.
 	Cluster() (name string, stats Scope)
+	// Members counts the hosts of a cluster as the loop knows them; ok is false when there
+	// is no such cluster.
+	Members(cluster string) (m Members, ok bool)
+	// Failing says that the operator wants health checks of this proxy to fail
+	// (/healthcheck/fail).
+	Failing() bool
 	// RouteConfig is this filter's configuration for the chosen route, nil if none.
 	RouteConfig() RouteConfig
+	// RouteValue is what the chosen route or its virtual host says in a field of Envoy's
+	// own that is read by filters ("rate_limits", "metadata"), nil for nothing. Of what
+	// type it is says the package that reads it for filters.
+	RouteValue(field string) any
 	// ClearRoute makes the route be looked up again, after request headers changed.
 	ClearRoute()
 
@@ -126,8 +139,10 @@ type Stream interface {
 	// timer per filter: a second call replaces the first.
 	After(d time.Duration, fn func())
 
-	// Now is the loop's monotonic clock.
+	// Now is the monotonic clock, which is one for all loops, as of the loop's turn.
 	Now() time.Duration
+	// Random is a new random number.
+	Random() uint64
 	Inc(c Counter)
 	Add(c Counter, n uint64)
 	AddGauge(g Gauge, n int64)
@@ -137,6 +152,9 @@ type Stream interface {
 	// stream; use State.
 	Slot() (place *any, first bool)
 }
+
+// Members are the hosts of a cluster.
+type Members struct{ Total, Healthy, Degraded int }
 
 // Reply is a response made by the proxy. It takes the form of the caller's
 // protocol: a page for HTTP, trailers for gRPC, an exception for RPC.

@@ -8,10 +8,15 @@ import (
 	"sofamesh.io/sofamesh/mosn/accesslog/stderr"
 	"sofamesh.io/sofamesh/mosn/accesslog/stdout"
 	"sofamesh.io/sofamesh/mosn/config"
+	"sofamesh.io/sofamesh/mosn/filter/buffer"
+	"sofamesh.io/sofamesh/mosn/filter/cors"
 	"sofamesh.io/sofamesh/mosn/filter/grpcbridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcreversebridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcstats"
 	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
+	"sofamesh.io/sofamesh/mosn/filter/headermutation"
+	"sofamesh.io/sofamesh/mosn/filter/healthcheck"
+	"sofamesh.io/sofamesh/mosn/filter/setfilterstate"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -25,7 +30,11 @@ func Default() config.Extensions {
 	return config.Extensions{
 		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
-			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(), hcm.Router(),
+			buffer.Filter(), cors.Filter(),
+			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
+			headermutation.Filter(), healthcheck.Filter(),
+			setfilterstate.Filter(),
+			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},

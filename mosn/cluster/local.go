@@ -162,6 +162,11 @@ func (lc *LoopCluster) Scope() sdk.Scope { return lc.cfg.scope }
 // Hosts returns the present host set.
 func (lc *LoopCluster) Hosts() *HostSet { return lc.hosts }
 
+// Members counts the hosts.
+func (lc *LoopCluster) Members() sdk.Members {
+	return sdk.Members{Total: len(lc.hosts.hosts), Healthy: lc.hosts.healthy, Degraded: lc.hosts.degraded}
+}
+
 // setHosts takes a new host set; connections to hosts that are gone are drained.
 func (lc *LoopCluster) setHosts(hosts *HostSet) {
 	lc.hosts = hosts

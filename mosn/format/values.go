@@ -235,9 +235,10 @@ func (p *part) appendState(dst []byte, v any) ([]byte, kind) {
 		return dst[:start+p.limit-1], text // cut JSON is JSON no more
 	}
 	if what == text && p.op == opFilterStateTyped {
-		dst = escapeJSON(append(dst[:start+1], dst[start:]...), start+1)
+		dst = append(dst, '"')
+		copy(dst[start+1:], dst[start:])
 		dst[start] = '"'
-		return append(dst, '"'), raw
+		return append(escapeJSON(dst, start+1), '"'), raw
 	}
 	return dst, what
 }

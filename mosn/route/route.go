@@ -37,6 +37,20 @@ type Route struct {
 	request, response *edits
 	variant           *variant // set for one cluster of a weighted route
 	filters           filterMap
+	cors              sdk.RouteConfig
+}
+
+// Value returns what sdk.Stream's RouteValue does: of "route" the *Forward, of "cors" a
+// configuration of the filter of that name. r may be nil.
+func (r *Route) Value(field string) any {
+	switch {
+	case r == nil:
+	case field == "route" && r.Forward != nil:
+		return r.Forward
+	case field == "cors" && r.cors != nil:
+		return r.cors
+	}
+	return nil
 }
 
 // IdleTimeout returns the route's idle_timeout, or false when the connection
@@ -49,7 +63,7 @@ func (r *Route) IdleTimeout() (time.Duration, bool) {
 }
 
 func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
-	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, Metadata: pb.GetMetadata(), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
+	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, cors: cc.vh.cors, Metadata: pb.GetMetadata(), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
 	var err error
 	if r.match, err = compileMatch(c.At("match"), pb.GetMatch()); err != nil {
 		return nil, err
@@ -62,6 +76,9 @@ func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 	}
 	switch a := pb.GetAction().(type) {
 	case *routev3.Route_Route:
+		if r.cors, err = compileCORS(c.At("route.cors"), a.Route.GetCors(), cc.vh.cors); err != nil {
+			return nil, err
+		}
 		if r.Forward, err = cc.forward(c.At("route"), a.Route); err == nil {
 			r.weighted, err = cc.weighted(c.At("route.weighted_clusters"), r, a.Route.GetWeightedClusters())
 		}

@@ -23,6 +23,7 @@ type VirtualHost struct {
 	table             *Table
 	request, response *edits
 	filters           filterMap
+	cors              sdk.RouteConfig
 }
 
 // compiler carries what nested messages inherit from those around them.
@@ -50,6 +51,9 @@ func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.Virtu
 		return nil, err
 	}
 	if vh.filters, err = compileFilters(c, pb.GetTypedPerFilterConfig(), t.filters); err != nil {
+		return nil, err
+	}
+	if vh.cors, err = compileCORS(c.At("cors"), pb.GetCors(), nil); err != nil {
 		return nil, err
 	}
 	// Envoy's redirect route has no edits of its own, but the virtual host's filters.

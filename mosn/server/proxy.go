@@ -104,7 +104,9 @@ func (p *Proxy) count(loops int) {
 	})
 	p.clusters = cluster.NewManager(cluster.Options{Group: p.group, Stats: locals, Shared: p.names.Shared()})
 	for i, local := range locals {
-		p.workers = append(p.workers, stream.NewWorker(p.group.Loop(i), p.clusters.Local(i), local))
+		w := stream.NewWorker(p.group.Loop(i), p.clusters.Local(i), local)
+		w.Failing = &p.failed
+		p.workers = append(p.workers, w)
 	}
 	p.listeners = listener.NewManager(p.workers)
 	p.stats = newServerStats(p)

@@ -148,6 +148,8 @@ func (sl *slot) AddResponseTrailers() *sdk.Headers {
 func (sl *slot) RequestBody() *sdk.Buffer  { return &sl.req.hold }
 func (sl *slot) ResponseBody() *sdk.Buffer { return &sl.resp.hold }
 
+func (sl *slot) LimitRequest(n int) { sl.s.requestLimit = n }
+
 // Cluster implements sdk.Stream.
 func (sl *slot) Cluster() (name string, scope sdk.Scope) {
 	s := sl.s
@@ -162,10 +164,28 @@ func (sl *slot) Cluster() (name string, scope sdk.Scope) {
 	return name, scope
 }
 
+// Members implements sdk.Stream.
+func (sl *slot) Members(cluster string) (m sdk.Members, ok bool) {
+	if c := sl.s.w.clusters.Get(cluster); c != nil {
+		return c.Members(), true
+	}
+	return m, false
+}
+
+// Failing implements sdk.Stream.
+func (sl *slot) Failing() bool { f := sl.s.w.Failing; return f != nil && f.Load() }
+
 func (sl *slot) RouteConfig() sdk.RouteConfig {
 	s := sl.s
 	s.findRoute()
 	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
+}
+
+// RouteValue implements sdk.Stream.
+func (sl *slot) RouteValue(field string) any {
+	s := sl.s
+	s.findRoute()
+	return s.route.Value(field)
 }
 
 func (sl *slot) ClearRoute() { sl.s.routed = false }
@@ -212,6 +232,7 @@ func (sl *slot) Reply(r sdk.Reply) {
 }
 
 func (sl *slot) Now() time.Duration                { return sl.s.w.now() }
+func (sl *slot) Random() uint64                    { return sl.s.w.rand.Uint64() }
 func (sl *slot) Inc(c sdk.Counter)                 { sl.s.w.stats.Inc(c) }
 func (sl *slot) Add(c sdk.Counter, n uint64)       { sl.s.w.stats.Add(c, n) }
 func (sl *slot) AddGauge(g sdk.Gauge, n int64)     { sl.s.w.stats.AddGauge(g, n) }

@@ -3,6 +3,7 @@ package stream
 import (
 	crand "crypto/rand"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -35,6 +36,10 @@ type NetworkFilter struct {
 // Worker is one loop's share of the stream layer: its connections, its streams and
 // what they reuse. Everything in it belongs to the loop's goroutine.
 type Worker struct {
+	// Failing says that health checks of the proxy are to fail; nil if they never are. It
+	// is set before the first connection.
+	Failing *atomic.Bool
+
 	loop     *eventloop.Loop
 	clusters *cluster.Local
 	stats    *stats.Local

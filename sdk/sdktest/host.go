@@ -16,6 +16,12 @@ type Host struct {
 	ClusterName string
 	// Route is the filter's configuration for the route of every request, nil for none.
 	Route sdk.RouteConfig
+	// RouteValues is what RouteValue returns, by field.
+	RouteValues map[string]any
+	// Members is what Stream.Members returns.
+	Members map[string]sdk.Members
+	// Failing is what Stream.Failing returns.
+	Failing bool
 	// Limit is the most bytes that Collect may hold; 0 is no limit.
 	Limit int
 

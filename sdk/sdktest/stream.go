@@ -19,8 +19,11 @@ type Stream struct {
 	Replies []sdk.Reply
 	// Cleared counts the calls of ClearRoute.
 	Cleared int
-	// Time is what Now returns.
+	// Time is what Now returns, Rand what Random does.
 	Time time.Duration
+	Rand uint64
+	// RequestLimit is what LimitRequest has set; 0 is that of the Host.
+	RequestLimit int
 
 	host              *Host
 	filter            sdk.Filter
@@ -120,12 +123,24 @@ func (s *Stream) RequestTrailers() *sdk.Headers  { return s.request.trailersOrNi
 func (s *Stream) ResponseTrailers() *sdk.Headers { return s.response.trailersOrNil() }
 func (s *Stream) RequestBody() *sdk.Buffer       { return &s.request.hold }
 func (s *Stream) ResponseBody() *sdk.Buffer      { return &s.response.hold }
+func (s *Stream) LimitRequest(n int)             { s.RequestLimit = n }
 func (s *Stream) Info() *sdk.StreamInfo          { return &s.info }
 func (s *Stream) RouteConfig() sdk.RouteConfig   { return s.host.Route }
+func (s *Stream) Failing() bool                  { return s.host.Failing }
 func (s *Stream) ClearRoute()                    { s.Cleared++ }
 func (s *Stream) ResumeRequest()                 { s.request.resumed() }
 func (s *Stream) ResumeResponse()                { s.response.resumed() }
 func (s *Stream) Now() time.Duration             { return s.Time }
+func (s *Stream) Random() uint64                 { return s.Rand }
+
+// Members implements sdk.Stream.
+func (s *Stream) Members(cluster string) (sdk.Members, bool) {
+	m, ok := s.host.Members[cluster]
+	return m, ok
+}
+
+// RouteValue implements sdk.Stream.
+func (s *Stream) RouteValue(field string) any { return s.host.RouteValues[field] }
 
 // AddResponseTrailers implements sdk.Stream.
 func (s *Stream) AddResponseTrailers() *sdk.Headers {
