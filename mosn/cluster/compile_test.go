@@ -371,3 +371,17 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// TestMultiplexSettings: what the metadata says of shared connections, and what it may not.
+func TestMultiplexSettings(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	got := w.config(static(settings("max_streams", 7, "heartbeat_interval", "0s", "heartbeat_timeout", "2s", "heartbeat_misses", 9))).mux
+	if want := (Multiplex{MaxStreams: 7, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 9}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	for _, bad := range []string{settings("heartbeat_timeout", "0s"), settings("heartbeat_missed", 2), settings("max_streams", "2")} {
+		if _, err := w.compile(static(bad)); err == nil || !strings.Contains(err.Error(), "metadata.filter_metadata[mosn].") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

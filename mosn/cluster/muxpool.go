@@ -33,6 +33,9 @@ func (c *Config) compileMultiplex(comp sdk.Compiler, pb *clusterv3.Cluster) erro
 		HeartbeatTimeout:  s.Duration("heartbeat_timeout", time.Second),
 		HeartbeatMisses:   int(cmp.Or(s.Uint32("heartbeat_misses"), 3)),
 	}
+	if c.mux.HeartbeatTimeout == 0 {
+		return s.At("heartbeat_timeout").Errorf("must be above 0s: no host answers at once")
+	}
 	return s.Err()
 }
 
