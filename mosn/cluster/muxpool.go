@@ -103,14 +103,14 @@ func (p *pool) startStream(c *Call) {
 // fill the memory without ever being many at a time.
 const maxBacklog = 4 << 20
 
-// choked reports whether that much waits. OnDrained tells of its end.
-func (cn *muxConn) choked() bool { return cn.conn.AboveHigh() && cn.conn.Queued() > maxBacklog }
+// jammed reports whether that much waits. OnDrained tells of its end.
+func (cn *muxConn) jammed() bool { return cn.conn.AboveHigh() && cn.conn.Queued() > maxBacklog }
 
 // pick returns the connection with the fewest streams that takes another one.
 func (p *pool) pick() *muxConn {
 	var best *muxConn
 	for _, cn := range p.mux.open {
-		if cn.room() && !cn.choked() && (best == nil || cn.calls.Len() < best.calls.Len()) {
+		if cn.room() && !cn.jammed() && (best == nil || cn.calls.Len() < best.calls.Len()) {
 			best = cn
 		}
 	}
@@ -155,7 +155,7 @@ func (p *pool) missing() bool {
 		return p.waiting > p.connecting
 	}
 	m := p.mux
-	return p.waiting > p.connecting*m.perConn && (m.quota == 0 || len(m.open) < m.quota) && !slices.ContainsFunc(m.open, (*muxConn).choked)
+	return p.waiting > p.connecting*m.perConn && (m.quota == 0 || len(m.open) < m.quota) && !slices.ContainsFunc(m.open, (*muxConn).jammed)
 }
 
 // connect begins a connection.
