@@ -12,6 +12,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/grpcreversebridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcstats"
 	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
+	"sofamesh.io/sofamesh/mosn/filter/headermutation"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -25,7 +26,9 @@ func Default() config.Extensions {
 	return config.Extensions{
 		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
-			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(), hcm.Router(),
+			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
+			headermutation.Filter(),
+			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},

@@ -9,7 +9,7 @@ import "unicode/utf8"
 func escapeText(dst []byte, start int) []byte {
 	for i := start; i < len(dst); i++ {
 		if c := dst[i]; c == '\n' || c == '\r' || c == 0 {
-			return escapeTail(dst, i, appendTextByte)
+			return escapeTail(dst, i, false)
 		}
 	}
 	return dst
@@ -19,17 +19,17 @@ func escapeText(dst []byte, start int) []byte {
 func escapeJSON(dst []byte, start int) []byte {
 	for i := start; i < len(dst); i++ {
 		if c := dst[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			return escapeTail(dst, i, appendJSONRune)
+			return escapeTail(dst, i, true)
 		}
 	}
 	return dst
 }
 
-// escapeTail rewrites dst[from:] by next, which appends the escaped form of the
-// first character of its input and returns how many bytes that has. The input is
-// copied behind the place where its escaped form can end, six bytes for each byte,
-// and then read from there.
-func escapeTail(dst []byte, from int, next func(dst, src []byte) ([]byte, int)) []byte {
+// escapeTail rewrites dst[from:], for JSON or for text. The input is copied behind the
+// place where its escaped form can end, six bytes for each byte, and then read from
+// there. What escapes a character appends that and returns how many bytes of the input
+// it is; it is no function value, by which dst could not be on the caller's stack.
+func escapeTail(dst []byte, from int, json bool) []byte {
 	n := len(dst) - from
 	for range 6 * n {
 		dst = append(dst, 0)
@@ -39,7 +39,11 @@ func escapeTail(dst []byte, from int, next func(dst, src []byte) ([]byte, int)) 
 	dst = dst[:from]
 	for len(src) > 0 {
 		var used int
-		dst, used = next(dst, src)
+		if json {
+			dst, used = appendJSONRune(dst, src)
+		} else {
+			dst, used = appendTextByte(dst, src)
+		}
 		src = src[used:]
 	}
 	return dst

@@ -59,6 +59,12 @@ func (f *Format) Append(dst []byte, ctx *Context) []byte {
 	return appendParts(dst, f.parts, ctx, f.empty)
 }
 
+// AppendText is Append for a format of text: dst does not leave the caller's stack, if
+// that is where it is.
+func (f *Format) AppendText(dst []byte, ctx *Context) []byte {
+	return appendParts(dst, f.parts, ctx, f.empty)
+}
+
 // appendParts appends text; a missing value is empty.
 func appendParts(dst []byte, parts []part, ctx *Context, empty string) []byte {
 	for i := range parts {

@@ -184,7 +184,7 @@ func TestRequestAllocatesNothing(t *testing.T) {
 	weighted := table.any.routes.all[0].weighted.choices[0].route
 	weighted.Forward.rewritePath = &pathRewrite{prefix: "/new/"}
 	weighted.Forward.rewriteHost = &hostRewrite{literal: "other"}
-	weighted.request.add[0].value.format = mustValue(t, "%REQ(x-a)% %PROTOCOL%").format
+	weighted.request.add[0].Value = mustValue(t, "%REQ(x-a)% %PROTOCOL%")
 	template := request("Some.Host.TEST", "/path?q=1", "x-a: 1", "x-drop-vhost: 1")
 	h, resp, in, info := new(sdk.Headers), new(sdk.Headers), &MatchInput{Random: 7}, &sdk.StreamInfo{}
 	var s Scratch

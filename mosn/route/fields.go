@@ -6,7 +6,8 @@ import (
 )
 
 // Fields declares the messages that this package compiles; those of matchers are
-// in match.Fields, those of formats in format.Fields.
+// in match.Fields, those of header edits in edit.Fields, those of formats in
+// format.Fields.
 func Fields() sdk.FieldStatus {
 	return fields.Join(tableFields(), routeFields(), actionFields(), policyFields(), valueFields())
 }
@@ -129,10 +130,6 @@ func policyFields() sdk.FieldStatus {
 // too.
 func valueFields() sdk.FieldStatus {
 	return fields.Join(
-		fields.Message("envoy.config.core.v3.HeaderValueOption",
-			fields.Supported("header", "append", "append_action", "keep_empty_value")),
-		fields.Message("envoy.config.core.v3.HeaderValue",
-			fields.Supported("key", "value", "raw_value")),
 		fields.Message("envoy.config.core.v3.RuntimeFractionalPercent",
 			fields.Supported("default_value", "runtime_key")),
 		fields.Message("envoy.type.v3.FractionalPercent",

@@ -6,6 +6,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"sofamesh.io/sofamesh/mosn/edit"
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/match"
@@ -13,7 +14,7 @@ import (
 
 // TestFieldsAreComplete walks all messages that a route configuration leads to.
 func TestFieldsAreComplete(t *testing.T) {
-	table, err := fields.Merge(Fields(), match.Fields(), format.Fields())
+	table, err := fields.Merge(Fields(), match.Fields(), edit.Fields(), format.Fields())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"gopkg.in/yaml.v3"
 
+	"sofamesh.io/sofamesh/mosn/edit"
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/sdktest"
 )
@@ -97,9 +98,9 @@ func mustFail(t *testing.T, text, want string) {
 	}
 }
 
-func mustValue(t testing.TB, text string) headerValue {
+func mustValue(t testing.TB, text string) edit.Value {
 	t.Helper()
-	v, err := compileValue(sdktest.NewCompiler(t), text)
+	v, err := edit.CompileValue(sdktest.NewCompiler(t), text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (s *Stream) informational(m *sdk.Message) {
 // sendHead writes the head of the response.
 func (s *Stream) sendHead(end bool) {
 	d := s.conn
-	if s.phase != responding || d.c.Closed() {
+	if s.phase != responding || d.c.Closed() || !s.responseWhole() {
 		return
 	}
 	if !s.requestEnded {

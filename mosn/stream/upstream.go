@@ -156,6 +156,9 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
+	if !s.requestWhole() {
+		return
+	}
 	end := s.requestEnded && u.body.Empty() && !s.hasReqTrail && !u.upstreamPending()
 	if err := c.WriteHeaders(&s.req, end); err != nil {
 		c.Cancel(sdk.ResetLocal)

@@ -1,4 +1,4 @@
-package route
+package edit
 
 import (
 	"strings"
@@ -9,17 +9,18 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// headerValue is a configured value: a text, or a format with operators.
-type headerValue struct {
+// Value is a configured value: a text, or a format with operators. The zero Value is
+// the empty text.
+type Value struct {
 	text   string
 	format *format.Format // nil for a text
 }
 
-// compileValue compiles a value; an operator without a value stands for nothing,
+// CompileValue compiles a value; an operator without a value stands for nothing,
 // not for "-".
-func compileValue(c sdk.Compiler, text string) (headerValue, error) {
+func CompileValue(c sdk.Compiler, text string) (Value, error) {
 	if strings.ContainsAny(text, "\r\n\x00") {
-		return headerValue{}, c.Errorf("a header value has no CR, LF or NUL")
+		return Value{}, c.Errorf("a header value has no CR, LF or NUL")
 	}
 	f, err := format.Compile(c, &corev3.SubstitutionFormatString{
 		Format: &corev3.SubstitutionFormatString_TextFormatSource{
@@ -28,17 +29,18 @@ func compileValue(c sdk.Compiler, text string) (headerValue, error) {
 		OmitEmptyValues: true,
 	})
 	if err != nil {
-		return headerValue{}, err
+		return Value{}, err
 	}
 	if literal, ok := f.Literal(); ok {
-		return headerValue{text: literal}, nil
+		return Value{text: literal}, nil
 	}
-	return headerValue{format: f}, nil
+	return Value{format: f}, nil
 }
 
-func (v *headerValue) append(dst []byte, req, resp *sdk.Headers, info *sdk.StreamInfo) []byte {
+// Append appends the value for a stream to dst.
+func (v *Value) Append(dst []byte, ctx *format.Context) []byte {
 	if v.format == nil {
 		return append(dst, v.text...)
 	}
-	return v.format.Append(dst, &format.Context{Info: info, Request: req, Response: resp})
+	return v.format.AppendText(dst, ctx)
 }
