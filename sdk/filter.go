@@ -110,8 +110,15 @@ type Stream interface {
 	Cluster() (name string, stats Scope)
 	// RouteConfig is this filter's configuration for the chosen route, nil if none.
 	RouteConfig() RouteConfig
+	// RouteValue is what the chosen route or its virtual host says in a field of Envoy's
+	// own that is read by filters ("rate_limits", "metadata"), nil for nothing. Of what
+	// type it is says the package that reads it for filters.
+	RouteValue(field string) any
 	// ClearRoute makes the route be looked up again, after request headers changed.
 	ClearRoute()
+	// ConnState is a place for what filters keep for the client's connection: nil at
+	// first, and gone with the connection. All that use a name share its place.
+	ConnState(name string) *any
 
 	// ResumeRequest and ResumeResponse go on after Pause or Collect.
 	ResumeRequest()
@@ -126,8 +133,10 @@ type Stream interface {
 	// timer per filter: a second call replaces the first.
 	After(d time.Duration, fn func())
 
-	// Now is the loop's monotonic clock.
+	// Now is the monotonic clock, which is one for all loops, as of the loop's turn.
 	Now() time.Duration
+	// Random is a new random number.
+	Random() uint64
 	Inc(c Counter)
 	Add(c Counter, n uint64)
 	AddGauge(g Gauge, n int64)

@@ -13,6 +13,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/grpcstats"
 	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
+	"sofamesh.io/sofamesh/mosn/filter/localratelimit"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -27,7 +28,7 @@ func Default() config.Extensions {
 		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
-			headermutation.Filter(),
+			headermutation.Filter(), localratelimit.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},

@@ -5,6 +5,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
+	"sofamesh.io/sofamesh/mosn/match/descriptor"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -23,6 +24,7 @@ type VirtualHost struct {
 	table             *Table
 	request, response *edits
 	filters           filterMap
+	rateLimits        descriptor.Policies
 }
 
 // compiler carries what nested messages inherit from those around them.
@@ -50,6 +52,9 @@ func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.Virtu
 		return nil, err
 	}
 	if vh.filters, err = compileFilters(c, pb.GetTypedPerFilterConfig(), t.filters); err != nil {
+		return nil, err
+	}
+	if vh.rateLimits, err = descriptor.Compile(c, pb.GetRateLimits()); err != nil {
 		return nil, err
 	}
 	// Envoy's redirect route has no edits of its own, but the virtual host's filters.

@@ -14,6 +14,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // Snapshot is a set of overrides. A nil Snapshot has none.
@@ -57,6 +59,14 @@ func (s *Snapshot) add(prefix string, layer *structpb.Struct) error {
 
 func isFraction(s *structpb.Struct) bool {
 	return s.Fields["numerator"] != nil || s.Fields["denominator"] != nil
+}
+
+// Of returns the values in force where c compiles, nil when c does not know any.
+func Of(c sdk.Compiler) *Snapshot {
+	if h, ok := c.(interface{ Runtime() *Snapshot }); ok {
+		return h.Runtime()
+	}
+	return nil
 }
 
 // Keys is the number of keys.

@@ -168,7 +168,28 @@ func (sl *slot) RouteConfig() sdk.RouteConfig {
 	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
 }
 
+// RouteValue implements sdk.Stream.
+func (sl *slot) RouteValue(field string) any {
+	s := sl.s
+	s.findRoute()
+	return s.route.Value(field)
+}
+
 func (sl *slot) ClearRoute() { sl.s.routed = false }
+
+// ConnState implements sdk.Stream.
+func (sl *slot) ConnState(name string) *any {
+	d := sl.s.conn
+	p := d.state[name]
+	if p == nil {
+		if d.state == nil {
+			d.state = map[string]*any{}
+		}
+		p = new(any)
+		d.state[name] = p
+	}
+	return p
+}
 
 func (sl *slot) ResumeRequest() {
 	s := sl.s
@@ -212,6 +233,7 @@ func (sl *slot) Reply(r sdk.Reply) {
 }
 
 func (sl *slot) Now() time.Duration                { return sl.s.w.now() }
+func (sl *slot) Random() uint64                    { return sl.s.w.rand.Uint64() }
 func (sl *slot) Inc(c sdk.Counter)                 { sl.s.w.stats.Inc(c) }
 func (sl *slot) Add(c sdk.Counter, n uint64)       { sl.s.w.stats.Add(c, n) }
 func (sl *slot) AddGauge(g sdk.Gauge, n int64)     { sl.s.w.stats.AddGauge(g, n) }

@@ -16,6 +16,8 @@ type Host struct {
 	ClusterName string
 	// Route is the filter's configuration for the route of every request, nil for none.
 	Route sdk.RouteConfig
+	// RouteValues is what RouteValue returns, by field.
+	RouteValues map[string]any
 	// Limit is the most bytes that Collect may hold; 0 is no limit.
 	Limit int
 
@@ -23,6 +25,7 @@ type Host struct {
 	clusters map[string]sdk.Scope
 	pool     *sdk.BufferPool
 	state    any // of the filter's place, kept from stream to stream
+	conn     map[string]*any
 	values   map[uint32]uint64
 	observed map[uint32][]uint64
 }
@@ -42,6 +45,7 @@ func NewHost(tb testing.TB, f *sdk.HTTPFilter, config proto.Message) *Host {
 	}
 	h := &Host{
 		Compiler: c, ClusterName: "c", config: compiled, pool: sdk.NewBufferPool(64), clusters: map[string]sdk.Scope{},
+		conn: map[string]*any{},
 		values: map[uint32]uint64{}, observed: map[uint32][]uint64{},
 	}
 	tb.Cleanup(func() {
@@ -76,6 +80,9 @@ func (h *Host) scopeOf(cluster string) sdk.Scope {
 	}
 	return h.clusters[cluster]
 }
+
+// Reconnect has the streams from now on come over another connection.
+func (h *Host) Reconnect() { clear(h.conn) }
 
 // Changed gives all clusters new scopes, as a change of their configuration does.
 func (h *Host) Changed() { clear(h.clusters) }

@@ -19,8 +19,9 @@ type Stream struct {
 	Replies []sdk.Reply
 	// Cleared counts the calls of ClearRoute.
 	Cleared int
-	// Time is what Now returns.
+	// Time is what Now returns, Rand what Random does.
 	Time time.Duration
+	Rand uint64
 
 	host              *Host
 	filter            sdk.Filter
@@ -126,6 +127,18 @@ func (s *Stream) ClearRoute()                    { s.Cleared++ }
 func (s *Stream) ResumeRequest()                 { s.request.resumed() }
 func (s *Stream) ResumeResponse()                { s.response.resumed() }
 func (s *Stream) Now() time.Duration             { return s.Time }
+func (s *Stream) Random() uint64                 { return s.Rand }
+
+// RouteValue implements sdk.Stream.
+func (s *Stream) RouteValue(field string) any { return s.host.RouteValues[field] }
+
+// ConnState implements sdk.Stream.
+func (s *Stream) ConnState(name string) *any {
+	if s.host.conn[name] == nil {
+		s.host.conn[name] = new(any)
+	}
+	return s.host.conn[name]
+}
 
 // AddResponseTrailers implements sdk.Stream.
 func (s *Stream) AddResponseTrailers() *sdk.Headers {
