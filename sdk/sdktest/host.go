@@ -45,7 +45,7 @@ func NewHost(tb testing.TB, f *sdk.HTTPFilter, config proto.Message) *Host {
 	}
 	h := &Host{
 		Compiler: c, ClusterName: "c", config: compiled, pool: sdk.NewBufferPool(64), clusters: map[string]sdk.Scope{},
-		conn: map[string]*any{},
+		conn:   map[string]*any{},
 		values: map[uint32]uint64{}, observed: map[uint32][]uint64{},
 	}
 	tb.Cleanup(func() {

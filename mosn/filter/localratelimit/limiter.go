@@ -170,35 +170,37 @@ func (p *scratchPool) put(s *scratch) {
 
 // judge takes the tokens of a request with the descriptors in s, which may be nil: of
 // those that it matches, the one that fills most slowly first, and of the default. What
-// was taken before one refuses is gone, as in Envoy.
+// was taken before one refuses is gone, as in Envoy. The refusal of a bucket in shadow
+// mode counts when no other refuses.
 func (l *limiter) judge(now time.Duration, s *scratch) verdict {
-	var first verdict
+	v := verdict{allowed: true}
 	if s != nil {
 		l.find(s)
-		for _, m := range s.matches {
-			switch {
-			case m.of.Refill:
+		for i, m := range s.matches {
+			ok := true
+			if m.of.Refill {
 				m.bucket.Refill(now, float64(m.of.Hits))
-			case !m.bucket.Take(now, float64(m.of.Hits)):
-				return verdict{false, m.bucket, m.of.Headers}
+			} else {
+				ok = m.bucket.Take(now, float64(m.of.Hits))
 			}
-		}
-		if len(s.matches) > 0 {
-			first = verdict{true, s.matches[0].bucket, s.matches[0].of.Headers}
-			if !l.spec.always {
-				return first
+			switch {
+			case !ok && !m.bucket.shadow:
+				return verdict{false, m.bucket, m.of.Headers}
+			case i == 0 || !ok && v.allowed:
+				v = verdict{ok, m.bucket, m.of.Headers}
 			}
 		}
 	}
 	switch {
+	case v.bucket != nil && !l.spec.always:
 	case l.spec.deny:
 		return verdict{}
 	case l.rest != nil && !l.rest.Take(now, 1):
-		return verdict{false, l.rest, descriptor.HeadersInherited}
-	case first.bucket != nil:
-		return first
+		return verdict{bucket: l.rest}
+	case v.bucket == nil:
+		v.bucket = l.rest
 	}
-	return verdict{true, l.rest, descriptor.HeadersInherited}
+	return v
 }
 
 // find looks the descriptors up.
