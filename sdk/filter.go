@@ -102,6 +102,9 @@ type Stream interface {
 	// Trailers that a filter leaves empty are dropped: the body ends the message.
 	RequestBody() *Buffer
 	ResponseBody() *Buffer
+	// LimitRequest sets how many bytes of the request's body filters may hold, instead of
+	// the buffer limit of the listener.
+	LimitRequest(n int)
 	Info() *StreamInfo
 	// Cluster is where the request goes as things stand, and the scope of that cluster's
 	// stats ("cluster.<name>"), nil when no cluster is chosen or known. The name is valid

@@ -33,7 +33,8 @@ type unit struct {
 // interface of their own.
 type compiler struct {
 	*unit
-	path string
+	path  string
+	stats sdk.Scope // nil: the unit's
 }
 
 var _ sdk.Compiler = compiler{}
@@ -47,7 +48,10 @@ func (s *Store) Compiler(name string, where func(path string) string) sdk.Compil
 // At implements sdk.Compiler.
 func (c compiler) At(path string) sdk.Compiler { return c.at(path) }
 
-func (c compiler) at(path string) compiler { return compiler{c.unit, joinPath(c.path, path)} }
+func (c compiler) at(path string) compiler {
+	c.path = joinPath(c.path, path)
+	return c
+}
 
 func joinPath(base, path string) string {
 	if base == "" || path == "" {
@@ -79,7 +83,19 @@ func (c compiler) Warnf(format string, args ...any) {
 }
 
 // Stats implements sdk.Compiler.
-func (c compiler) Stats() sdk.Scope { return c.scope }
+func (c compiler) Stats() sdk.Scope {
+	if c.stats != nil {
+		return c.stats
+	}
+	return c.scope
+}
+
+// WithStats returns c with another scope, for what is compiled inside of what has its
+// own prefix.
+func (c compiler) WithStats(scope sdk.Scope) sdk.Compiler {
+	c.stats = scope
+	return c
+}
 
 // check holds m against the declared fields and the rules of its proto.
 func (c compiler) check(m proto.Message) error {

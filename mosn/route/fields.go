@@ -27,10 +27,8 @@ func tableFields() sdk.FieldStatus {
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
 				"typed_per_filter_config", "include_request_attempt_count", "include_attempt_count_in_response",
 				"include_is_timeout_retry_header", "retry_policy", "per_request_buffer_limit_bytes", "request_body_buffer_limit",
-				"request_mirror_policies", "rate_limits"),
-			// Read by the filter of the same name alone, which is refused itself; and metadata,
-			// which nothing reads yet.
-			fields.NoEffect("cors", "metadata"),
+				"request_mirror_policies", "cors", "rate_limits"),
+			fields.NoEffect("metadata"), // nothing reads it yet
 			fields.Refused("matcher", "virtual_clusters", "retry_policy_typed_config", "hedge_policy", "route_specifiers")),
 	)
 }
@@ -62,9 +60,8 @@ func actionFields() sdk.FieldStatus {
 				"prefix_rewrite", "regex_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header",
 				"host_rewrite_path_regex", "append_x_forwarded_host", "timeout", "idle_timeout", "retry_policy",
 				"request_mirror_policies", "priority", "hash_policy", "max_grpc_timeout", "grpc_timeout_offset",
-				"upgrade_configs", "max_stream_duration", "rate_limits", "include_vh_rate_limits"),
+				"upgrade_configs", "max_stream_duration", "cors", "rate_limits", "include_vh_rate_limits"),
 			fields.NoEffect("metadata_match", // chooses among subsets of a cluster, which are refused there
-				"cors",               // see VirtualHost
 				"early_data_policy"), // there is no TLS early data
 			fields.Refused("cluster_specifier_plugin", "inline_cluster_specifier_plugin", "path_rewrite_policy", "path_rewrite",
 				"host_rewrite", "flush_timeout", "retry_policy_typed_config", "internal_redirect_policy",
@@ -93,6 +90,10 @@ func actionFields() sdk.FieldStatus {
 
 func policyFields() sdk.FieldStatus {
 	return fields.Join(
+		fields.Message("envoy.config.route.v3.CorsPolicy", // for the filter of that name
+			fields.Supported("allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age",
+				"allow_credentials", "filter_enabled", "shadow_enabled", "allow_private_network_access",
+				"forward_not_matching_preflights")),
 		fields.Message("envoy.config.route.v3.RetryPolicy",
 			fields.Supported("retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout", "retry_host_predicate",
 				"host_selection_retry_max_attempts", "retriable_status_codes", "retry_back_off", "rate_limited_retry_back_off",

@@ -38,14 +38,20 @@ type Route struct {
 	request, response *edits
 	variant           *variant // set for one cluster of a weighted route
 	filters           filterMap
+	cors              sdk.RouteConfig
 	rateLimits        *descriptor.Levels // nil when neither the route nor its virtual host has any
 }
 
-// Value returns what sdk.Stream's RouteValue does: of "metadata" a *corev3.Metadata, of
+// Value returns what sdk.Stream's RouteValue does: of "route" the *Forward, of "cors" a
+// configuration of the filter of that name, of "metadata" a *corev3.Metadata, of
 // "rate_limits" a *descriptor.Levels. r may be nil.
 func (r *Route) Value(field string) any {
 	switch {
 	case r == nil:
+	case field == "route" && r.Forward != nil:
+		return r.Forward
+	case field == "cors" && r.cors != nil:
+		return r.cors
 	case field == "rate_limits" && r.rateLimits != nil:
 		return r.rateLimits
 	case field == "metadata" && r.Metadata != nil:
@@ -64,7 +70,7 @@ func (r *Route) IdleTimeout() (time.Duration, bool) {
 }
 
 func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
-	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, Metadata: pb.GetMetadata(), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
+	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, cors: cc.vh.cors, Metadata: pb.GetMetadata(), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
 	var err error
 	if r.match, err = compileMatch(c.At("match"), pb.GetMatch()); err != nil {
 		return nil, err
@@ -77,6 +83,9 @@ func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 	}
 	switch a := pb.GetAction().(type) {
 	case *routev3.Route_Route:
+		if r.cors, err = compileCORS(c.At("route.cors"), a.Route.GetCors(), cc.vh.cors); err != nil {
+			return nil, err
+		}
 		if r.rateLimits, err = cc.rateLimits(c.At("route"), a.Route); err != nil {
 			return nil, err
 		}

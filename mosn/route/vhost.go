@@ -24,6 +24,7 @@ type VirtualHost struct {
 	table             *Table
 	request, response *edits
 	filters           filterMap
+	cors              sdk.RouteConfig
 	rateLimits        descriptor.Policies
 }
 
@@ -52,6 +53,9 @@ func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.Virtu
 		return nil, err
 	}
 	if vh.filters, err = compileFilters(c, pb.GetTypedPerFilterConfig(), t.filters); err != nil {
+		return nil, err
+	}
+	if vh.cors, err = compileCORS(c.At("cors"), pb.GetCors(), nil); err != nil {
 		return nil, err
 	}
 	if vh.rateLimits, err = descriptor.Compile(c, pb.GetRateLimits()); err != nil {

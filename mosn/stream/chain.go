@@ -114,7 +114,7 @@ func (s *Stream) hold(w way, sl *slot, b *sdk.Buffer, end bool) {
 		d.hold.Move(b)
 	}
 	d.end = d.end || end
-	if d.hold.Len() <= s.bufferLimit() {
+	if d.hold.Len() <= s.holdLimit(w) {
 		return
 	}
 	switch {
@@ -125,6 +125,14 @@ func (s *Stream) hold(w way, sl *slot, b *sdk.Buffer, end bool) {
 	case !s.requestEnded:
 		s.pauseClient(true)
 	}
+}
+
+// holdLimit is the most bytes that a filter may hold.
+func (s *Stream) holdLimit(w way) int {
+	if w == toServer && s.requestLimit > 0 {
+		return s.requestLimit
+	}
+	return s.bufferLimit()
 }
 
 func (s *Stream) tooLarge(w way) {

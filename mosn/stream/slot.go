@@ -148,6 +148,8 @@ func (sl *slot) AddResponseTrailers() *sdk.Headers {
 func (sl *slot) RequestBody() *sdk.Buffer  { return &sl.req.hold }
 func (sl *slot) ResponseBody() *sdk.Buffer { return &sl.resp.hold }
 
+func (sl *slot) LimitRequest(n int) { sl.s.requestLimit = n }
+
 // Cluster implements sdk.Stream.
 func (sl *slot) Cluster() (name string, scope sdk.Scope) {
 	s := sl.s

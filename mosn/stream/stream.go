@@ -54,6 +54,7 @@ type perRequest struct {
 	brokenRequest bool // the rest of the request cannot be read
 	internal      bool
 	rpc           bool   // an RPC: HTTP's own headers are not for it
+	requestLimit  int    // of LimitRequest; 0: the listener's
 	unread        int    // bytes of body for which the client's window was not opened again
 	grpc          bool   // the client calls by gRPC, whatever filters make of it
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn

@@ -134,7 +134,7 @@ func (u *upstream) relieve() {
 		return
 	}
 	for i := range s.slots {
-		if s.slots[i].req.hold.Len() > s.bufferLimit() {
+		if s.slots[i].req.hold.Len() > s.holdLimit(toServer) {
 			return
 		}
 	}

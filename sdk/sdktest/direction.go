@@ -111,9 +111,16 @@ func (d *direction) sendData(p string, end bool) {
 	switch {
 	case act == sdk.Continue:
 		d.release()
-	case act == sdk.Collect && d.s.host.Limit > 0 && d.hold.Len() > d.s.host.Limit:
+	case act == sdk.Collect && d.limit() > 0 && d.hold.Len() > d.limit():
 		d.tooLarge()
 	}
+}
+
+func (d *direction) limit() int {
+	if d.toServer && d.s.RequestLimit > 0 {
+		return d.s.RequestLimit
+	}
+	return d.s.host.Limit
 }
 
 func (d *direction) tooLarge() {

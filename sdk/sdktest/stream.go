@@ -22,6 +22,8 @@ type Stream struct {
 	// Time is what Now returns, Rand what Random does.
 	Time time.Duration
 	Rand uint64
+	// RequestLimit is what LimitRequest has set; 0 is that of the Host.
+	RequestLimit int
 
 	host              *Host
 	filter            sdk.Filter
@@ -121,6 +123,7 @@ func (s *Stream) RequestTrailers() *sdk.Headers  { return s.request.trailersOrNi
 func (s *Stream) ResponseTrailers() *sdk.Headers { return s.response.trailersOrNil() }
 func (s *Stream) RequestBody() *sdk.Buffer       { return &s.request.hold }
 func (s *Stream) ResponseBody() *sdk.Buffer      { return &s.response.hold }
+func (s *Stream) LimitRequest(n int)             { s.RequestLimit = n }
 func (s *Stream) Info() *sdk.StreamInfo          { return &s.info }
 func (s *Stream) RouteConfig() sdk.RouteConfig   { return s.host.Route }
 func (s *Stream) ClearRoute()                    { s.Cleared++ }

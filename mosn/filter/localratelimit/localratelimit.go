@@ -92,7 +92,7 @@ type config struct {
 }
 
 func compile(c sdk.Compiler, pb *localv3.LocalRateLimit) (*config, error) {
-	stats := c.Stats().Scope(pb.GetStatPrefix()).Scope("http_local_rate_limit")
+	stats := rootStats(c).Scope(pb.GetStatPrefix()).Scope("http_local_rate_limit")
 	f := &config{
 		runtime: runtime.Of(c), status: 429, stage: pb.GetStage(), virtualHost: pb.GetVhRateLimits(),
 		headers:     pb.GetEnableXRatelimitHeaders() == ratelimitv3.XRateLimitHeadersRFCVersion_DRAFT_VERSION_03,
@@ -133,6 +133,15 @@ func compile(c sdk.Compiler, pb *localv3.LocalRateLimit) (*config, error) {
 		f.limiter = s.limiter()
 	}
 	return f, nil
+}
+
+// rootStats returns the scope of all stats: Envoy's filter does not count below its
+// connection manager.
+func rootStats(c sdk.Compiler) sdk.Scope {
+	if h, ok := c.(interface{ Root() sdk.Compiler }); ok {
+		c = h.Root()
+	}
+	return c.Stats()
 }
 
 // New implements sdk.HTTPConfig.

@@ -62,6 +62,9 @@ func Filter() stream.NetworkFilter {
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
 	cfg := &stream.Config{LocalAddress: localAddress()}
+	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
+		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
+	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
 		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
 	} {
