@@ -126,6 +126,9 @@ type Stream interface {
 	// ResumeRequest and ResumeResponse go on after Pause or Collect.
 	ResumeRequest()
 	ResumeResponse()
+	// ReleaseResponse lets the first n bytes of a body go on that Pause holds, and no
+	// more: the rest, and the end with it, waits for ResumeResponse or another release.
+	ReleaseResponse(n int)
 	// Reply answers the request here and now; see Reply.
 	Reply(r Reply)
 	// Async runs work on another goroutine and then done on the loop, unless the

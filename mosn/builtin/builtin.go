@@ -10,6 +10,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/config"
 	"sofamesh.io/sofamesh/mosn/filter/buffer"
 	"sofamesh.io/sofamesh/mosn/filter/cors"
+	"sofamesh.io/sofamesh/mosn/filter/fault"
 	"sofamesh.io/sofamesh/mosn/filter/grpcbridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcreversebridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcstats"
@@ -29,7 +30,7 @@ func Default() config.Extensions {
 	return config.Extensions{
 		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
-			buffer.Filter(), cors.Filter(),
+			buffer.Filter(), cors.Filter(), fault.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
 			headermutation.Filter(), localratelimit.Filter(),
 			hcm.Router(),

@@ -221,6 +221,17 @@ func (sl *slot) ResumeResponse() {
 	s.resume(toClient, sl)
 }
 
+// ReleaseResponse implements sdk.Stream.
+func (sl *slot) ReleaseResponse(n int) {
+	s, d := sl.s, &sl.resp
+	if n = min(n, d.hold.Len()); n <= 0 || d.inside || d.stop != paused || !s.phase.live() {
+		return
+	}
+	s.w.enter()
+	defer s.leave()
+	s.releaseSome(toClient, sl, n)
+}
+
 func (sl *slot) Reply(r sdk.Reply) {
 	s := sl.s
 	if !s.phase.live() {

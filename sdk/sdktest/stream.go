@@ -129,6 +129,7 @@ func (s *Stream) RouteConfig() sdk.RouteConfig   { return s.host.Route }
 func (s *Stream) ClearRoute()                    { s.Cleared++ }
 func (s *Stream) ResumeRequest()                 { s.request.resumed() }
 func (s *Stream) ResumeResponse()                { s.response.resumed() }
+func (s *Stream) ReleaseResponse(n int)          { s.response.releaseSome(n) }
 func (s *Stream) Now() time.Duration             { return s.Time }
 func (s *Stream) Random() uint64                 { return s.Rand }
 
