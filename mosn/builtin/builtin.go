@@ -17,6 +17,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
 	"sofamesh.io/sofamesh/mosn/filter/localratelimit"
+	"sofamesh.io/sofamesh/mosn/filter/rbac"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
@@ -32,7 +33,7 @@ func Default() config.Extensions {
 		HTTPFilters: []*sdk.HTTPFilter{
 			buffer.Filter(), cors.Filter(), fault.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
-			headermutation.Filter(), localratelimit.Filter(),
+			headermutation.Filter(), localratelimit.Filter(), rbac.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},

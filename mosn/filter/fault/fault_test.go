@@ -35,7 +35,9 @@ func host(t testing.TB, config string, values map[string]any) *sdktest.Host {
 	}
 	f := Filter()
 	compile := f.Compile
-	f.Compile = func(c sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) { return compile(provider{c, snapshot}, m) }
+	f.Compile = func(c sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
+		return compile(provider{c, snapshot}, m)
+	}
 	return sdktest.NewHost(t, f, sdktest.Text[faultv3.HTTPFault](t, config))
 }
 
