@@ -93,7 +93,8 @@ func compilePermission(c sdk.Compiler, pb *rbacconfigv3.Permission) (m matcher, 
 	case *rbacconfigv3.Permission_OrRules:
 		return compileList(c.At("or_rules"), "rules", some, r.OrRules.GetRules(), compilePermission)
 	case *rbacconfigv3.Permission_NotRule:
-		return compileList(c, "not_rule", not, []*rbacconfigv3.Permission{r.NotRule}, compilePermission)
+		m, err = compilePermission(c.At("not_rule"), r.NotRule)
+		return matcher{kind: not, list: []matcher{m}}, err
 	case *rbacconfigv3.Permission_Any:
 		m = matcher{kind: constant, is: true}
 	case *rbacconfigv3.Permission_Header:
@@ -126,7 +127,8 @@ func compilePrincipal(c sdk.Compiler, pb *rbacconfigv3.Principal) (m matcher, er
 	case *rbacconfigv3.Principal_OrIds:
 		return compileList(c.At("or_ids"), "ids", some, r.OrIds.GetIds(), compilePrincipal)
 	case *rbacconfigv3.Principal_NotId:
-		return compileList(c, "not_id", not, []*rbacconfigv3.Principal{r.NotId}, compilePrincipal)
+		m, err = compilePrincipal(c.At("not_id"), r.NotId)
+		return matcher{kind: not, list: []matcher{m}}, err
 	case *rbacconfigv3.Principal_Any:
 		m = matcher{kind: constant, is: true}
 	case *rbacconfigv3.Principal_Authenticated_:
