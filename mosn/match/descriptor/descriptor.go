@@ -17,9 +17,6 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// maxStage is Envoy's highest number of a stage.
-const maxStage = 10
-
 // maxHits is the most that a descriptor counts for.
 const maxHits = 1_000_000_000
 
