@@ -125,10 +125,16 @@ type Stream interface {
 	RouteValue(field string) any
 	// ClearRoute makes the route be looked up again, after request headers changed.
 	ClearRoute()
+	// ConnState is a place for what filters keep for the client's connection: nil at
+	// first, and gone with the connection. All that use a name share its place.
+	ConnState(name string) *any
 
 	// ResumeRequest and ResumeResponse go on after Pause or Collect.
 	ResumeRequest()
 	ResumeResponse()
+	// ReleaseResponse lets the first n bytes of a body go on that Pause holds, and no
+	// more: the rest, and the end with it, waits for ResumeResponse or another release.
+	ReleaseResponse(n int)
 	// Reply answers the request here and now; see Reply.
 	Reply(r Reply)
 	// Async runs work on another goroutine and then done on the loop, unless the

@@ -163,7 +163,7 @@ func desks(t *testing.T, ports *strings.Replacer) {
 	}{
 		{"Place", "ann", 3000, "0 by ann Place body of 1"},
 		{"Cancel", "ann", 0, "1 error orders are not cancelled here "},
-		{"Place", "bob", 0, "2 error route_not_found "},
+		{"Place", "bob", 0, "2 error no route for com.acme.orders/com.acme.Orders/Place "},
 		{"Wait", "ann", 50, "4 error upstream request timeout "},
 		{"Place", "ann", 0, "0 by ann Place body of 5"},
 	} {

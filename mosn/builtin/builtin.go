@@ -10,12 +10,15 @@ import (
 	"sofamesh.io/sofamesh/mosn/config"
 	"sofamesh.io/sofamesh/mosn/filter/buffer"
 	"sofamesh.io/sofamesh/mosn/filter/cors"
+	"sofamesh.io/sofamesh/mosn/filter/fault"
 	"sofamesh.io/sofamesh/mosn/filter/grpcbridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcreversebridge"
 	"sofamesh.io/sofamesh/mosn/filter/grpcstats"
 	"sofamesh.io/sofamesh/mosn/filter/grpcweb"
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
 	"sofamesh.io/sofamesh/mosn/filter/healthcheck"
+	"sofamesh.io/sofamesh/mosn/filter/localratelimit"
+	"sofamesh.io/sofamesh/mosn/filter/rbac"
 	"sofamesh.io/sofamesh/mosn/filter/setfilterstate"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
@@ -30,10 +33,9 @@ func Default() config.Extensions {
 	return config.Extensions{
 		Codecs: []*sdk.Codec{http1.Codec(), http2.Codec(), bolt.Codec(bolt.Limits{})},
 		HTTPFilters: []*sdk.HTTPFilter{
-			buffer.Filter(), cors.Filter(),
+			buffer.Filter(), cors.Filter(), fault.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
-			headermutation.Filter(), healthcheck.Filter(),
-			setfilterstate.Filter(),
+			headermutation.Filter(), healthcheck.Filter(), localratelimit.Filter(), rbac.Filter(), setfilterstate.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},

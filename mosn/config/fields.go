@@ -8,6 +8,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/match/descriptor"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -18,7 +19,7 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 // of extensions.
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
-		route.Fields(), match.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(),
+		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(),
 		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 

@@ -14,6 +14,9 @@ import (
 // that is wrong, unknown or not built yet.
 func Parse(s string) (*Format, error) { return parseText(s, false) }
 
+// Single reports whether f is nothing but one operator, or one text.
+func (f *Format) Single() bool { return len(f.parts) == 1 }
+
 func parseText(s string, omitEmpty bool) (*Format, error) {
 	parts, err := parse(s)
 	if err != nil {

@@ -24,5 +24,7 @@ func Fields() sdk.FieldStatus {
 			fields.Supported("name", "string_match", "present_match")),
 		fields.Message("envoy.config.route.v3.CookieMatcher",
 			fields.Supported("name", "string_match", "invert_match")),
+		fields.Message("xds.core.v3.CidrRange", fields.Supported("address_prefix", "prefix_len")),
+		fields.Message("envoy.type.matcher.v3.AddressMatcher", fields.Supported("ranges", "invert_match")),
 	)
 }

@@ -27,10 +27,8 @@ func tableFields() sdk.FieldStatus {
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
 				"typed_per_filter_config", "include_request_attempt_count", "include_attempt_count_in_response",
 				"include_is_timeout_retry_header", "retry_policy", "per_request_buffer_limit_bytes", "request_body_buffer_limit",
-				"request_mirror_policies", "cors"),
-			// Read by the filters of the same names alone, which are refused themselves; and
-			// metadata, which nothing reads yet.
-			fields.NoEffect("rate_limits", "metadata"),
+				"request_mirror_policies", "cors", "rate_limits"),
+			fields.NoEffect("metadata"), // nothing reads it yet
 			fields.Refused("matcher", "virtual_clusters", "retry_policy_typed_config", "hedge_policy", "route_specifiers")),
 	)
 }
@@ -40,9 +38,9 @@ func routeFields() sdk.FieldStatus {
 		fields.Message("envoy.config.route.v3.Route",
 			fields.Supported("name", "match", "route", "redirect", "direct_response", "typed_per_filter_config",
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
-				"per_request_buffer_limit_bytes", "request_body_buffer_limit"),
-			fields.NoEffect("metadata", // kept, and nothing reads it yet
-				"decorator", "tracing"), // there are no traces yet
+				"per_request_buffer_limit_bytes", "request_body_buffer_limit",
+				"metadata"), // for rate limits by it
+			fields.NoEffect("decorator", "tracing"), // there are no traces yet
 			fields.Refused("filter_action", "non_forwarding_action", "stat_prefix", "route_specifiers")),
 		fields.Message("envoy.config.route.v3.RouteMatch",
 			fields.Supported("prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix", "case_sensitive",
@@ -62,9 +60,8 @@ func actionFields() sdk.FieldStatus {
 				"prefix_rewrite", "regex_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header",
 				"host_rewrite_path_regex", "append_x_forwarded_host", "timeout", "idle_timeout", "retry_policy",
 				"request_mirror_policies", "priority", "hash_policy", "max_grpc_timeout", "grpc_timeout_offset",
-				"upgrade_configs", "max_stream_duration", "cors"),
+				"upgrade_configs", "max_stream_duration", "cors", "rate_limits", "include_vh_rate_limits"),
 			fields.NoEffect("metadata_match", // chooses among subsets of a cluster, which are refused there
-				"rate_limits", "include_vh_rate_limits", // see VirtualHost
 				"early_data_policy"), // there is no TLS early data
 			fields.Refused("cluster_specifier_plugin", "inline_cluster_specifier_plugin", "path_rewrite_policy", "path_rewrite",
 				"host_rewrite", "flush_timeout", "retry_policy_typed_config", "internal_redirect_policy",
@@ -134,6 +131,8 @@ func policyFields() sdk.FieldStatus {
 // too.
 func valueFields() sdk.FieldStatus {
 	return fields.Join(
+		fields.Message("envoy.config.core.v3.Metadata",
+			fields.Supported("filter_metadata"), fields.NoEffect("typed_filter_metadata")),
 		fields.Message("envoy.config.core.v3.RuntimeFractionalPercent",
 			fields.Supported("default_value", "runtime_key")),
 		fields.Message("envoy.type.v3.FractionalPercent",

@@ -10,11 +10,12 @@ import (
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/match/descriptor"
 )
 
 // TestFieldsAreComplete walks all messages that a route configuration leads to.
 func TestFieldsAreComplete(t *testing.T) {
-	table, err := fields.Merge(Fields(), match.Fields(), edit.Fields(), format.Fields())
+	table, err := fields.Merge(Fields(), match.Fields(), descriptor.Fields(), edit.Fields(), format.Fields())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +23,7 @@ func TestFieldsAreComplete(t *testing.T) {
 	if missing := table.Undeclared(roots...); len(missing) > 0 {
 		t.Errorf("fields without a status: %q", missing)
 	}
-	own, err := fields.Merge(Fields(), match.Fields())
+	own, err := fields.Merge(Fields(), match.Fields(), descriptor.Fields())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/match/descriptor"
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/grpc"
 )
@@ -38,10 +39,12 @@ type Route struct {
 	variant           *variant // set for one cluster of a weighted route
 	filters           filterMap
 	cors              sdk.RouteConfig
+	rateLimits        *descriptor.Levels // nil when neither the route nor its virtual host has any
 }
 
 // Value returns what sdk.Stream's RouteValue does: of "route" the *Forward, of "cors" a
-// configuration of the filter of that name. r may be nil.
+// configuration of the filter of that name, of "metadata" a *corev3.Metadata, of
+// "rate_limits" a *descriptor.Levels. r may be nil.
 func (r *Route) Value(field string) any {
 	switch {
 	case r == nil:
@@ -49,6 +52,10 @@ func (r *Route) Value(field string) any {
 		return r.Forward
 	case field == "cors" && r.cors != nil:
 		return r.cors
+	case field == "rate_limits" && r.rateLimits != nil:
+		return r.rateLimits
+	case field == "metadata" && r.Metadata != nil:
+		return r.Metadata
 	}
 	return nil
 }
@@ -79,6 +86,9 @@ func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 		if r.cors, err = compileCORS(c.At("route.cors"), a.Route.GetCors(), cc.vh.cors); err != nil {
 			return nil, err
 		}
+		if r.rateLimits, err = cc.rateLimits(c.At("route"), a.Route); err != nil {
+			return nil, err
+		}
 		if r.Forward, err = cc.forward(c.At("route"), a.Route); err == nil {
 			r.weighted, err = cc.weighted(c.At("route.weighted_clusters"), r, a.Route.GetWeightedClusters())
 		}
@@ -94,6 +104,15 @@ func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 		err = c.Errorf("no action is set")
 	}
 	return r, err
+}
+
+// rateLimits compiles what says of a route by what it is limited.
+func (cc *compiler) rateLimits(c sdk.Compiler, pb *routev3.RouteAction) (*descriptor.Levels, error) {
+	own, err := descriptor.Compile(c, pb.GetRateLimits())
+	if err != nil || len(own)+len(cc.vh.rateLimits) == 0 {
+		return nil, err
+	}
+	return &descriptor.Levels{Route: own, VirtualHost: cc.vh.rateLimits, Include: pb.GetIncludeVhRateLimits().GetValue()}, nil
 }
 
 // limits is what a route and a virtual host have in common for bufferLimit.

@@ -5,6 +5,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
+	"sofamesh.io/sofamesh/mosn/match/descriptor"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -24,6 +25,7 @@ type VirtualHost struct {
 	request, response *edits
 	filters           filterMap
 	cors              sdk.RouteConfig
+	rateLimits        descriptor.Policies
 }
 
 // compiler carries what nested messages inherit from those around them.
@@ -55,6 +57,9 @@ func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.Virtu
 	}
 	//lint:ignore SA1019 Envoy still reads it, so we do
 	if vh.cors, err = compileCORS(c.At("cors"), pb.GetCors(), nil); err != nil {
+		return nil, err
+	}
+	if vh.rateLimits, err = descriptor.Compile(c, pb.GetRateLimits()); err != nil {
 		return nil, err
 	}
 	// Envoy's redirect route has no edits of its own, but the virtual host's filters.

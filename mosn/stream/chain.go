@@ -232,6 +232,27 @@ func (s *Stream) release(w way, sl *slot) {
 	}
 }
 
+// releaseSome hands on n bytes that a filter holds, and the head before them, while the
+// filter stays as it is.
+func (s *Stream) releaseSome(w way, sl *slot, n int) {
+	d := sl.dir(w)
+	next := w.next(sl.index)
+	if d.head {
+		d.head = false
+		if s.headersFrom(w, next, false); !s.wants(w) {
+			return
+		}
+	}
+	var b sdk.Buffer
+	b.Init(s.w.loop.Buffers())
+	defer b.Release() // should the stream end on the way
+	b.MoveN(&d.hold, n)
+	s.dataFrom(w, next, &b, false)
+	if s.phase.live() && w == toClient {
+		s.pauseUpstream(false)
+	}
+}
+
 func (s *Stream) trailers(w way) *sdk.Headers {
 	if w == toServer {
 		return &s.reqTrail.Headers

@@ -20,8 +20,9 @@ type serverConn struct {
 	flow    bool          // the codec has flow control
 	counted byProtocol
 	cur     *Stream
-	shared  *sharedConn // nil for a Serial codec
-	ties    *ties       // nil until a cluster has connections for this one alone
+	shared  *sharedConn     // nil for a Serial codec
+	ties    *ties           // nil until a cluster has connections for this one alone
+	state   map[string]*any // of filters; nil until one keeps something
 
 	clocked    sdk.Clocked // nil when the codec does not care for time
 	talker     sdk.Talker  // nil when the codec has nothing to say by itself

@@ -20,10 +20,11 @@ func (u *upstream) decorateUpstream(m *sdk.Message, now time.Duration) {
 	u.decorate(m)
 }
 
-// decorate applies the route's edits to a response, ours or the upstream's.
+// decorate applies the route's edits to a response, ours or the upstream's. As in Envoy
+// they are for what a filter answers too, but then only of a route that forwards.
 func (u *upstream) decorate(m *sdk.Message) {
 	s := u.s
-	if s.route == nil || !u.begun {
+	if s.route == nil || !u.begun && s.route.Forward == nil {
 		return
 	}
 	if s.vh.IncludeAttemptCountInResponse && s.info.Attempts > 0 {

@@ -190,6 +190,20 @@ func (sl *slot) RouteValue(field string) any {
 
 func (sl *slot) ClearRoute() { sl.s.routed = false }
 
+// ConnState implements sdk.Stream.
+func (sl *slot) ConnState(name string) *any {
+	d := sl.s.conn
+	p := d.state[name]
+	if p == nil {
+		if d.state == nil {
+			d.state = map[string]*any{}
+		}
+		p = new(any)
+		d.state[name] = p
+	}
+	return p
+}
+
 func (sl *slot) ResumeRequest() {
 	s := sl.s
 	if sl.req.inside {
@@ -216,6 +230,17 @@ func (sl *slot) ResumeResponse() {
 	s.w.enter()
 	defer s.leave()
 	s.resume(toClient, sl)
+}
+
+// ReleaseResponse implements sdk.Stream.
+func (sl *slot) ReleaseResponse(n int) {
+	s, d := sl.s, &sl.resp
+	if n = min(n, d.hold.Len()); n <= 0 || d.inside || d.stop != paused || !s.phase.live() {
+		return
+	}
+	s.w.enter()
+	defer s.leave()
+	s.releaseSome(toClient, sl, n)
 }
 
 func (sl *slot) Reply(r sdk.Reply) {

@@ -165,6 +165,18 @@ func (d *direction) resumed() {
 	}
 }
 
+// releaseSome lets n bytes pass of what is held.
+func (d *direction) releaseSome(n int) {
+	if n = min(n, d.hold.Len()); n <= 0 || d.inside || d.action != sdk.Pause || d.s.over() {
+		return
+	}
+	if d.heldHead {
+		d.heldHead, d.out.Head = false, list(&d.head)
+	}
+	d.out.Body += string(d.hold.Bytes(nil)[:n])
+	d.hold.Drain(n)
+}
+
 // release lets pass what is there.
 func (d *direction) release() {
 	d.action = sdk.Continue

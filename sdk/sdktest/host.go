@@ -29,6 +29,7 @@ type Host struct {
 	clusters map[string]sdk.Scope
 	pool     *sdk.BufferPool
 	state    any // of the filter's place, kept from stream to stream
+	conn     map[string]*any
 	values   map[uint32]uint64
 	observed map[uint32][]uint64
 }
@@ -48,6 +49,7 @@ func NewHost(tb testing.TB, f *sdk.HTTPFilter, config proto.Message) *Host {
 	}
 	h := &Host{
 		Compiler: c, ClusterName: "c", config: compiled, pool: sdk.NewBufferPool(64), clusters: map[string]sdk.Scope{},
+		conn:   map[string]*any{},
 		values: map[uint32]uint64{}, observed: map[uint32][]uint64{},
 	}
 	tb.Cleanup(func() {
@@ -82,6 +84,9 @@ func (h *Host) scopeOf(cluster string) sdk.Scope {
 	}
 	return h.clusters[cluster]
 }
+
+// Reconnect has the streams from now on come over another connection.
+func (h *Host) Reconnect() { clear(h.conn) }
 
 // Changed gives all clusters new scopes, as a change of their configuration does.
 func (h *Host) Changed() { clear(h.clusters) }

@@ -130,6 +130,7 @@ func (s *Stream) Failing() bool                  { return s.host.Failing }
 func (s *Stream) ClearRoute()                    { s.Cleared++ }
 func (s *Stream) ResumeRequest()                 { s.request.resumed() }
 func (s *Stream) ResumeResponse()                { s.response.resumed() }
+func (s *Stream) ReleaseResponse(n int)          { s.response.releaseSome(n) }
 func (s *Stream) Now() time.Duration             { return s.Time }
 func (s *Stream) Random() uint64                 { return s.Rand }
 
@@ -141,6 +142,14 @@ func (s *Stream) Members(cluster string) (sdk.Members, bool) {
 
 // RouteValue implements sdk.Stream.
 func (s *Stream) RouteValue(field string) any { return s.host.RouteValues[field] }
+
+// ConnState implements sdk.Stream.
+func (s *Stream) ConnState(name string) *any {
+	if s.host.conn[name] == nil {
+		s.host.conn[name] = new(any)
+	}
+	return s.host.conn[name]
+}
 
 // AddResponseTrailers implements sdk.Stream.
 func (s *Stream) AddResponseTrailers() *sdk.Headers {

@@ -1,0 +1,74 @@
+package stream
+
+import (
+	"fmt"
+	"testing"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"sofamesh.io/sofamesh/mosn/match/descriptor"
+	"sofamesh.io/sofamesh/sdk"
+)
+
+// TestConnState: what a filter keeps for a connection is there for its next requests, and
+// for no other connection's.
+func TestConnState(t *testing.T) {
+	ch := newChain("a", "b")
+	var seen []string
+	count := func(name string) func(sdk.Stream) sdk.Action {
+		return func(s sdk.Stream) sdk.Action {
+			place := s.ConnState(name)
+			n, _ := (*place).(int)
+			*place = n + 1
+			seen = append(seen, fmt.Sprint(name, n))
+			return sdk.Continue
+		}
+	}
+	ch.scripts[0].on["rh"] = count("x")
+	ch.scripts[1].on["rh"] = count("x")
+	ch.scripts[1].on["sh"] = count("y")
+	w := newWorld(t, setup{filters: ch.filters()})
+	c := w.client()
+	w.send(c, get)
+	b := w.backend(1)
+	for i := range 2 {
+		for j := range 2 {
+			if i+j > 0 {
+				w.send(c, get)
+			}
+			w.send(b, "HTTP/1.1 204 X\r\n\r\n")
+		}
+		if got, want := fmt.Sprint(seen), "[x0 x1 y0 x2 x3 y1]"; got != want {
+			t.Errorf("connection %d: %s, want %s", i, got, want)
+		}
+		seen = nil
+		if i == 0 {
+			c = w.client()
+		}
+	}
+	w.idle()
+}
+
+// TestRouteValue: filters see what the route says in its own fields, and random numbers
+// are not all the same.
+func TestRouteValue(t *testing.T) {
+	ch := newChain("a")
+	var limits, metadata, other any
+	random := map[uint64]bool{}
+	ch.scripts[0].on["rh"] = func(s sdk.Stream) sdk.Action {
+		limits, metadata, other = s.RouteValue("rate_limits"), s.RouteValue("metadata"), s.RouteValue("x")
+		random[s.Random()], random[s.Random()] = true, true
+		return sdk.Continue
+	}
+	w := newWorld(t, setup{filters: ch.filters(), action: `rate_limits { actions { remote_address {} } }`})
+	w.send(w.client(), get)
+	if l, ok := limits.(*descriptor.Levels); !ok || len(l.Route) != 1 || len(l.VirtualHost) != 0 || l.Include {
+		t.Errorf("rate_limits: %v", limits)
+	}
+	if md, ok := metadata.(*corev3.Metadata); ok && md == nil || other != nil {
+		t.Errorf("metadata: %v, x: %v", metadata, other)
+	}
+	if len(random) != 2 {
+		t.Errorf("random numbers: %v", random)
+	}
+}
