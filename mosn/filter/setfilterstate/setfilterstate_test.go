@@ -101,7 +101,7 @@ func TestReuse(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
 		`on_request_headers { object_key: "k" format_string { text_format_source { inline_string: "v" } } }`: "on_request_headers[0].object_key",
-		element("k", "v") + strings.Replace(element("k", "v"), "envoy.string", "envoy.network.ip", 1):            "on_request_headers[1].factory_key",
+		element("k", "v") + strings.Replace(element("k", "v"), "envoy.string", "envoy.network.ip", 1):        "on_request_headers[1].factory_key",
 		element("k", "%NONE%"): "on_request_headers[0].format_string.text_format_source",
 		`on_request_headers { object_key: "k" factory_key: "envoy.string" format_string { } }`: "on_request_headers[0].format_string",
 	} {
