@@ -53,6 +53,7 @@ func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.Virtu
 	if vh.filters, err = compileFilters(c, pb.GetTypedPerFilterConfig(), t.filters); err != nil {
 		return nil, err
 	}
+	//lint:ignore SA1019 deprecated, and in many configurations
 	if vh.cors, err = compileCORS(c.At("cors"), pb.GetCors(), nil); err != nil {
 		return nil, err
 	}
