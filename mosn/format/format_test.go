@@ -149,7 +149,7 @@ func TestFilterState(t *testing.T) {
 	ctx := &Context{Info: &sdk.StreamInfo{}}
 	for key, v := range map[string]any{
 		"s": `a "b"`, "b": []byte("bytes"), "i": -3, "i64": int64(4), "u": uint64(5), "t": true,
-		"str": netip.MustParseAddr("::1"), "pb": wrapperspb.String("x\ny"), "odd": struct{}{},
+		"str": netip.MustParseAddr("::1"), "pb": wrapperspb.String("x\ny"), "odd": struct{}{}, "e": "",
 	} {
 		ctx.Info.SetFilterState(key, v)
 	}
@@ -165,6 +165,8 @@ func TestFilterState(t *testing.T) {
 		"%FILTER_STATE(str:PLAIN)%":  "::1",
 		"%FILTER_STATE(pb)%":         `"x\ny"`,
 		"%FILTER_STATE(odd)%":        "-",
+		"%FILTER_STATE(e)%":          `""`,
+		"%FILTER_STATE(e:PLAIN)%":    "",
 		"%FILTER_STATE(none:PLAIN)%": "-",
 	} {
 		if got := render(t, format, ctx); got != want {
