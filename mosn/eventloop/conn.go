@@ -98,14 +98,13 @@ type Conn struct {
 	flags        connFlags
 	readDisabled uint32
 	high, low    uint32
-	readLimit    uint32
+	readLimit    uint32 // for the owner; once CloseDelayed was called, what may be dropped
 
 	id       uint64
 	bytesIn  uint64
 	bytesOut uint64
 	timer    Timer         // to connect, to end a close
 	patience time.Duration // of a close, between two writes that get on
-	enough   uint64        // bytesIn at which CloseDelayed drops no more input
 	err      error         // for OnClose
 
 	remote netip.AddrPort

@@ -31,8 +31,8 @@ func (c *Conn) CloseFlush(timeout time.Duration) { c.closeLater(timeout, 0) }
 // starts anew. So an error reply is not lost to the reset that unread input
 // would cause. Who sends more than limit bytes (0: any number) is cut off.
 func (c *Conn) CloseDelayed(timeout time.Duration, limit int) {
-	if c.enough = math.MaxUint64; limit > 0 {
-		c.enough = c.bytesIn + uint64(limit)
+	if c.readLimit = math.MaxUint32; limit > 0 {
+		c.readLimit = clamp32(limit)
 	}
 	c.closeLater(timeout, fDiscard|fShutWrite)
 }
@@ -70,9 +70,12 @@ func (c *Conn) discard() {
 		case n > 0:
 			c.bytesIn += uint64(n)
 			budget -= n
-			if c.bytesIn > c.enough {
-				c.finish(nil, false)
-				return
+			if c.readLimit != math.MaxUint32 {
+				if n > int(c.readLimit) {
+					c.finish(nil, false)
+					return
+				}
+				c.readLimit -= uint32(n)
 			}
 			if n < len(l.scratch) && !c.has(fPeerHalf) {
 				c.clear(fReadable)

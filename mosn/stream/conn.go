@@ -24,10 +24,7 @@ type serverConn struct {
 	ties    *ties           // nil until a cluster has connections for this one alone
 	state   map[string]*any // of filters; nil until one keeps something
 
-	clocked    sdk.Clocked // nil when the codec does not care for time
-	talker     sdk.Talker  // nil when the codec has nothing to say by itself
-	queued     bool        // it is in the worker's list of talkers
-	nextTalker *serverConn // there
+	speech *speech // nil when the codec has nothing to say by itself
 
 	timer     eventloop.Timer // idle, or the head of a request
 	started   time.Duration
@@ -74,8 +71,8 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 		d.partial(len(in) > 0)
 		return 0
 	}
-	if d.clocked != nil {
-		d.clocked.Clock(d.w.now())
+	if d.speech != nil && d.speech.clock != nil {
+		d.speech.clock.Clock(d.w.now())
 	}
 	for done := false; !done; {
 		var k int

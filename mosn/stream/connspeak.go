@@ -14,8 +14,11 @@ func (d *serverConn) speakBy(cc sdk.CodecConfig, conn sdk.CodecConn) {
 	}
 	codec := cc.Codec()
 	d.codec, d.rpc, d.flow = conn, codec.RPC, codec.FlowControl
-	d.talker, _ = d.codec.(sdk.Talker)
-	d.clocked, _ = d.codec.(sdk.Clocked)
+	d.speech = nil
+	if t, ok := d.codec.(sdk.Talker); ok {
+		d.speech = &speech{talker: t}
+		d.speech.clock, _ = d.codec.(sdk.Clocked)
+	}
 	if codec.Mode == sdk.Multiplexed {
 		d.share()
 	}
@@ -33,6 +36,14 @@ func (d *serverConn) speakBy(cc sdk.CodecConfig, conn sdk.CodecConn) {
 	}
 	d.w.stats.Inc(d.counted.cxTotal)
 	d.w.stats.AddGauge(d.counted.cxActive, 1)
+}
+
+// speech is what a connection has whose codec says something by itself.
+type speech struct {
+	talker sdk.Talker
+	clock  sdk.Clocked // nil when the codec does not care for time
+	queued bool        // the connection is in the worker's list of talkers
+	next   *serverConn // there
 }
 
 // byProtocol are the stats of one protocol.

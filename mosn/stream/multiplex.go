@@ -187,8 +187,8 @@ const maxLate = 64 << 10
 // meanwhile must not make the system drop what it has yet to receive.
 func (d *serverConn) finish() {
 	d.timer.Stop()
-	if d.talker != nil && !d.c.Closed() {
-		d.talker.Flush(d.c.Out())
+	if d.speech != nil && !d.c.Closed() {
+		d.speech.talker.Flush(d.c.Out())
 	}
 	limit := 0
 	if d.shared != nil {
@@ -216,21 +216,21 @@ func (d *serverConn) goAway() {
 // heartbeats, and the news that a stream which had to wait may go on. It gets its say
 // when the callback under way is over, not from within it.
 func (d *serverConn) wrote() {
-	if d.talker == nil || d.queued || !d.talker.Pending() {
+	if d.speech == nil || d.speech.queued || !d.speech.talker.Pending() {
 		return
 	}
-	d.queued = true
-	d.nextTalker, d.w.talkers = d.w.talkers, d
+	d.speech.queued = true
+	d.speech.next, d.w.talkers = d.w.talkers, d
 }
 
 // talk lets the codec speak. What it says may let streams write, which may give it more
 // to say: then there is another round.
 func (d *serverConn) talk() {
-	d.queued = false
+	d.speech.queued = false
 	if d.c.Closed() || d.closing {
 		return
 	}
-	d.talker.Flush(d.c.Out())
+	d.speech.talker.Flush(d.c.Out())
 	if d.c.AboveHigh() {
 		return // OnDrained comes back to it
 	}

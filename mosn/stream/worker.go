@@ -131,7 +131,7 @@ func (w *Worker) left() {
 func (w *Worker) talk() {
 	for w.talkers != nil {
 		d := w.talkers
-		w.talkers, d.nextTalker = d.nextTalker, nil
+		w.talkers, d.speech.next = d.speech.next, nil
 		d.talk()
 	}
 }
