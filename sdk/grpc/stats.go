@@ -91,12 +91,13 @@ func (t *Stats) All(cluster string, scope sdk.Scope) *Calls { return &t.cluster(
 // Method returns the numbers of the calls of one method.
 func (t *Stats) Method(cluster string, scope sdk.Scope, service, name string) *Calls {
 	c := t.cluster(cluster, scope)
+	full := t.named.Load() >= t.limit // read first: what was counted by then is in the map
 	if m := c.methods.Load(); m != nil {
 		if calls := (*m)[method{service, name}]; calls != nil {
 			return calls
 		}
 	}
-	if t.named.Load() >= t.limit || len(service)+len(name) > maxMethodName {
+	if full || len(service)+len(name) > maxMethodName {
 		return &c.all
 	}
 	return t.addMethod(c, service, name)
@@ -138,7 +139,9 @@ func (t *Stats) addMethod(c *clusterCalls, service, name string) *Calls {
 		}
 		next = maps.Clone(*m)
 	}
-	t.named.Add(1)
+	if t.named.Load() >= t.limit {
+		return &c.all
+	}
 	key := method{strings.Clone(service), strings.Clone(name)}
 	shown := key.service
 	if t.replaceDots {
@@ -147,6 +150,7 @@ func (t *Stats) addMethod(c *clusterCalls, service, name string) *Calls {
 	calls := &Calls{scope: c.prefix.Scope(shown).Scope(key.name)}
 	next[key] = calls
 	c.methods.Store(&next)
+	t.named.Add(1)
 	return calls
 }
 
