@@ -200,10 +200,10 @@ type Talker interface {
 	Flush(out *Buffer)
 }
 
-// Clocked is a CodecConn that limits how often its peer may do something. Its owner
+// Clocked is a Talker that limits how often its peer may do something. Its owner
 // calls Clock before a round of Decode, with a time that only goes forward.
 type Clocked interface {
-	CodecConn
+	Talker
 	Clock(now time.Duration)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/match"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // Codec returns the codec. Every call makes a new one, so a program calls it
@@ -39,21 +40,6 @@ func sniff(prefix []byte) sdk.Verdict {
 	}
 	return sdk.NoMatch
 }
-
-// The values of CodecOptions.UnderscoreAction.
-const (
-	underscoreAllow = iota
-	underscoreReject
-	underscoreDrop
-)
-
-// Envoy's limits when nothing is configured: max_request_headers_kb, the same of
-// upstream responses, and max_headers_count.
-const (
-	defaultRequestBytes  = 60 << 10
-	defaultResponseBytes = 80 << 10
-	defaultHeaderCount   = 100
-)
 
 // config is the compiled configuration of one side. It is immutable.
 type config struct {
@@ -100,11 +86,11 @@ const readMargin = 16 << 10
 func compile(codec *sdk.Codec, c sdk.Compiler, side sdk.Side, o sdk.CodecOptions) (sdk.CodecConfig, error) {
 	cfg := &config{
 		codec: codec, side: side, underscore: o.UnderscoreAction, absoluteURL: true, keepH2C: o.KeepH2C,
-		maxBytes: defaultRequestBytes, maxCount: defaultHeaderCount,
+		maxBytes: httpfield.DefaultRequestBytes, maxCount: httpfield.DefaultHeaderCount,
 	}
 	if side == sdk.Upstream {
-		cfg.maxBytes = defaultResponseBytes
-		cfg.underscore = underscoreAllow
+		cfg.maxBytes = httpfield.DefaultResponseBytes
+		cfg.underscore = httpfield.UnderscoreAllow
 	}
 	if o.MaxHeaderBytes > 0 {
 		cfg.maxBytes = o.MaxHeaderBytes

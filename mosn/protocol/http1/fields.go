@@ -168,8 +168,8 @@ func (l *lines) unusual(name, colon, start int) (int, error) {
 // add puts one field into the view, or takes note of it when it is framing.
 func (l *lines) add(name, nameEnd, value, valueEnd int, exact bool) error {
 	key := l.p[name:nameEnd]
-	if l.c.underscore != underscoreAllow && bytes.IndexByte(key, '_') >= 0 {
-		if l.c.underscore == underscoreDrop {
+	if l.c.underscore != httpfield.UnderscoreAllow && bytes.IndexByte(key, '_') >= 0 {
+		if l.c.underscore == httpfield.UnderscoreDrop {
 			return nil
 		}
 		return errUnderscore

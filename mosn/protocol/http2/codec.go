@@ -8,6 +8,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/protocol/http2/hpack"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // Codec returns the codec. Every call makes a new one, so a program calls it
@@ -33,21 +34,6 @@ func sniff(prefix []byte) sdk.Verdict {
 	}
 	return sdk.NoMatch
 }
-
-// The values of CodecOptions.UnderscoreAction.
-const (
-	underscoreAllow = iota
-	underscoreReject
-	underscoreDrop
-)
-
-// Envoy's limits when nothing is configured: max_request_headers_kb, the same of
-// upstream responses, and max_headers_count.
-const (
-	defaultRequestBytes  = 60 << 10
-	defaultResponseBytes = 80 << 10
-	defaultHeaderCount   = 100
-)
 
 // config is the compiled configuration of one side. It is immutable.
 type config struct {
@@ -96,12 +82,12 @@ func compile(codec *sdk.Codec, c sdk.Compiler, side sdk.Side, o sdk.CodecOptions
 			return nil, c.Errorf("http2 is configured by Http2ProtocolOptions, not by %s", o.Proto.ProtoReflect().Descriptor().FullName())
 		}
 	}
-	cfg := &config{codec: codec, side: side, maxCount: cmp.Or(o.MaxHeaderCount, defaultHeaderCount)}
-	cfg.maxBytes = cmp.Or(o.MaxHeaderBytes, defaultRequestBytes)
+	cfg := &config{codec: codec, side: side, maxCount: cmp.Or(o.MaxHeaderCount, httpfield.DefaultHeaderCount)}
+	cfg.maxBytes = cmp.Or(o.MaxHeaderBytes, httpfield.DefaultRequestBytes)
 	cfg.underscore = o.UnderscoreAction
 	if side == sdk.Upstream {
-		cfg.maxBytes = cmp.Or(o.MaxHeaderBytes, defaultResponseBytes)
-		cfg.underscore = underscoreAllow
+		cfg.maxBytes = cmp.Or(o.MaxHeaderBytes, httpfield.DefaultResponseBytes)
+		cfg.underscore = httpfield.UnderscoreAllow
 	}
 	// A peer that compresses badly, or not at all, sends no more than this for a head
 	// within the limit; one that sends more is not worth reading on for.

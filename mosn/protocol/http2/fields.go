@@ -90,8 +90,8 @@ func (d *fields) take(f *hpack.Field) *fault {
 	line := m.StartLine(f.Name + 2 + f.Value)
 	name, value := httpfield.String(line[:f.Name]), httpfield.String(line[f.Name+2:])
 	if f.ID == sdk.HeaderOther {
-		if cfg.underscore != underscoreAllow && strings.IndexByte(name, '_') >= 0 {
-			if cfg.underscore == underscoreDrop {
+		if cfg.underscore != httpfield.UnderscoreAllow && strings.IndexByte(name, '_') >= 0 {
+			if cfg.underscore == httpfield.UnderscoreDrop {
 				return nil
 			}
 			return errUnderscore

@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // flooded feeds the same again and again until the connection ends, and returns how
@@ -55,7 +56,7 @@ func TestFloods(t *testing.T) {
 		{"DATA of padding", headers(1, 0, get()...), same(raw(frameData, flagPadded, 1, "\x02\x00\x00")), errEmpties, 1},
 		{"empty CONTINUATION", block, same(raw(frameContinuation, 0, 1, "")), errEmpties, 1},
 		{"CONTINUATION", block, same(raw(frameContinuation, 0, 1, "\x82")), errBlock, maxPieces - 1},
-		{"large CONTINUATION", block, same(raw(frameContinuation, 0, 1, strings.Repeat("\x82", maxFrame))), errBlock, 2 * defaultRequestBytes / maxFrame},
+		{"large CONTINUATION", block, same(raw(frameContinuation, 0, 1, strings.Repeat("\x82", maxFrame))), errBlock, 2 * httpfield.DefaultRequestBytes / maxFrame},
 		{"rapid reset", "", func(i int) string { return headers(id(i), end, get()...) + rst(id(i), codeCancel) }, errResets, defaultResetBurst},
 		{"made you reset, by windows", "", func(i int) string { return headers(id(i), 0, get()...) + window(id(i), maxWindow) }, errResets, defaultResetBurst},
 		{"made you reset, by DATA", "", func(i int) string { return headers(id(i), end, get()...) + data(id(i), 0, "x") }, errResets, defaultResetBurst},
@@ -201,7 +202,7 @@ func TestHeaderBombs(t *testing.T) {
 	if got := d.feed(raw(frameHeaders, end|flagEndHeaders, 3, bomb)); got != "refused 3 "+errTooLarge.stream.Text {
 		t.Errorf("a bomb: %.100s", got)
 	}
-	if n := d.msg.Footprint(); n > start+4*defaultRequestBytes {
+	if n := d.msg.Footprint(); n > start+4*httpfield.DefaultRequestBytes {
 		t.Errorf("it has made a message of %d bytes", n)
 	}
 	crumbs := fieldsOf(get()...) + strings.Repeat("\x60\x00", 1000)

@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/httpfield"
 )
 
 // without is the head of a request without one field.
@@ -226,9 +227,9 @@ func TestHeadLimits(t *testing.T) {
 		{"count", limits(0, 5, 0), get("x", "a"), "headers"},
 		{"one more", limits(0, 5, 0), get("x", "a", "y", "b"), "refused 1 " + errTooMany.stream.Text},
 		{"crumbs count", limits(0, 5, 0), get("cookie", "a", "cookie", "b"), "refused 1 " + errTooMany.stream.Text},
-		{"underscore", limits(0, 0, underscoreAllow), get("x_a", "1"), "headers 1 :method=GET :scheme=http :path=/ :authority=h x_a=1 end"},
-		{"underscore refused", limits(0, 0, underscoreReject), get("x_a", "1"), "refused 1 " + errUnderscore.stream.Text},
-		{"underscore dropped", limits(0, 0, underscoreDrop), get("x_a", "1", "b", "2"), "headers 1 :method=GET :scheme=http :path=/ :authority=h b=2 end"},
+		{"underscore", limits(0, 0, httpfield.UnderscoreAllow), get("x_a", "1"), "headers 1 :method=GET :scheme=http :path=/ :authority=h x_a=1 end"},
+		{"underscore refused", limits(0, 0, httpfield.UnderscoreReject), get("x_a", "1"), "refused 1 " + errUnderscore.stream.Text},
+		{"underscore dropped", limits(0, 0, httpfield.UnderscoreDrop), get("x_a", "1", "b", "2"), "headers 1 :method=GET :scheme=http :path=/ :authority=h b=2 end"},
 	} {
 		in := fieldsOf(c.fields...)
 		var frames string
