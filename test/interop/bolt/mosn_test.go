@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"text/template"
-	"time"
 
 	"sofamesh.io/sofamesh/test/interop/peers"
 )
@@ -124,26 +120,7 @@ func (m *mosn) addr(listener string) string { return fmt.Sprintf("127.0.0.1:%d",
 // stat reads one counter or gauge from admin; those of a code are not there before its first answer.
 func (m *mosn) stat(t testing.TB, name string) int {
 	t.Helper()
-	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Get("http://" + m.admin + "/stats")
-	if err != nil {
-		t.Fatalf("admin: %v\n%s", err, m.Output())
-	}
-	defer resp.Body.Close()
-	all, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("admin: %v", err)
-	}
-	for line := range strings.Lines(string(all)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				t.Fatalf("stat %s is %q", name, value)
-			}
-			return n
-		}
-	}
-	return 0
+	return peers.Stat(t, m.Process, m.admin, name)
 }
 
 // logged waits until the access log has the line, and says how often.

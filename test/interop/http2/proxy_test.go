@@ -3,14 +3,9 @@ package http2
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"text/template"
-	"time"
 
 	"sofamesh.io/sofamesh/test/interop/peers"
 )
@@ -113,26 +108,7 @@ func (p *proxy) addr() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
 // stat reads one counter or gauge from admin, 0 when there is none.
 func (p *proxy) stat(t *testing.T, name string) int {
 	t.Helper()
-	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Get("http://" + p.admin + "/stats")
-	if err != nil {
-		t.Fatalf("admin: %v\n%s", err, p.Output())
-	}
-	defer resp.Body.Close()
-	all, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("admin: %v", err)
-	}
-	for line := range strings.Lines(string(all)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				t.Fatalf("stat %s is %q", name, value)
-			}
-			return n
-		}
-	}
-	return 0
+	return peers.Stat(t, p.Process, p.admin, name)
 }
 
 // quiet checks that no request and no client is left.
