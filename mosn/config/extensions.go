@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -40,6 +41,14 @@ func (e Extensions) With(others ...Extensions) Extensions {
 	return out
 }
 
+// Add returns e and the extensions of modules from outside.
+func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
+	for _, m := range modules {
+		e = e.With(Extensions{Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Fields: m.Fields})
+	}
+	return e
+}
+
 // The categories of extensions, as Envoy names them.
 const (
 	categoryHTTP    = "envoy.filters.http"
@@ -59,6 +68,7 @@ type Registry struct {
 	table   fields.Table
 	known   map[string]string // category+" "+name or type -> name
 	types   map[string]string // type -> name, of any category
+	opaque  map[string]bool   // names of extensions that take a Struct
 }
 
 // finder finds the extensions of one category by name or type of configuration.
@@ -70,7 +80,7 @@ type finder[T any] struct {
 // declared twice.
 func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
-		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{},
+		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
 	}
 	tables := append(coreFields(), e.Fields...)
@@ -83,6 +93,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	}
 	for _, f := range e.HTTPFilters {
 		errs = append(errs, r.http.add(f, f.Name, f.Config, f.Route))
+		r.note(f.Name, f.Config)
 		tables = append(tables, f.Fields)
 	}
 	for _, f := range e.NetworkFilters {
@@ -91,6 +102,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	}
 	for _, l := range e.AccessLogs {
 		errs = append(errs, r.logs.add(l, l.Name, l.Config))
+		r.note(l.Name, l.Config)
 		tables = append(tables, l.Fields)
 	}
 	var err error
@@ -120,11 +132,23 @@ func (f finder[T]) add(ext T, name string, configs ...proto.Message) error {
 	}
 	f.byName[name] = ext
 	for _, m := range configs {
-		if m != nil {
-			f.byType[string(m.ProtoReflect().Descriptor().FullName())] = ext
+		if m == nil {
+			continue
 		}
+		typ := string(m.ProtoReflect().Descriptor().FullName())
+		if typ == structType {
+			typ = name // a TypedStruct names the extension
+		}
+		f.byType[typ] = ext
 	}
 	return nil
+}
+
+// note remembers an extension that has no message of its own.
+func (r *Registry) note(name string, config proto.Message) {
+	if _, is := config.(*structpb.Struct); is {
+		r.opaque[name] = true
+	}
 }
 
 // find looks by type first, as Envoy does: the name is the user's to choose.

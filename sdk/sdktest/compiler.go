@@ -126,7 +126,8 @@ func (c *Compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 
 // HTTPFilter implements sdk.Compiler: by name, else by the type of typed_config
 // or of typed_per_filter_config.
-func (c *Compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
+func (c *Compiler) HTTPFilter(name string, config *anypb.Any) (*sdk.HTTPFilter, error) {
+	typ := config.GetTypeUrl()
 	if f := c.filters[name]; f != nil {
 		return f, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -223,8 +222,7 @@ func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HT
 	if any == nil {
 		return nil, nil, c.Errorf("has no typed_config")
 	}
-	url := any.GetTypeUrl()
-	ext, err := c.HTTPFilter(f.GetName(), url[strings.LastIndexByte(url, '/')+1:])
+	ext, err := c.HTTPFilter(f.GetName(), any)
 	if err != nil {
 		return nil, nil, err
 	}
