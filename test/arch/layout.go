@@ -19,10 +19,10 @@ func folders() map[string][]string {
 		".": {"api", "cmd", "docs", "examples", "meshctl", "mosn", "pilot", "registry", "scripts", "sdk", "test", "tools",
 			"bin", "out"}, // the last two are the build's and ignored by git
 		"cmd": {"meshctl", "mosn", "sofapilot"},
-		"mosn": {"accesslog", "agent", "builtin", "callout", "cluster", "config", "edit", "eventloop", "fields", "filter", "format", "idtable", "listener",
+		"mosn": {"accesslog", "agent", "build", "builtin", "callout", "cluster", "config", "edit", "eventloop", "fields", "filter", "format", "idtable", "listener",
 			"match", "metadata", "network", "protocol", "report", "route", "runtime", "secret", "server", "shared", "stats", "stream", "trace",
 			"transport", "xds"},
-		"test": {"arch", "bench", "interop", "script", "sim", "skipcheck"},
+		"test": {"arch", "bench", "interop", "script", "sim", "skipcheck", "tutorial"},
 	}
 }
 
