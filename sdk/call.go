@@ -6,16 +6,18 @@ import (
 )
 
 // DefaultCallLimit is the most bytes of body that the answer to a call may have when
-// the call does not say.
-const DefaultCallLimit = 1 << 20
+// the call does not say: that of Envoy's client.
+const DefaultCallLimit = 32 << 20
 
 // CallRequest is a request that an extension makes itself, to a cluster of the proxy
 // (Envoy's async client): by the cluster's own protocol, load balancing, connections and
 // breakers, and counted in the cluster's stats as a request from inside.
 type CallRequest struct {
 	// Headers are those of the request: :method, :path, :authority and what else is to be
-	// said. x-envoy-internal and x-forwarded-for are added on the way.
+	// said.
 	Headers Headers
+	// Bare leaves out x-envoy-internal and x-forwarded-for, which are added else.
+	Bare bool
 	// Body is all of the body.
 	Body []byte
 	// Timeout is the most time that all attempts may take together. It must be positive.
@@ -52,7 +54,8 @@ type CallError struct {
 	// Details is Envoy's %RESPONSE_CODE_DETAILS% of the call.
 	Details string
 	// Status and Text are the answer that Envoy's client makes up: 503 and "no healthy
-	// upstream", 504 and "upstream request timeout".
+	// upstream", 504 and "upstream request timeout". Status is 0 where it makes none up: the
+	// head of an answer had come, or the call could not be made.
 	Status int
 	Text   string
 }
