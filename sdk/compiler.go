@@ -52,6 +52,9 @@ type Compiler interface {
 	// Cluster checks that a cluster is known and records the edge; ok is false when
 	// it is not, which is an error only where Envoy validates clusters.
 	Cluster(name string) (ok bool)
+	// Caller returns what makes calls to a cluster from goroutines, and records the edge.
+	// The cluster need not be known (see Cluster): the calls tell.
+	Caller(cluster string) Caller
 }
 
 // AccessLog is an access logger as an extension, exported by its package as a

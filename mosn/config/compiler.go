@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -208,6 +209,18 @@ func (noOutput) Write(int, []byte)  {}
 func (c compiler) Cluster(name string) bool {
 	c.edges[name] = true
 	return c.store.hasCluster(name)
+}
+
+// Caller implements sdk.Compiler.
+func (c compiler) Caller(cluster string) sdk.Caller {
+	c.edges[cluster] = true
+	return noCaller{}
+}
+
+type noCaller struct{}
+
+func (noCaller) Call(context.Context, *sdk.CallRequest) (*sdk.CallResponse, error) {
+	return nil, errors.New("config: calls are not built yet")
 }
 
 // Node returns the identity of this proxy. It must not be changed.

@@ -32,6 +32,7 @@ type shared struct {
 	asked    map[string]bool
 	outputs  map[string]*Output
 	warnings []string
+	answer   Answer
 }
 
 var _ sdk.Compiler = (*Compiler)(nil)
@@ -191,6 +192,12 @@ func (o *Output) Write(_ int, line []byte) { o.Text, o.scratch = append(o.Text, 
 func (c *Compiler) Cluster(name string) bool {
 	c.asked[name] = true
 	return c.clusters[name]
+}
+
+// Caller implements sdk.Compiler: AnswerCalls answers.
+func (c *Compiler) Caller(cluster string) sdk.Caller {
+	c.asked[cluster] = true
+	return caller{c.shared, cluster}
 }
 
 // Any packs m, failing the test when that is impossible.

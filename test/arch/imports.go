@@ -21,7 +21,7 @@ type layer struct {
 func leaves() []string {
 	return []string{
 		"mosn/stats/...", "mosn/match/...", "mosn/format/...", "mosn/edit/...", "mosn/runtime/...", "mosn/fields/...", "mosn/metadata/...",
-		"mosn/idtable", "mosn/shared/...", "mosn/secret/...", "mosn/accesslog", "mosn/trace", "mosn/report",
+		"mosn/idtable", "mosn/service", "mosn/shared/...", "mosn/secret/...", "mosn/accesslog", "mosn/trace", "mosn/report",
 	}
 }
 
