@@ -33,7 +33,7 @@ func (c *Config) compileProtocol(comp sdk.Compiler, pb *clusterv3.Cluster) error
 	for name, a := range pb.GetTypedExtensionProtocolOptions() {
 		field := comp.At("typed_extension_protocol_options[" + name + "]")
 		if name != httpOptionsName {
-			return field.Errorf("protocol options %q are not supported yet", name)
+			return field.Missing("envoy.upstream_options", name, a)
 		}
 		m, err := field.Unpack(a)
 		if err != nil {

@@ -119,16 +119,18 @@ func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	}
 	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
 	if err != nil {
-		if known := c.store.ext.types[name]; known != "" {
-			return nil, c.Errorf("%s is known but not built yet", known)
-		}
-		return nil, c.Errorf("the type %s is not known", name)
+		return nil, c.Errorf("%w", c.store.ext.missingType(name))
 	}
 	m := t.New().Interface()
 	if err := proto.Unmarshal(a.GetValue(), m); err != nil {
 		return nil, c.Errorf("%s: %w", name, err)
 	}
 	return m, c.check(m)
+}
+
+// Missing implements sdk.Compiler.
+func (c compiler) Missing(category, name string, a *anypb.Any) error {
+	return c.Errorf("%w", c.store.ext.missing(category, name, typeName(a.GetTypeUrl())))
 }
 
 // HTTPFilter implements sdk.Compiler.
@@ -152,7 +154,7 @@ func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error)
 	typ := typeName(a.GetTypeUrl())
 	l, ok := c.store.ext.logs.find(name, typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryLog, name, typ))
+		return nil, c.Missing(categoryLog, name, a)
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(a, l.Config)
@@ -215,7 +217,7 @@ func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, erro
 	typ := typeName(pb.GetTypedConfig().GetTypeUrl())
 	f, ok := c.store.ext.network.find(pb.GetName(), typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryNetwork, pb.GetName(), typ))
+		return nil, c.Missing(categoryNetwork, pb.GetName(), pb.GetTypedConfig())
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(pb.GetTypedConfig(), f.Config)

@@ -82,5 +82,5 @@ func checkTransport(c sdk.Compiler, ts *corev3.TransportSocket) error {
 	case ts.GetTypedConfig().MessageIs(&rawv3.RawBuffer{}):
 		return nil
 	}
-	return c.Errorf("%s is known but not built yet", ts.GetName())
+	return c.Missing("envoy.transport_sockets.downstream", ts.GetName(), ts.GetTypedConfig())
 }
