@@ -173,8 +173,7 @@ func (r *Registry) missing(category, name, typ string) error {
 		if r.known[category+" "+name] != "" {
 			return fmt.Errorf("%s is known but not built yet", name)
 		}
-		return fmt.Errorf("there is no %s extension named %q%s, and typed_config is missing",
-			category, name, didYouMean(name, r.names(category, false)))
+		return fmt.Errorf("there is no %s extension named %q%s", category, name, didYouMean(name, r.names(category, false)))
 	}
 	if known := cmp.Or(r.known[category+" "+typ], r.known[category+" "+anyOf(typ)]); known != "" {
 		return fmt.Errorf("%s is known but not built yet", known)

@@ -63,7 +63,7 @@ func TestKnownNames(t *testing.T) {
 		{categoryNetwork, "envoy.filters.network.redis_proxy", "", "envoy.filters.network.redis_proxy is known but not built yet"},
 		{categoryNetwork, "x", "envoy.extensions.filters.network.mysql_proxy.v3.MySQLProxy", "envoy.filters.network.mysql_proxy is known but not built yet"},
 		{categoryLog, "envoy.access_loggers.open_telemetry", "", "envoy.access_loggers.open_telemetry is known but not built yet"},
-		{categoryLog, "envoy.filters.http.ext_authz", "", "there is no envoy.access_loggers extension named \"envoy.filters.http.ext_authz\", and"},
+		{categoryLog, "envoy.filters.http.ext_authz", "", "there is no envoy.access_loggers extension named \"envoy.filters.http.ext_authz\""},
 		{categoryLog, "envoy.access_logger.file", "", "(did you mean envoy.access_loggers.file?)"},
 		{categoryHTTP, "x", "acme.Filter", "of type acme.Filter"},
 		{categoryHTTP, "x", "envoy.extensions.filters.http.rooter.v3.Router", "(did you mean envoy.extensions.filters.http.router.v3.Router?)"},

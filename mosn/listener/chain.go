@@ -45,7 +45,7 @@ func compileChain(c sdk.Compiler, pb *listenerv3.Listener, o Options) (stream.Co
 		return other, nil
 	}
 	if chain == nil {
-		return nil, c.Errorf("error adding listener '%s': no filter chains specified", Name(pb))
+		return nil, c.At("filter_chains").Errorf("no filter chains specified")
 	}
 	return chain, nil
 }
