@@ -45,6 +45,9 @@ type Compiler interface {
 	HTTPFilter(name string, config *anypb.Any) (*HTTPFilter, error)
 	Codec(name string) (*Codec, error)
 	AccessLog(name string, a *anypb.Any) (AccessLogger, error)
+	// Missing makes the error for an extension that is not here: whether Envoy has it
+	// in that category ("envoy.transport_sockets.upstream"), and which name is near.
+	Missing(category, name string, a *anypb.Any) error
 	// LogOutput opens the file that access loggers write their lines to; all loggers
 	// of one path share it. "/dev/stdout" and "/dev/stderr" are the process's own
 	// streams.

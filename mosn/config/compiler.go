@@ -130,7 +130,7 @@ func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	}
 	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
 	if err != nil {
-		return nil, c.unknownType(name)
+		return nil, c.Errorf("%w", c.store.ext.missingType(name))
 	}
 	m := t.New().Interface()
 	if err := proto.Unmarshal(a.GetValue(), m); err != nil {
@@ -139,11 +139,9 @@ func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	return m, c.check(m)
 }
 
-func (c compiler) unknownType(name string) error {
-	if known := c.store.ext.types[name]; known != "" {
-		return c.Errorf("%s is known but not built yet", known)
-	}
-	return c.Errorf("the type %s is not known", name)
+// Missing implements sdk.Compiler.
+func (c compiler) Missing(category, name string, a *anypb.Any) error {
+	return c.Errorf("%w", c.store.ext.missing(category, name, extensionType(a)))
 }
 
 // HTTPFilter implements sdk.Compiler.
@@ -168,7 +166,7 @@ func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error)
 	typ := extensionType(a)
 	l, ok := c.store.ext.logs.find(name, typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryLog, name, typ))
+		return nil, c.Missing(categoryLog, name, a)
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(a, l.Config)
@@ -243,7 +241,7 @@ func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, erro
 	typ := extensionType(pb.GetTypedConfig())
 	f, ok := c.store.ext.network.find(pb.GetName(), typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryNetwork, pb.GetName(), typ))
+		return nil, c.Missing(categoryNetwork, pb.GetName(), pb.GetTypedConfig())
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(pb.GetTypedConfig(), f.Config)

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -179,19 +182,40 @@ func (r *Registry) readKnown() {
 	}
 }
 
+// extensionOf returns the name of Envoy's extension that a type of configuration
+// belongs to, "" for none.
+func (r *Registry) extensionOf(typ string) string {
+	return cmp.Or(r.types[typ], r.types[anyOf(typ)])
+}
+
+// anyOf stands in extensions.txt for all types of a package.
+func anyOf(typ string) string { return typ[:strings.LastIndexByte(typ, '.')+1] + "*" }
+
 // missing says why an extension of a category cannot be had.
 func (r *Registry) missing(category, name, typ string) error {
-	key := typ
 	if typ == "" {
-		key = name
+		if r.known[category+" "+name] != "" {
+			return fmt.Errorf("%s is known but not built yet", name)
+		}
+		return fmt.Errorf("there is no %s extension named %q%s", category, name, didYouMean(name, r.names(category, false)))
 	}
-	if known := r.known[category+" "+key]; known != "" {
+	if known := cmp.Or(r.known[category+" "+typ], r.known[category+" "+anyOf(typ)]); known != "" {
 		return fmt.Errorf("%s is known but not built yet", known)
 	}
-	if typ == "" {
-		return fmt.Errorf("there is no %s extension named %q, and typed_config is missing", category, name)
+	return fmt.Errorf("there is no %s extension named %q with configuration of type %s%s",
+		category, name, typ, didYouMean(typ, r.names(category, true)))
+}
+
+// names yields what Envoy knows in a category: names, or types of configuration.
+func (r *Registry) names(category string, types bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for key, name := range r.known {
+			in, word, _ := strings.Cut(key, " ")
+			if in == category && (word != name) == types && !yield(word) {
+				return
+			}
+		}
 	}
-	return fmt.Errorf("there is no %s extension named %q with configuration of type %s", category, name, typ)
 }
 
 // messageType resolves the type of an Any for the loader.
@@ -203,10 +227,15 @@ func (r *Registry) messageType(url string) (protoreflect.MessageType, error) {
 	if t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name)); err == nil {
 		return t, nil
 	}
-	if ext := r.types[name]; ext != "" {
-		return nil, fmt.Errorf("%s (%s) is known but not built yet", ext, name)
+	return nil, r.missingType(name)
+}
+
+// missingType says why a type that is not linked in cannot be had.
+func (r *Registry) missingType(name string) error {
+	if ext := r.extensionOf(name); ext != "" {
+		return fmt.Errorf("%s (%s) is known but not built yet", ext, name)
 	}
-	return nil, fmt.Errorf("the type %s is not known", name)
+	return fmt.Errorf("the type %s is not known%s", name, didYouMean(name, maps.Keys(r.types)))
 }
 
 // typeName is what follows the last slash of a type URL.

@@ -66,7 +66,7 @@ func (c compiler) message(s *opaque) (proto.Message, error) {
 	}
 	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(s.name))
 	if err != nil {
-		return nil, c.at("type_url").unknownType(s.name)
+		return nil, c.at("type_url").Errorf("%w", c.store.ext.missingType(s.name))
 	}
 	m := t.New().Interface()
 	text, err := json.Marshal(s.value.AsMap())
