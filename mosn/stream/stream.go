@@ -172,6 +172,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.DownstreamRemote = i.DownstreamDirectRemote
 	local := d.c.LocalAddr()
 	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
+	i.FilterChainName = d.cfg.FilterChain
 	s.setDeadline(dlIdle, s.cfg.StreamIdleTimeout)
 	s.setDeadline(dlDuration, s.cfg.MaxStreamDuration)
 }
@@ -290,9 +291,7 @@ func (s *Stream) tellFilters(i int) {
 func (s *Stream) settle() {
 	w := s.w
 	s.account()
-	for _, l := range s.cfg.AccessLogs {
-		l.Log(w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
-	}
+	s.writeLog(sdk.LogDownstreamEnd)
 	w.streams--
 	s.out.Release()
 	s.conn.forget(s) // what comes on the connection from now on is not for s, nor for who uses s next
@@ -301,6 +300,14 @@ func (s *Stream) settle() {
 		s.conn.pause(s, false)
 	}
 	s.link, w.dead = w.dead, s
+}
+
+// writeLog writes the access log.
+func (s *Stream) writeLog(why sdk.LogType) {
+	s.info.LogType = why
+	for _, l := range s.cfg.AccessLogs {
+		l.Log(s.w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
+	}
 }
 
 // account counts the finished stream.

@@ -76,6 +76,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	if h, ok := c.(host); ok {
 		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
 		cfg.ListenerMetadata = sdk.NewMetadata(h.Listener().GetMetadata().GetFilterMetadata())
+		cfg.FilterChain = chainName(h.Listener())
 		if pb.GetAddUserAgent().GetValue() {
 			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
 		}
@@ -88,6 +89,14 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
 	return cfg, err
+}
+
+// chainName is the name of the chain that takes the listener's connections.
+func chainName(l *listenerv3.Listener) string {
+	if chains := l.GetFilterChains(); len(chains) > 0 {
+		return chains[0].GetName()
+	}
+	return l.GetDefaultFilterChain().GetName()
 }
 
 // duration returns the value of a field, def when it is not set.
