@@ -26,6 +26,10 @@ type Config struct {
 	Filters    []FilterConfig
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
+	// LogStart and LogTunnel have the access log also written when a request has come and
+	// when a tunnel stands; LogInterval has it written each time it is over.
+	LogStart, LogTunnel bool
+	LogInterval         time.Duration
 
 	RequestTimeout           time.Duration
 	RequestHeadersTimeout    time.Duration

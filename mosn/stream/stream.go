@@ -81,6 +81,7 @@ const (
 	dlBackoff                  // the next attempt is due
 	dlDuration                 // max_stream_duration
 	dlFilter                   // the earliest After of a filter
+	dlLog                      // the access log is to be written again
 
 	numDeadlines
 )
@@ -109,6 +110,11 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 		return
 	}
 	s.makeChain()
+	if s.cfg.LogStart {
+		s.findRoute()
+		s.writeLog(sdk.LogDownstreamStart)
+	}
+	s.setDeadline(dlLog, s.cfg.LogInterval)
 	s.headersFrom(toServer, 0, end)
 }
 
@@ -409,6 +415,9 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.durationOver()
 	case dlFilter:
 		s.runAfters(now)
+	case dlLog:
+		s.setDeadline(dlLog, s.cfg.LogInterval)
+		s.writeLog(sdk.LogDownstreamPeriodic)
 	}
 }
 

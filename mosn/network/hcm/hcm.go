@@ -84,11 +84,24 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 			cfg.StripMatchingPort = uint16(h.Listener().GetAddress().GetSocketAddress().GetPortValue())
 		}
 	}
+	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
 	return cfg, err
+}
+
+// compileLogOptions says when the access log is written beside the end of a request.
+func compileLogOptions(pb *hcmv3.HttpConnectionManager, cfg *stream.Config) {
+	o := pb.GetAccessLogOptions()
+	if o == nil {
+		//lint:ignore SA1019 Envoy still reads the older fields, so we do
+		cfg.LogStart, cfg.LogInterval = pb.GetFlushAccessLogOnNewRequest(), pb.GetAccessLogFlushInterval().AsDuration()
+		return
+	}
+	cfg.LogStart, cfg.LogInterval = o.GetFlushAccessLogOnNewRequest(), o.GetAccessLogFlushInterval().AsDuration()
+	cfg.LogTunnel = o.GetFlushLogOnTunnelSuccessfullyEstablished()
 }
 
 // chainName is the name of the chain that takes the listener's connections.
