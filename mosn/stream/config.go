@@ -76,6 +76,8 @@ type Config struct {
 type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
+	// Disabled leaves the filter out where the route does not turn it on.
+	Disabled bool
 }
 
 // Upgrade is one entry of upgrade_configs.

@@ -78,7 +78,7 @@ func (s *Stream) makeChain() {
 	s.slots = s.slots[:0]
 	for i := range s.cfg.Filters {
 		conf := &s.cfg.Filters[i]
-		if off, _ := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off {
+		if off, set := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off || !set && conf.Disabled {
 			continue
 		}
 		used := len(s.slots)

@@ -39,7 +39,7 @@ func Fields() sdk.FieldStatus {
 		fields.Message(pkg+"HttpConnectionManager.InternalAddressConfig",
 			fields.Supported("cidr_ranges"), fields.Refused("unix_sockets")),
 		fields.Message(pkg+"HttpFilter",
-			fields.Supported("name", "typed_config"), fields.Refused("config_discovery", "is_optional", "disabled")),
+			fields.Supported("name", "typed_config", "is_optional", "disabled"), fields.Refused("config_discovery")),
 		fields.Message("envoy.config.core.v3.CidrRange", fields.Supported("address_prefix", "prefix_len")),
 		fields.Message("envoy.config.core.v3.SchemeHeaderTransformation",
 			fields.Supported("scheme_to_overwrite"), fields.Refused("match_upstream")),

@@ -233,6 +233,9 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		if err != nil {
 			return err
 		}
+		if ext == nil {
+			continue
+		}
 		if last := i == len(list)-1; ext.Terminal != last {
 			if last {
 				return at.Errorf("non-terminal filter named %s of type %s is the last filter in a http filter chain", f.GetName(), ext.Name)
@@ -244,16 +247,24 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			continue
 		}
-		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf})
+		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
 	}
 	return nil
 }
 
+// compileFilter compiles one filter of the chain; nothing is returned for an optional one
+// that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
 	any := f.GetTypedConfig()
 	ext, err := c.HTTPFilter(f.GetName(), any)
-	if err != nil {
+	switch {
+	case err != nil && f.GetIsOptional():
+		c.Warnf("the filter is left out: %v", err)
+		return nil, nil, nil
+	case err != nil:
 		return nil, nil, err
+	case ext.Terminal && f.GetDisabled():
+		return nil, nil, c.At("disabled").Errorf("the terminal filter cannot be disabled")
 	}
 	if any == nil {
 		return nil, nil, c.Errorf("has no typed_config")
