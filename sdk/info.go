@@ -159,7 +159,9 @@ type StreamInfo struct {
 	UpstreamConnectionID   uint64
 
 	HealthCheck bool
-	LogType     LogType // why the access log is being written
+	// CloseConnection has the client's connection end with the response.
+	CloseConnection bool
+	LogType         LogType // why the access log is being written
 
 	// Dynamic is what filters write for each other and for the log. The rest is what the
 	// configuration says of the parts on the request's way, nil when it says nothing or
