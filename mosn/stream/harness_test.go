@@ -164,7 +164,7 @@ func (w *world) config(o setup) *Config {
 	return cfg
 }
 
-func (w *world) routes(o setup) *route.Table {
+func (w *world) routes(o setup) *route.Slot {
 	w.t.Helper()
 	if o.table == "" {
 		if o.route == "" {
@@ -184,7 +184,7 @@ func (w *world) routes(o setup) *route.Table {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return t
+	return route.NewSlot(t)
 }
 
 // client connects one.

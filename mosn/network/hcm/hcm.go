@@ -254,8 +254,8 @@ func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 	if rc == nil {
 		return c.Errorf("has no route_config; rds and scoped_routes are not built yet")
 	}
-	var err error
-	cfg.Routes, err = route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	t, err := route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	cfg.Routes = route.NewSlot(t)
 	return err
 }
 
