@@ -266,6 +266,23 @@ type Event struct {
 	Data   []byte
 }
 
+// TurnEffort is how much of one connection is handled in a turn of its loop, in units of
+// Event.Effort. What has come beyond that waits, so that nobody waits long for a peer
+// that makes much work with few bytes.
+const TurnEffort = 256
+
+// Effort is about what it costs to handle the event: to begin a stream, or to refuse
+// one, which is EventNone with an error of the stream, is much more than to go on.
+func (e *Event) Effort() int {
+	switch e.Kind {
+	case EventHeaders, EventNone:
+		return 8
+	case EventReset:
+		return 4
+	}
+	return 1
+}
+
 // ResetReason says why a stream ended early.
 type ResetReason uint8
 

@@ -239,6 +239,7 @@ func (cn *muxConn) OnData(_ *eventloop.Conn, in []byte) int {
 	if cn.clock != nil {
 		cn.clock.Clock(cn.pool.lc.local.loop.Now())
 	}
+	cn.pool.lc.local.effort = sdk.TurnEffort
 	used := cn.decode(in)
 	// What the codec says may let streams go on that had to wait.
 	if cn.speak() {
@@ -285,11 +286,16 @@ func (cn *muxConn) decodeSome(in []byte) (used int, done bool) {
 	defer local.loop.Recovered()
 	ev := &local.event
 	for cn.state != connClosed && !cn.conn.ReadDisabled() {
+		if local.effort <= 0 && used < len(in) {
+			cn.conn.Resume() // in the next turn
+			break
+		}
 		ev.Msg = &local.msg
 		cn.decoding = true
 		n, err := cn.codec.Decode(in[used:], ev)
 		cn.decoding = false
 		used += n
+		local.effort -= ev.Effort()
 		if err != nil {
 			if n > 0 && cn.streamError(ev, err) {
 				continue

@@ -238,7 +238,8 @@ func (c *Conn) DetectEarlyClose(on bool) {
 	}
 }
 
-// Resume presents what is kept again, soon, and goes on reading.
+// Resume presents what is kept again, soon, and goes on reading. Called from OnData,
+// it lets others have their turn first.
 func (c *Conn) Resume() {
 	c.clear(fStalled)
 	c.set(fPresent)

@@ -24,7 +24,11 @@ func (l *Loop) connEvent(c *Conn, flags EventFlags) {
 	if flags&(EventHangUp|EventError) != 0 {
 		c.set(fPeerGone)
 	}
-	c.read()
+	if l.late() {
+		c.queueRead()
+	} else {
+		c.read()
+	}
 	c.checkGone()
 }
 
@@ -56,8 +60,8 @@ func (c *Conn) reading() bool {
 	return c.readDisabled == 0 && !c.has(fConnecting|fEnding|fClosed|fStalled)
 }
 
-// read reads and presents until the kernel has no more, the owner has enough or
-// the budget of the turn is used up.
+// read reads and presents until the kernel has no more, the owner has enough or asks
+// for the rest later (Resume), or the budget of the turn is used up.
 func (c *Conn) read() {
 	if c.has(fDiscard) {
 		c.discard()
@@ -66,7 +70,7 @@ func (c *Conn) read() {
 	if c.has(fPresent) && c.reading() && c.in.len() > 0 {
 		c.present(c.in.bytes())
 	}
-	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF); {
+	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF|fPresent); {
 		if budget <= 0 {
 			c.queueRead()
 			return

@@ -86,6 +86,7 @@ func (l *Loop) turn(n int) {
 	l.now = l.group.cfg.Clock()
 	l.wallValid = false
 	l.stats.turnStart.Store(int64(l.now) | 1)
+	l.lateAt = l.now + eventBudget
 	for i := range n {
 		l.dispatch(l.events[i])
 		if i%settleEvery == settleEvery-1 {
@@ -109,10 +110,17 @@ func (l *Loop) dispatch(ev Event) {
 	case at == nil: // closed earlier in this batch
 	case at.conn != nil:
 		l.connEvent(at.conn, ev.Flags)
+	case at.ln != nil && l.late():
+		at.ln.pending = true
+		at.ln.enqueue()
 	case at.ln != nil:
 		l.acceptFrom(at.ln)
 	}
 }
+
+// late reports whether the events of this turn have taken their time. The rest of them
+// is noted only, and what they announce waits in the ready list.
+func (l *Loop) late() bool { return l.group.cfg.Clock() >= l.lateAt }
 
 func (l *Loop) runMail() {
 	n := 0
