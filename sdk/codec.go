@@ -271,16 +271,18 @@ type Event struct {
 // that makes much work with few bytes.
 const TurnEffort = 256
 
-// Effort is about what it costs to handle the event: to begin a stream, or to refuse
-// one, which is EventNone with an error of the stream, is much more than to go on.
-func (e *Event) Effort() int {
+// Effort is about what it costs to handle the event, for which Decode has consumed n
+// bytes: to begin a stream, or to refuse one, which is EventNone with an error of the
+// stream, is much more than to go on.
+func (e *Event) Effort(n int) int {
+	effort := 1 + n/512
 	switch e.Kind {
 	case EventHeaders, EventNone:
-		return 8
+		effort += 8
 	case EventReset:
-		return 4
+		effort += 3
 	}
-	return 1
+	return effort
 }
 
 // ResetReason says why a stream ended early.

@@ -295,7 +295,7 @@ func (cn *muxConn) decodeSome(in []byte) (used int, done bool) {
 		n, err := cn.codec.Decode(in[used:], ev)
 		cn.decoding = false
 		used += n
-		local.effort -= ev.Effort()
+		local.effort -= ev.Effort(n)
 		if err != nil {
 			if n > 0 && cn.streamError(ev, err) {
 				continue

@@ -115,7 +115,7 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 		k, err := d.codec.Decode(in[n:], ev)
 		d.decoding = false
 		n += k
-		w.effort -= ev.Effort()
+		w.effort -= ev.Effort(k)
 		if err != nil {
 			if d.malformed(err, ev) {
 				continue
