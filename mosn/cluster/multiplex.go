@@ -12,6 +12,9 @@ import (
 const (
 	maxTalk    = 256 << 10 // bytes a codec may have queued on its own account
 	idAttempts = 8         // ids asked of a codec for one stream (they wrap around)
+	// A host's connection serves many clients: the more of their answers one turn has, the
+	// fewer writes they take.
+	turnEffort = 4 * sdk.TurnEffort
 )
 
 // muxConn is an upstream connection of a Multiplexed codec: many calls, told apart by
@@ -239,7 +242,7 @@ func (cn *muxConn) OnData(_ *eventloop.Conn, in []byte) int {
 	if cn.clock != nil {
 		cn.clock.Clock(cn.pool.lc.local.loop.Now())
 	}
-	cn.pool.lc.local.effort = sdk.TurnEffort
+	cn.pool.lc.local.effort = turnEffort
 	used := cn.decode(in)
 	// What the codec says may let streams go on that had to wait.
 	if cn.speak() {

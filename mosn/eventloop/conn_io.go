@@ -67,12 +67,13 @@ func (c *Conn) read() {
 		c.discard()
 		return
 	}
+	c.clear(fYielded)
 	if c.has(fPresent) && c.reading() && c.in.len() > 0 {
 		c.present(c.in.bytes())
 	}
-	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF|fPresent); {
+	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF|fYielded); {
 		if budget <= 0 {
-			c.queueRead()
+			c.queueLater()
 			return
 		}
 		n := c.readOnce()
@@ -81,8 +82,8 @@ func (c *Conn) read() {
 		}
 		budget -= n
 	}
-	if c.has(fPresent) && c.in.len() > 0 {
-		c.queueRead() // Resume was called from OnData
+	if c.has(fYielded) {
+		c.queueLater()
 	}
 }
 
@@ -128,7 +129,9 @@ func (c *Conn) present(in []byte) {
 	c.clear(fPresent)
 	for {
 		c.clear(fSwapped)
+		c.set(fPresenting)
 		n := c.handler.OnData(c, rest)
+		c.clear(fPresenting)
 		if n < 0 || n > len(rest) {
 			panic("eventloop: OnData consumed more than there is")
 		}

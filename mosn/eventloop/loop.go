@@ -45,6 +45,7 @@ type Loop struct {
 	slots   slotTable
 	dirty   []*Conn // have something to write
 	ready   []*Conn // have more to read or to present
+	later   []*Conn // have that, too, but have had their share of this turn
 	accepts []*Listener
 	closing []*Conn // wait for OnClose
 	spare   []*Conn // takes turns with the lists above
