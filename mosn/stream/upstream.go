@@ -128,6 +128,7 @@ func (u *upstream) try() {
 	}
 	u.host = u.choose()
 	if u.host == nil {
+		u.cluster.CountResponse(503, s.internal)
 		s.reply(sdk.Reply{
 			Status: 503, Body: "no healthy upstream", Details: "no_healthy_upstream",
 			Flag: sdk.FlagNoHealthyUpstream, Edit: nil,
