@@ -323,6 +323,11 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	if e.Reset == sdk.ResetLocal && !s.phase.can(retry) {
 		return
 	}
+	if u.outOfTime(e) {
+		u.retry.release(u)
+		u.timedOut(grpc.DeadlineExceeded)
+		return
+	}
 	if u.retry.wantsReset(u, e, reused) {
 		u.host.Errors.Add(1)
 		u.retry.schedule(u)
