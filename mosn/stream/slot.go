@@ -80,7 +80,7 @@ func (s *Stream) makeChain() {
 	s.slots = s.slots[:0]
 	for i := range s.cfg.Filters {
 		conf := &s.cfg.Filters[i]
-		if off, _ := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off {
+		if off, _ := s.routes.FilterDisabled(conf.Name, s.vh, s.route); off {
 			continue
 		}
 		used := len(s.slots)
@@ -181,7 +181,7 @@ func (sl *slot) Failing() bool { f := sl.s.w.Failing; return f != nil && f.Load(
 func (sl *slot) RouteConfig() sdk.RouteConfig {
 	s := sl.s
 	s.findRoute()
-	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
+	return s.routes.FilterConfig(sl.conf.Name, s.vh, s.route)
 }
 
 // RouteValue implements sdk.Stream.
