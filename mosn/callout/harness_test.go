@@ -43,8 +43,10 @@ type compiler struct {
 
 func (c *compiler) Stats() sdk.Scope { return c.scope }
 
-func addr() eventloop.Addr {
-	return eventloop.TCPAddr(netip.MustParseAddrPort("10.0.0.1:80"))
+func addr() eventloop.Addr { return hostAddr(1) }
+
+func hostAddr(n int) eventloop.Addr {
+	return eventloop.TCPAddr(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 80))
 }
 
 func newWorld(t testing.TB, fields string) *world {
@@ -56,6 +58,7 @@ func newWorld(t testing.TB, fields string) *world {
 	w.Advance(time.Millisecond) // a time of 0 would mean "not yet"
 	list := clusters(t, store, addr().AddrPort, fields)
 	w.OnDial(addr(), looptest.Accept)
+	w.OnDial(hostAddr(2), looptest.Accept)
 	if err := w.m.Update(list, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +70,7 @@ func newWorld(t testing.TB, fields string) *world {
 	return w
 }
 
-// clusters compiles c, with one host and more fields, and empty.
+// clusters compiles c, with one host and more fields, empty, and two, with two hosts.
 func clusters(t testing.TB, store *stats.Store, host netip.AddrPort, fields string) []*cluster.Config {
 	t.Helper()
 	kind := cluster.NewKind()
@@ -76,6 +79,9 @@ func clusters(t testing.TB, store *stats.Store, host netip.AddrPort, fields stri
 		fmt.Sprintf(`name: "c" connect_timeout { seconds: 5 } %s load_assignment { cluster_name: "c" endpoints { lb_endpoints {
 			endpoint { address { socket_address { address: %q port_value: %d } } } } } }`, fields, host.Addr(), host.Port()),
 		`name: "empty" load_assignment { cluster_name: "empty" }`,
+		`name: "two" lb_policy: RANDOM load_assignment { cluster_name: "two" endpoints {
+			lb_endpoints { endpoint { address { socket_address { address: "10.0.0.1" port_value: 80 } } } }
+			lb_endpoints { endpoint { address { socket_address { address: "10.0.0.2" port_value: 80 } } } } } }`,
 	} {
 		pb := sdktest.Text[clusterv3.Cluster](t, text)
 		c := &compiler{sdktest.NewCompiler(t), store.Root().Scope(cluster.StatPrefix(pb))}

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
 // live runs loops over the system's network, with c being a server of net/http.
@@ -124,4 +126,34 @@ func long() *sdk.CallRequest {
 	r := request("GET", "")
 	r.Timeout = time.Hour
 	return r
+}
+
+// TestLiveGRPC: the service of a configuration, called over HTTP/2 as a goroutine does.
+func TestLiveGRPC(t *testing.T) {
+	m, _ := live(t, 1, "http2_protocol_options {}", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		h := w.Header()
+		h.Set("content-type", "application/grpc")
+		h.Set("trailer", "grpc-status, grpc-message")
+		if r.URL.Path == "/p.S/Echo" && r.Header.Get("te") == "trailers" && r.Header.Get("grpc-timeout") != "" && r.Host == "svc" {
+			_, _ = w.Write(body)
+			h.Set("grpc-status", "0")
+			return
+		}
+		h.Set("grpc-status", "12")
+		h.Set("grpc-message", "no%20such method")
+	})
+	s := &grpc.Service{Cluster: "c", Authority: "svc", Timeout: time.Minute}
+	c := m.Caller(s.Cluster)
+	in, out := wrapperspb.String("hello"), &wrapperspb.StringValue{}
+	if err := s.Invoke(context.Background(), c, "/p.S/Echo", in, out); err != nil || out.Value != "hello" {
+		t.Errorf("%v, %v", out, err)
+	}
+	var status *grpc.Status
+	if err := s.Invoke(context.Background(), c, "/p.S/Other", in, out); !errors.As(err, &status) || *status != (grpc.Status{Code: 12, Message: "no such method"}) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Invoke(context.Background(), m.Caller("empty"), "/p.S/Echo", in, out); !errors.As(err, &status) || status.Code != grpc.Unavailable {
+		t.Errorf("%v", err)
+	}
 }
