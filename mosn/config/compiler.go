@@ -176,6 +176,30 @@ func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error)
 	return l.Compile(at, m)
 }
 
+// Services compiles bootstrap_extensions; none is started. where may be nil.
+func (s *Store) Services(list []*corev3.TypedExtensionConfig, where func(path string) string) ([]sdk.Service, error) {
+	root := s.Compiler("bootstrap", where).(compiler)
+	var services []sdk.Service
+	for i, pb := range list {
+		c := root.at(fmt.Sprintf("bootstrap_extensions[%d]", i))
+		ext, ok := s.ext.boot.find(pb.GetName(), extensionType(pb.GetTypedConfig()))
+		if !ok {
+			return nil, c.Missing(categoryBootstrap, pb.GetName(), pb.GetTypedConfig())
+		}
+		c = c.at("typed_config")
+		m, err := c.extensionConfig(pb.GetTypedConfig(), ext.Config)
+		if err != nil {
+			return nil, err
+		}
+		service, err := ext.Compile(c, m)
+		if err != nil {
+			return nil, err
+		}
+		services = append(services, service)
+	}
+	return services, nil
+}
+
 // extensionConfig unpacks the configuration of an extension; without one it is
 // empty.
 func (c compiler) extensionConfig(a *anypb.Any, def proto.Message) (proto.Message, error) {

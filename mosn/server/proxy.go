@@ -59,6 +59,7 @@ type Proxy struct {
 	calls     *callout.Manager
 	store     *config.Store
 	admin     *admin
+	services  []sdk.Service // that have started
 
 	state  atomic.Int32
 	failed atomic.Bool   // /healthcheck/fail
@@ -129,6 +130,9 @@ func (p *Proxy) apply() error {
 	if err != nil {
 		return err
 	}
+	if err := p.startServices(); err != nil {
+		return err
+	}
 	if p.admin, err = startAdmin(p, spec); err != nil {
 		return err
 	}
@@ -139,6 +143,21 @@ func (p *Proxy) apply() error {
 	p.boot.Forget()
 	p.stats.applied(result)
 	return result.Err()
+}
+
+// startServices starts the bootstrap extensions; Close ends those that started.
+func (p *Proxy) startServices() error {
+	list, err := p.store.Services(p.boot.Proto.GetBootstrapExtensions(), p.boot.Where)
+	if err != nil {
+		return err
+	}
+	for i, s := range list {
+		if err := s.Start(p.main); err != nil {
+			return fmt.Errorf("bootstrap_extensions[%d]: %w", i, err)
+		}
+		p.services = append(p.services, s)
+	}
+	return nil
 }
 
 // open waits until the clusters have their hosts, and opens the listeners. It
@@ -204,6 +223,9 @@ func (p *Proxy) onLoops(f func(*stream.Worker)) {
 func (p *Proxy) Close() {
 	if p.admin != nil {
 		p.admin.close()
+	}
+	for _, s := range p.services {
+		s.Close()
 	}
 	err := p.listeners.Close()
 	p.clusters.Close()
