@@ -16,6 +16,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	http2codec "sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
@@ -102,6 +103,7 @@ func (w *world) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.Han
 func (w *world) compiler(scope sdk.Scope) *compiler {
 	c := &compiler{sdktest.NewCompiler(w.t), scope}
 	c.AddCodec(http1.Codec())
+	c.AddCodec(http2codec.Codec())
 	return c
 }
 
