@@ -56,14 +56,20 @@ func (c *conn) owe(n int32) {
 	}
 }
 
-// oweStream is owe for a stream. The window of one whose data goes on as it comes is
+// swallowed is what buffers on the way may take of a body that nobody reads, in bytes:
+// the usual limit of a connection's.
+const swallowed = 1 << 20
+
+// oweStream is owe for a stream. The window of one whose reader reads, and keeps up, is
 // doubled, as far as the configuration lets it.
 func (c *conn) oweStream(s *stream, n int32) {
 	s.owed += n
 	if s.owed < s.room/2 {
 		return
 	}
-	if more := min(s.room, int32(c.cfg.window)-s.room); more > 0 && !s.is(lagged) {
+	if s.taken < swallowed {
+		s.taken += s.owed
+	} else if more := min(s.room, int32(c.cfg.window)-s.room); more > 0 && !s.is(lagged) {
 		s.room += more
 		s.owed += more
 	}
