@@ -32,6 +32,7 @@ type Local struct {
 	msg    sdk.Message // its head
 	chunk  sdk.Buffer  // a piece of body that was kept, while it is delivered
 	parked *parked     // to be used again
+	kept   int         // bytes that are parked
 	relays []*relay    // to be used again, by the index of the owner's loop
 	peers  []*Local    // all loops' views; for their loops' index and for relays only
 }
