@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/shared"
@@ -285,6 +286,7 @@ func (lc *LoopCluster) startIn(p *pool, c *Call, ev CallEvents) {
 	}
 	c.ev, c.pool, c.prio = ev, p, p.prio
 	c.connID, c.received, c.sent, c.reused, c.failure = 0, 0, 0, false, ""
+	c.connect = [2]time.Duration{}
 	if p.way.codec == nil {
 		c.fail(ErrUnwritable, "")
 		return
