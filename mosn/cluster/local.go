@@ -29,9 +29,11 @@ type Local struct {
 	names  map[string]Slot
 	random rand.PCG
 	event  sdk.Event   // what is decoded now
+	effort int         // left of turnEffort to the connection whose data is being decoded
 	msg    sdk.Message // its head
 	chunk  sdk.Buffer  // a piece of body that was kept, while it is delivered
 	parked *parked     // to be used again
+	kept   int         // bytes that are parked
 	relays []*relay    // to be used again, by the index of the owner's loop
 	peers  []*Local    // all loops' views; for their loops' index and for relays only
 }

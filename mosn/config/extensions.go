@@ -27,6 +27,7 @@ type Extensions struct {
 	HTTPFilters    []*sdk.HTTPFilter
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
+	Bootstrap      []sdk.BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
 }
@@ -39,6 +40,7 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.HTTPFilters = append(out.HTTPFilters, o.HTTPFilters...)
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
+		out.Bootstrap = append(out.Bootstrap, o.Bootstrap...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
 	return out
@@ -47,16 +49,17 @@ func (e Extensions) With(others ...Extensions) Extensions {
 // Add returns e and the extensions of modules from outside.
 func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
 	for _, m := range modules {
-		e = e.With(Extensions{Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Fields: m.Fields})
+		e = e.With(Extensions{Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Bootstrap: m.Bootstrap, Fields: m.Fields})
 	}
 	return e
 }
 
 // The categories of extensions, as Envoy names them.
 const (
-	categoryHTTP    = "envoy.filters.http"
-	categoryNetwork = "envoy.filters.network"
-	categoryLog     = "envoy.access_loggers"
+	categoryHTTP      = "envoy.filters.http"
+	categoryNetwork   = "envoy.filters.network"
+	categoryLog       = "envoy.access_loggers"
+	categoryBootstrap = "envoy.bootstrap"
 )
 
 //go:embed extensions.txt
@@ -68,6 +71,7 @@ type Registry struct {
 	http    finder[*sdk.HTTPFilter]
 	network finder[stream.NetworkFilter]
 	logs    finder[sdk.AccessLog]
+	boot    finder[sdk.BootstrapExtension]
 	table   fields.Table
 	known   map[string]string // category+" "+name or type -> name
 	types   map[string]string // type -> name, of any category
@@ -85,6 +89,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
 		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
+		boot: newFinder[sdk.BootstrapExtension](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
@@ -107,6 +112,11 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		errs = append(errs, r.logs.add(l, l.Name, l.Config))
 		r.note(l.Name, l.Config)
 		tables = append(tables, l.Fields)
+	}
+	for _, b := range e.Bootstrap {
+		errs = append(errs, r.boot.add(b, b.Name, b.Config))
+		r.note(b.Name, b.Config)
+		tables = append(tables, b.Fields)
 	}
 	var err error
 	r.table, err = fields.Merge(tables...)

@@ -129,13 +129,14 @@ func scriptError(err error) error {
 
 // budget is a context that is over after a number of looks at it: the interpreter looks
 // once an instruction.
-type budget struct{ left int }
+type budget struct {
+	left int
+	over chan struct{} // nil until it is
+}
 
-var (
-	closed                     = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-	errTooLong                 = errors.New("the script runs too long")
-	_          context.Context = (*budget)(nil)
-)
+var errTooLong = errors.New("the script runs too long")
+
+var _ context.Context = (*budget)(nil)
 
 // Done implements context.Context.
 func (b *budget) Done() <-chan struct{} {
@@ -143,7 +144,11 @@ func (b *budget) Done() <-chan struct{} {
 		b.left--
 		return nil
 	}
-	return closed
+	if b.over == nil {
+		b.over = make(chan struct{})
+		close(b.over)
+	}
+	return b.over
 }
 
 // Err implements context.Context.
