@@ -110,6 +110,7 @@ type StreamInfo struct {
 	UpstreamEnd        int64 // last byte of the response received
 	ResponseStart      int64 // first byte sent downstream
 	End                int64
+	Logged             int64 // the access log is being written
 
 	// Codec is that of the request, where Protocol is RPC.
 	Codec        *Codec

@@ -166,7 +166,7 @@ func (t token) arguments(p *part) (err error) {
 	case "PATH":
 		return p.parsePath(t.args)
 	case "QUERY_PARAMS":
-		return p.parseQueryParams(t.args)
+		return parseQueryParams(t.args)
 	case "QUERY_PARAM":
 		p.text = t.args
 	case "REQUESTED_SERVER_NAME":
