@@ -202,9 +202,8 @@ type Reply struct {
 	Flag    ResponseFlag
 	// GRPCStatus is used for gRPC callers when not 0; else it follows from Status.
 	GRPCStatus int
-	// Bare has HTTP get it as it is: nothing is said of the content's type, and a caller by
-	// gRPC gets no grpc-status.
-	Bare bool
+	// Plain has callers by gRPC get it as those of HTTP do.
+	Plain bool
 	// Edit, if set, changes the response headers before they are sent.
 	Edit func(*Headers)
 }

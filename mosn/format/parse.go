@@ -195,7 +195,7 @@ func (t token) arguments(p *part) (err error) {
 	case "ENVIRONMENT":
 		value, ok := os.LookupEnv(t.args)
 		if !ok || value == "" {
-			p.op = opAbsent
+			value = "-" // a value as any other, as in Envoy
 		}
 		p.text = truncate(value, t.limit)
 	}

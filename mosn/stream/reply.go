@@ -109,15 +109,15 @@ func (s *Stream) fillReply(r sdk.Reply) (body string) {
 	switch {
 	case s.rpc:
 		m.Text = s.errorText(r) // its codec makes an exception of it
-	case s.grpc && !r.Bare:
+	case s.grpc && !r.Plain:
 		s.fillGRPC(r)
 	case r.Body != "":
 		m.SetInt(sdk.HeaderContentLength, int64(len(r.Body)))
-		if !r.Bare && !m.HasID(sdk.HeaderContentType) {
+		if !m.HasID(sdk.HeaderContentType) {
 			m.AddID(sdk.HeaderContentType, "text/plain")
 		}
 		return r.Body
-	case !r.Bare:
+	default:
 		m.RemoveID(sdk.HeaderContentLength)
 		m.RemoveID(sdk.HeaderContentType)
 	}

@@ -63,8 +63,11 @@ func luaHeaders(l *lua.LState, r *run) int {
 	return 1
 }
 
-// luaRequestHeaders gives the head of the request to read, in either direction.
+// luaRequestHeaders gives the head of the request, on the way back only to be read.
 func luaRequestHeaders(l *lua.LState, r *run) int {
+	if r.toServer {
+		return luaHeaders(l, r)
+	}
 	if r.request == nil {
 		r.request = r.m.types.headers.of(l, &headerMap{run: r, h: r.s.Request(), fixed: true})
 	}
@@ -112,7 +115,7 @@ func luaRespond(l *lua.LState, r *run) int {
 	if l.Get(3) != lua.LNil {
 		body = l.CheckString(3)
 	}
-	r.reply = &sdk.Reply{Status: status, Body: body, Details: "lua_response", Bare: true, Edit: func(h *sdk.Headers) {
+	r.reply = &sdk.Reply{Status: status, Body: body, Details: "lua_response", Plain: true, Edit: func(h *sdk.Headers) {
 		for name, value := range headers.All() {
 			if name != ":status" && name != "content-length" {
 				h.Add(name, value)
@@ -130,7 +133,7 @@ func luaBase64Escape(l *lua.LState, _ *run) int {
 func luaBase64Decode(l *lua.LState, _ *run) int {
 	b, err := base64.StdEncoding.DecodeString(l.CheckString(2))
 	if err != nil {
-		l.Push(lua.LString(""))
+		l.Push(lua.LNil)
 		return 1
 	}
 	l.Push(lua.LString(b))

@@ -177,10 +177,11 @@ func (f *filter) OnRequestHeaders(s sdk.Stream, end bool) sdk.Action {
 	if m == nil || m.onRequest == nil {
 		return sdk.Continue
 	}
-	f.request = &run{s: s, f: f, m: m, toServer: true}
+	r := &run{s: s, f: f, m: m, toServer: true}
+	f.request = r
 	s.Inc(f.c.executions)
-	f.request.begin(m.onRequest, end)
-	return f.request.action()
+	r.begin(m.onRequest, end) // the stream may be over behind it
+	return r.action()
 }
 
 func (f *filter) machine(s sdk.Stream) *machine {
@@ -212,10 +213,11 @@ func (f *filter) OnResponseHeaders(s sdk.Stream, end bool) sdk.Action {
 	if m == nil || m.onAnswer == nil {
 		return sdk.Continue
 	}
-	f.answer = &run{s: s, f: f, m: m}
+	r := &run{s: s, f: f, m: m}
+	f.answer = r
 	s.Inc(f.c.executions)
-	f.answer.begin(m.onAnswer, end)
-	return f.answer.action()
+	r.begin(m.onAnswer, end)
+	return r.action()
 }
 
 // OnResponseData implements sdk.Filter.

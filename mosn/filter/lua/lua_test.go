@@ -43,6 +43,7 @@ func TestExpressions(t *testing.T) {
 		`(h:trailers())`:                       "nil",
 		`h:body(true):length()`:                "0",
 		`h:base64Escape("hello")`:              "aGVsbG8=",
+		`h:base64Decode("!!")`:                 "nil",
 		`h:base64Decode("aGVsbG8=")`:           "hello",
 		`h:streamInfo():protocol()`:            "HTTP/2",
 		`h:streamInfo():routeName() .. "|" .. h:streamInfo():virtualClusterName()`: "|",
