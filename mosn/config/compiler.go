@@ -139,6 +139,11 @@ func (c compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
 	return nil, c.Errorf("%w", c.store.ext.missing(categoryHTTP, name, typeName(typ)))
 }
 
+// Missing says why there is no extension with a name and a type of configuration.
+func (c compiler) Missing(category, name, typ string) error {
+	return c.Errorf("%w", c.store.ext.missing(category, name, typ))
+}
+
 // Codec implements sdk.Compiler.
 func (c compiler) Codec(name string) (*sdk.Codec, error) {
 	if k := c.store.ext.codec(name); k != nil {
