@@ -266,6 +266,25 @@ type Event struct {
 	Data   []byte
 }
 
+// TurnEffort is how much of one connection is handled in a turn of its loop, in units of
+// Event.Effort. What has come beyond that waits, so that nobody waits long for a peer
+// that makes much work with few bytes.
+const TurnEffort = 256
+
+// Effort is about what it costs to handle the event, for which Decode has consumed n
+// bytes: to begin a stream, or to refuse one, which is EventNone with an error of the
+// stream, is much more than to go on.
+func (e *Event) Effort(n int) int {
+	effort := 1 + n/512
+	switch e.Kind {
+	case EventHeaders, EventNone:
+		effort += 8
+	case EventReset:
+		effort += 3
+	}
+	return effort
+}
+
 // ResetReason says why a stream ended early.
 type ResetReason uint8
 

@@ -28,6 +28,7 @@ type Local struct {
 	names  map[string]Slot
 	random rand.PCG
 	event  sdk.Event   // what is decoded now
+	effort int         // left of turnEffort to the connection whose data is being decoded
 	msg    sdk.Message // its head
 	chunk  sdk.Buffer  // a piece of body that was kept, while it is delivered
 	parked *parked     // to be used again

@@ -62,7 +62,7 @@ func (l *Loop) wait(timeout time.Duration) int {
 
 // pending reports whether there is work that no event announces.
 func (l *Loop) pending() bool {
-	return len(l.dirty)+len(l.ready)+len(l.closing)+len(l.accepts) > 0 || !l.mail.empty()
+	return len(l.dirty)+len(l.ready)+len(l.later)+len(l.closing)+len(l.accepts) > 0 || !l.mail.empty()
 }
 
 // timeout returns how long the loop may sleep, below 0 for ever.
@@ -86,6 +86,10 @@ func (l *Loop) turn(n int) {
 	l.now = l.group.cfg.Clock()
 	l.wallValid = false
 	l.stats.turnStart.Store(int64(l.now) | 1)
+	l.ready = append(l.ready, l.later...)
+	clear(l.later)
+	l.later = l.later[:0]
+	l.lateAt = l.now + eventBudget
 	for i := range n {
 		l.dispatch(l.events[i])
 		if i%settleEvery == settleEvery-1 {
@@ -109,10 +113,17 @@ func (l *Loop) dispatch(ev Event) {
 	case at == nil: // closed earlier in this batch
 	case at.conn != nil:
 		l.connEvent(at.conn, ev.Flags)
+	case at.ln != nil && l.late():
+		at.ln.pending = true
+		at.ln.enqueue()
 	case at.ln != nil:
 		l.acceptFrom(at.ln)
 	}
 }
+
+// late reports whether the events of this turn have taken their time. The rest of them
+// is noted only, and what they announce waits in the ready list.
+func (l *Loop) late() bool { return l.group.cfg.Clock() >= l.lateAt }
 
 func (l *Loop) runMail() {
 	n := 0
@@ -130,13 +141,13 @@ func (l *Loop) runMail() {
 	}
 }
 
-// runReady goes on with what a budget cut short, for about readyBudget; what
-// remains waits for the next turn, at the front.
+// runReady goes on with what a budget cut short in the last turn, for about readyBudget;
+// what remains waits for the next turn, at the front.
 func (l *Loop) runReady() {
-	if n := len(l.accepts); n > 0 {
+	if len(l.accepts) > 0 {
 		batch := l.accepts
 		l.accepts = nil
-		l.stats.work += uint64(n)
+		l.stats.work += uint64(len(batch))
 		for _, ln := range batch {
 			ln.queued = false
 			l.acceptFrom(ln)

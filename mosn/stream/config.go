@@ -17,7 +17,10 @@ type Config struct {
 	// Codecs are the protocols that connections may speak. Which one it is their first
 	// bytes tell; the first codec also takes what is none of theirs.
 	Codecs []sdk.CodecConfig
-	Routes *route.Table
+	// Routes is where a request finds its table when it begins.
+	Routes *route.Slot
+	// ListenerMetadata is that of the listener, nil when there is none.
+	ListenerMetadata *sdk.Metadata
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig
 	Upgrades   []Upgrade

@@ -78,7 +78,7 @@ func (s *Stream) makeChain() {
 	s.slots = s.slots[:0]
 	for i := range s.cfg.Filters {
 		conf := &s.cfg.Filters[i]
-		if off, _ := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off {
+		if off, _ := s.routes.FilterDisabled(conf.Name, s.vh, s.route); off {
 			continue
 		}
 		used := len(s.slots)
@@ -178,7 +178,7 @@ func (sl *slot) Failing() bool { f := sl.s.w.Failing; return f != nil && f.Load(
 func (sl *slot) RouteConfig() sdk.RouteConfig {
 	s := sl.s
 	s.findRoute()
-	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
+	return s.routes.FilterConfig(sl.conf.Name, s.vh, s.route)
 }
 
 // RouteValue implements sdk.Stream.
@@ -268,6 +268,14 @@ func (sl *slot) Slot() (*any, bool) {
 	sl.stateUsed = true
 	return &sl.state, first
 }
+
+// Call implements sdk.Stream.
+func (sl *slot) Call(string, *sdk.CallRequest, func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
+	panic("stream: calls are not built yet")
+}
+
+// CancelCall implements sdk.Stream.
+func (sl *slot) CancelCall(sdk.CallID) {}
 
 // After implements sdk.Stream with the stream's one timer.
 func (sl *slot) After(d time.Duration, fn func()) {

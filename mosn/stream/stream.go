@@ -60,8 +60,9 @@ type perRequest struct {
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
 	asyncs        int    // Async calls that have not come back
 
-	vh    *route.VirtualHost
-	route *route.Route
+	routes *route.Table // as it was when the request began
+	vh     *route.VirtualHost
+	route  *route.Route
 
 	deadlines [numDeadlines]time.Duration
 	armedFor  time.Duration
@@ -151,7 +152,7 @@ func (s *Stream) requestBroken(ce *sdk.CodecError) {
 func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	w := d.w
 	s.phase.move(begin)
-	s.conn, s.cfg, s.id = d, d.cfg, id
+	s.conn, s.cfg, s.id, s.routes = d, d.cfg, id, d.cfg.Routes.Load()
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
 	s.rpc = s.req.Protocol == sdk.RPC
@@ -167,7 +168,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.StartTime = w.loop.Wall()
 	i.Start = int64(now)
 	i.Protocol, i.Codec = s.req.Protocol, s.req.Codec
-	i.ConnectionID = d.c.ID()
+	i.ConnectionID, i.ListenerMetadata = d.c.ID(), d.cfg.ListenerMetadata
 	i.DownstreamDirectRemote = d.c.RemoteAddr().AddrPort
 	i.DownstreamRemote = i.DownstreamDirectRemote
 	local := d.c.LocalAddr()

@@ -56,6 +56,7 @@ type Worker struct {
 	reverses *reverse    // hosts' requests to be reused
 	depth    int         // callbacks that are on the stack
 	talkers  *serverConn // whose codecs have something to say; told when depth is 0 again
+	effort   int         // left of sdk.TurnEffort to the connection whose data is being decoded
 
 	conns    connList
 	streams  int

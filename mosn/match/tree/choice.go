@@ -114,7 +114,7 @@ func (b *builder[A]) custom(c sdk.Compiler, pb *xdscorev3.TypedExtensionConfig, 
 	case *xdsmatcherv3.ServerNameMatcher:
 		return b.domains(c.At("typed_config"), m, base)
 	}
-	return nil, unknown(c, "envoy.matching.http.custom_matchers", pb)
+	return nil, c.Missing("envoy.matching.http.custom_matchers", pb.GetName(), pb.GetTypedConfig())
 }
 
 // ranges takes the entry of the longest range of addresses, then those of wider ones that

@@ -58,18 +58,6 @@ func (in *input) address(d *match.Data) (netip.Addr, presence) {
 	return a.Unmap(), found
 }
 
-// unknown says that an extension is not here.
-func unknown(c sdk.Compiler, category string, pb *xdscorev3.TypedExtensionConfig) error {
-	typ := pb.GetTypedConfig().GetTypeUrl()
-	typ = typ[strings.LastIndexByte(typ, '/')+1:]
-	if h, ok := c.(interface {
-		Missing(category, name, typ string) error
-	}); ok {
-		return h.Missing(category, pb.GetName(), typ)
-	}
-	return c.Errorf("there is no %s extension of type %s", category, typ)
-}
-
 // compileInput compiles an input; allowed are the messages that the place allows.
 func compileInput(c sdk.Compiler, pb *xdscorev3.TypedExtensionConfig, allowed []string) (input, error) {
 	m, err := c.At("typed_config").Unpack(pb.GetTypedConfig())
@@ -110,7 +98,7 @@ func compileInput(c sdk.Compiler, pb *xdscorev3.TypedExtensionConfig, allowed []
 		in.text = func(*match.Data) (string, presence) { return "", none } // which TLS would tell
 	default:
 		if !in.network(name) {
-			return in, unknown(c, "envoy.matching.http.input", pb)
+			return in, c.Missing("envoy.matching.http.input", pb.GetName(), pb.GetTypedConfig())
 		}
 	}
 	if allowed != nil && !slices.Contains(allowed, name) {

@@ -167,7 +167,7 @@ func compileCustom(c sdk.Compiler, pb *xdscorev3.TypedExtensionConfig, in input)
 		f, snapshot, seed := runtime.CompileFraction(m.GetRuntimeFraction()), runtime.Of(c), m.GetSeed()
 		return in.test(c, func(v string) bool { return f.Enabled(snapshot, xxhash.String(v, seed)) })
 	}
-	return nil, unknown(c, "envoy.matching.input_matchers", pb)
+	return nil, c.Missing("envoy.matching.input_matchers", pb.GetName(), pb.GetTypedConfig())
 }
 
 func (in *input) testAddress(c sdk.Compiler, list match.Addresses) (func(*match.Data) Outcome, error) {
