@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -22,10 +23,11 @@ type attribute struct {
 	get func(*match.Data) ref.Val // nil: not there
 }
 
-// attributes are all that are built, by name. Those of a TLS connection are never there,
+// attributes are all that are built, by name; node is this proxy, nil where Envoy does not
+// tell. Those of a TLS connection are never there,
 // as on a plaintext connection in Envoy. Numbers without a sign are dyn: Envoy compares
 // them with any number.
-func attributes() map[string]attribute {
+func attributes(node *corev3.Node) map[string]attribute {
 	text, number, span, headers := cel.StringType, cel.IntType, cel.DurationType, cel.MapType(cel.StringType, cel.StringType)
 	named := cel.MapType(cel.StringType, cel.DynType)
 	all := map[string]attribute{
@@ -79,6 +81,14 @@ func attributes() map[string]attribute {
 
 		"filter_state": {named, func(d *match.Data) ref.Val { return mapOf(stateMap{d.Info}) }},
 
+		"metadata.filter_metadata": {cel.MapType(cel.StringType, named), func(d *match.Data) ref.Val { return mapOf(valueMap{d.Info.Dynamic.All()}) }},
+
+		"xds.cluster_metadata":       {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.ClusterMetadata })},
+		"xds.listener_metadata":      {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.ListenerMetadata })},
+		"xds.route_metadata":         {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.RouteMetadata })},
+		"xds.virtual_host_metadata":  {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.VirtualHostMetadata })},
+		"xds.upstream_host_metadata": {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.HostMetadata })},
+
 		"xds.cluster_name":      {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.ClusterName) }},
 		"xds.route_name":        {text, func(d *match.Data) ref.Val { return types.String(d.Info.RouteName) }},
 		"xds.virtual_host_name": {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.VirtualHostName) }},
@@ -91,15 +101,33 @@ func attributes() map[string]attribute {
 		all["upstream."+name] = attribute{text, absent}
 	}
 	all["connection.transport_failure_reason"] = attribute{text, absent}
+	for name, v := range map[string]string{
+		"id": node.GetId(), "cluster": node.GetCluster(),
+		"locality.region": node.GetLocality().GetRegion(), "locality.zone": node.GetLocality().GetZone(), "locality.sub_zone": node.GetLocality().GetSubZone(),
+	} {
+		all["xds.node."+name] = attribute{text, constant(node, types.String(v))}
+	}
+	all["xds.node.metadata"] = attribute{named, constant(node, mapOf(valueMap{sdk.StructOf(node.GetMetadata())}))}
 	return all
+}
+
+func constant(node *corev3.Node, v ref.Val) func(*match.Data) ref.Val {
+	if node == nil {
+		return absent
+	}
+	return func(*match.Data) ref.Val { return v }
+}
+
+// metadata is Envoy's message of that name.
+func metadata(of func(*sdk.StreamInfo) *sdk.Metadata) func(*match.Data) ref.Val {
+	return func(d *match.Data) ref.Val { return mapOf(metadataMap{of(d.Info)}) }
 }
 
 // notBuilt are Envoy's other attributes.
 func notBuilt() []string {
 	return []string{
-		"metadata", "upstream.locality", "upstream.num_endpoints", "upstream.cx_pool_ready_duration", "upstream_filter_state",
-		"xds.node", "xds.cluster_metadata", "xds.listener_direction", "xds.listener_metadata", "xds.route_metadata",
-		"xds.virtual_host_metadata", "xds.upstream_host_metadata", "xds.upstream_host_locality_metadata", "xds.filter_chain_name",
+		"metadata.typed_filter_metadata", "upstream.locality", "upstream.num_endpoints", "upstream.cx_pool_ready_duration",
+		"upstream_filter_state", "xds.listener_direction", "xds.upstream_host_locality_metadata", "xds.filter_chain_name",
 	}
 }
 

@@ -34,6 +34,11 @@ func sample() *match.Data {
 		UpstreamLocal: netip.MustParseAddrPort("10.0.0.1:999"),
 	}
 	info.SetFilterState("text", "value")
+	info.Dynamic.Merge("f", sdk.Struct(sdk.Field{Name: "k", Value: sdk.String("v")}, sdk.Field{Name: "n", Value: sdk.Number(5)},
+		sdk.Field{Name: "s", Value: sdk.Struct(sdk.Field{Name: "t", Value: sdk.Bool(true)})},
+		sdk.Field{Name: "l", Value: sdk.List(sdk.String("a"), sdk.Number(2))}, sdk.Field{Name: "z", Value: sdk.Null()}))
+	info.RouteMetadata = &sdk.Metadata{}
+	info.RouteMetadata.Set("r", "k", sdk.String("w"))
 	info.SetFilterState("addr", netip.MustParseAddr("10.9.9.9"))
 	info.SetFilterState("number", 5)
 	return &match.Data{
@@ -101,6 +106,19 @@ func TestAttributes(t *testing.T) {
 		`filter_state['addr'] == b'10.9.9.9'`:                "true",
 		`filter_state['number'] == 5`:                        "error",
 		`'text' in filter_state`:                             "true",
+		`metadata.filter_metadata['f']['k']`:                 "v",
+		`metadata.filter_metadata['f']['n'] == 5`:            "true",
+		`metadata.filter_metadata['f'].n > 4.5`:              "true",
+		`metadata.filter_metadata['f']['s']['t'] == true`:    "true",
+		`'a' in metadata.filter_metadata['f']['l']`:          "true",
+		`metadata.filter_metadata['f']['l'][1] == 2`:         "true",
+		`metadata.filter_metadata['f']['none'] == 2`:         "error",
+		`metadata.filter_metadata['none']['k'] == 2`:         "error",
+		`'none' in metadata.filter_metadata`:                 "false",
+		`metadata.filter_metadata['f']['z'] == null`:         "true",
+		`xds.route_metadata.filter_metadata['r']['k']`:       "w",
+		`xds.cluster_metadata.filter_metadata['r']['k']`:     "error",
+		`xds.node.id == 'x'`:                                 "error",
 		`xds.cluster_name`:                                   "c",
 		`xds.route_name`:                                     "",
 		`xds.virtual_host_name`:                              "v",
@@ -143,7 +161,7 @@ func TestAttributes(t *testing.T) {
 
 // TestNothingYet: of a stream that has just begun nothing is there, and nothing breaks.
 func TestNothingYet(t *testing.T) {
-	for name := range attributes() {
+	for name := range attributes(nil) {
 		p, err := CompileText(sdktest.NewCompiler(t), name, nil, Anything)
 		if err != nil {
 			t.Fatal(err)
@@ -183,6 +201,8 @@ func TestRefused(t *testing.T) {
 		`foo == 1`:                                     "line 1, column 1: undeclared reference to 'foo'",
 		`request.foo == 1`:                             "there is no attribute request.foo",
 		`upstream.num_endpoints == 1`:                  "the attribute upstream.num_endpoints is not built yet",
+		`xds.node.foo == 1`:                            "there is no attribute xds.node.foo",
+		`metadata.typed_filter_metadata['a'] == 1`:     "the attribute metadata.typed_filter_metadata is not built yet",
 		`request.path == 1`:                            "line 1, column 14: found no matching overload for '_==_' applied to '(string, int)'",
 		`request.path`:                                 "a condition gives true or false, this is of type string",
 		`request.headers.exists(k, k == '')`:           "undeclared reference to 'exists'",

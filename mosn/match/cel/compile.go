@@ -2,7 +2,6 @@ package cel
 
 import (
 	"math"
-	"slices"
 	"strings"
 
 	celpb "cel.dev/expr"
@@ -49,9 +48,13 @@ const (
 )
 
 // CompileText compiles an expression as it is written; c stands at its field. config may
-// be nil.
+// be nil. Only here xds.node is known, as in Envoy.
 func CompileText(c sdk.Compiler, text string, config *corev3.CelExpressionConfig, want Want) (*Program, error) {
-	e, err := newCompiler(c, config)
+	var node *corev3.Node
+	if h, ok := c.(interface{ Node() *corev3.Node }); ok {
+		node = h.Node()
+	}
+	e, err := newCompiler(c, config, node)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func CompileText(c sdk.Compiler, text string, config *corev3.CelExpressionConfig
 
 // CompileExpr compiles an expression that was parsed before: Envoy's condition.
 func CompileExpr(c sdk.Compiler, pb *exprpb.Expr, config *corev3.CelExpressionConfig) (*Program, error) {
-	e, err := newCompiler(c, config)
+	e, err := newCompiler(c, config, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +129,8 @@ type compiler struct {
 	attributes map[string]attribute
 }
 
-func newCompiler(c sdk.Compiler, config *corev3.CelExpressionConfig) (*compiler, error) {
-	e := &compiler{Compiler: c, attributes: attributes()}
+func newCompiler(c sdk.Compiler, config *corev3.CelExpressionConfig, node *corev3.Node) (*compiler, error) {
+	e := &compiler{Compiler: c, attributes: attributes(node)}
 	options := []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{IncludeMacros: []string{operators.Has}, ExcludeFunctions: excluded(config)})),
 		cel.CrossTypeNumericComparisons(true), cel.ParserRecursionLimit(maxDepth), cel.ParserExpressionSizeLimit(16 << 10),
@@ -238,12 +241,11 @@ func (e *compiler) walk(root ast.Expr) (err error) {
 		case ast.IdentKind:
 			err = e.known(x.AsIdent())
 		case ast.SelectKind:
-			s := x.AsSelect()
-			if s.Operand().Kind() == ast.IdentKind {
-				err = e.known(s.Operand().AsIdent() + "." + s.FieldName())
+			if name, ok := dotted(x); ok {
+				err = e.known(name)
 				return
 			}
-			visit(s.Operand(), depth)
+			visit(x.AsSelect().Operand(), depth)
 		case ast.ListKind:
 			all(x.AsList().Elements(), depth)
 		case ast.MapKind:
@@ -263,21 +265,38 @@ func (e *compiler) walk(root ast.Expr) (err error) {
 	return err
 }
 
-// known refuses names that are no attributes.
+// dotted returns the name that x is, if it is no more.
+func dotted(x ast.Expr) (name string, ok bool) {
+	switch x.Kind() {
+	case ast.IdentKind:
+		return x.AsIdent(), true
+	case ast.SelectKind:
+		name, ok = dotted(x.AsSelect().Operand())
+		return name + "." + x.AsSelect().FieldName(), ok
+	}
+	return "", false
+}
+
+// known refuses names that are no attributes. What begins with another word than they do
+// the types will tell.
 func (e *compiler) known(name string) error {
-	if slices.Contains(notBuilt(), name) {
-		return e.Errorf("the attribute %s is not built yet", name)
-	}
-	group, _, dotted := strings.Cut(name, ".")
-	if _, ok := e.attributes[name]; ok || !dotted {
-		return nil // what is no attribute the types will tell
-	}
-	for a := range e.attributes {
-		if strings.HasPrefix(a, group+".") {
-			return e.Errorf("there is no attribute %s", name)
+	for _, other := range notBuilt() {
+		if name == other || strings.HasPrefix(name, other+".") {
+			return e.Errorf("the attribute %s is not built yet", other)
 		}
 	}
-	return nil
+	group, _, _ := strings.Cut(name, ".")
+	ours := false
+	for a := range e.attributes {
+		if a == name || strings.HasPrefix(a, name+".") || strings.HasPrefix(name, a+".") {
+			return nil
+		}
+		ours = ours || strings.HasPrefix(a, group+".")
+	}
+	if !ours {
+		return nil
+	}
+	return e.Errorf("there is no attribute %s", name)
 }
 
 // constants holds functions against the arguments that must stand in the configuration:

@@ -87,6 +87,47 @@ func (m headerMap) size() int {
 	return m.h.Len()
 }
 
+// metadataMap is Envoy's message Metadata.
+type metadataMap struct{ md *sdk.Metadata }
+
+func (m metadataMap) find(key string) ref.Val {
+	if key == "filter_metadata" {
+		return mapOf(valueMap{m.md.All()})
+	}
+	return nil
+}
+
+func (m metadataMap) size() int { return 0 }
+
+// valueMap is a struct of metadata.
+type valueMap struct{ v sdk.Value }
+
+func (m valueMap) find(key string) ref.Val { return valueOf(m.v.Field(key)) }
+
+func (m valueMap) size() int { return m.v.Len() }
+
+func valueOf(v sdk.Value) ref.Val {
+	switch v.Kind() {
+	case sdk.NullValue:
+		return types.NullValue
+	case sdk.BoolValue:
+		return types.Bool(v.Bool())
+	case sdk.NumberValue:
+		return types.Double(v.Number())
+	case sdk.StringValue:
+		return types.String(v.Text())
+	case sdk.StructValue:
+		return mapOf(valueMap{v})
+	case sdk.ListValue:
+		list := make([]ref.Val, v.Len())
+		for i := range list {
+			list[i] = valueOf(v.At(i))
+		}
+		return types.NewRefValList(types.DefaultTypeAdapter, list)
+	}
+	return nil
+}
+
 // stateMap is the filter state. Values are bytes, as in Envoy; those without a text are
 // not there.
 type stateMap struct{ info *sdk.StreamInfo }

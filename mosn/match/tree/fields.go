@@ -25,9 +25,12 @@ func Fields() sdk.FieldStatus {
 		fields.Message(t+"HttpResponseTrailerMatchInput", fields.Supported("header_name")),
 		fields.Message(t+"HttpRequestQueryParamMatchInput", fields.Supported("query_param")),
 		fields.Message(n+"FilterStateInput", fields.Supported("key"), fields.Refused("field")),
+		fields.Message(n+"DynamicMetadataInput", fields.Supported("filter", "path")),
+		fields.Message(n+"DynamicMetadataInput.PathSegment", fields.Supported("key")),
 		fields.Message("envoy.extensions.matching.common_inputs.environment_variable.v3.Config", fields.Supported("name")),
 		fields.Message(i+"ip.v3.Ip", fields.Supported("cidr_ranges"), fields.NoEffect("stat_prefix")),
 		fields.Message(i+"consistent_hashing.v3.ConsistentHashing", fields.Supported("threshold", "modulo", "seed")),
+		fields.Message(i+"metadata.v3.Metadata", fields.Supported("value", "invert")),
 		fields.Message(i+"runtime_fraction.v3.RuntimeFraction", fields.Supported("runtime_fraction", "seed")),
 	)
 }

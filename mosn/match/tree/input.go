@@ -14,6 +14,7 @@ import (
 	environmentv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/environment_variable/v3"
 	networkv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 
 	"sofamesh.io/sofamesh/mosn/match"
 	"sofamesh.io/sofamesh/sdk"
@@ -34,8 +35,9 @@ type input struct {
 	name string
 	text func(*match.Data) (string, presence)
 	// addr is instead of text for an address, which is text to those who ask for it.
-	addr func(*sdk.StreamInfo) netip.AddrPort
-	cel  bool
+	addr     func(*sdk.StreamInfo) netip.AddrPort
+	cel      bool
+	metadata *match.MetadataPath
 }
 
 // address is the value as an address. What is no address is none.
@@ -92,6 +94,13 @@ func compileInput(c sdk.Compiler, pb *xdscorev3.TypedExtensionConfig, allowed []
 			return in, c.At("typed_config.field").Errorf("fields of the filter state are not built yet")
 		}
 		in.text = state(m.GetKey())
+	case *networkv3.DynamicMetadataInput:
+		key := &metadatav3.MetadataKey{Key: m.GetFilter()}
+		for _, s := range m.GetPath() {
+			key.Path = append(key.Path, &metadatav3.MetadataKey_PathSegment{Segment: &metadatav3.MetadataKey_PathSegment_Key{Key: s.GetKey()}})
+		}
+		path := match.CompileMetadataPath(key)
+		in.metadata = &path
 	case *networkv3.SourceTypeInput:
 		in.text = sourceType
 	case *networkv3.ServerNameInput:

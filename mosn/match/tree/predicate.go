@@ -7,6 +7,7 @@ import (
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	hashingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/consistent_hashing/v3"
 	ipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/ip/v3"
+	metadatamatcherv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/metadata/v3"
 	fractionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/runtime_fraction/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
@@ -151,6 +152,16 @@ func compileCustom(c sdk.Compiler, pb *xdscorev3.TypedExtensionConfig, in input)
 			return nil, err
 		}
 		return func(d *match.Data) Outcome { return outcome(p.Match(d)) }, nil
+	case *metadatamatcherv3.Metadata:
+		path, invert := in.metadata, m.GetInvert()
+		if path == nil {
+			return nil, c.Errorf("cannot match on %s, only on metadata", in.name)
+		}
+		v, err := match.CompileValue(c.At("value"), m.GetValue())
+		if err != nil {
+			return nil, err
+		}
+		return func(d *match.Data) Outcome { return outcome(v.Match(path.Of(&d.Info.Dynamic)) != invert) }, nil
 	case *ipv3.Ip:
 		list, err := match.CompileAddresses(c, "cidr_ranges", m.GetCidrRanges())
 		if err != nil {

@@ -39,7 +39,7 @@ func act(name string) string {
 }
 func on(name string) string        { return "on_match { " + act(name) + "} " }
 func otherwise(name string) string { return "on_no_match { " + act(name) + "} " }
-func one(of string) string      { return "single_predicate { " + of + "} " }
+func one(of string) string         { return "single_predicate { " + of + "} " }
 func exact(v string) string        { return `value_match { exact: "` + v + `" } ` }
 func rows(of ...string) string {
 	var b strings.Builder
@@ -76,6 +76,7 @@ func data(lines ...string) *match.Data {
 		DownstreamDirectRemote: netip.MustParseAddrPort("10.0.0.2:99"),
 	}
 	info.SetFilterState("text", "value")
+	info.Dynamic.Set("f", "k", sdk.String("v"))
 	info.SetFilterState("addr", netip.MustParseAddr("10.9.9.9"))
 	info.SetFilterState("number", 5)
 	return &match.Data{Info: info, Request: headers(append([]string{":path: /p?q=1&r=%41", ":authority: h", "x-a: 1"}, lines...)...)}
@@ -168,6 +169,10 @@ func TestMatchers(t *testing.T) {
 		{headerInput("x-b"), ext("custom_match", custom+"consistent_hashing.v3.ConsistentHashing", `threshold: 0 modulo: 1`), "-"},
 		{headerInput("x-a"), ext("custom_match", custom+"runtime_fraction.v3.RuntimeFraction", `runtime_fraction { default_value { numerator: 100 } }`), "yes"},
 		{headerInput("x-a"), ext("custom_match", custom+"runtime_fraction.v3.RuntimeFraction", `runtime_fraction { default_value { numerator: 0 } }`), "-"},
+		{in(network+"DynamicMetadataInput", `filter: "f" path { key: "k" }`), ext("custom_match", custom+"metadata.v3.Metadata", `value { string_match { exact: "v" } }`), "yes"},
+		{in(network+"DynamicMetadataInput", `filter: "f" path { key: "k" }`), ext("custom_match", custom+"metadata.v3.Metadata", `value { string_match { exact: "v" } } invert: true`), "-"},
+		{in(network+"DynamicMetadataInput", `filter: "f" path { key: "x" }`), ext("custom_match", custom+"metadata.v3.Metadata", `value { present_match: true }`), "-"},
+		{in(network+"DynamicMetadataInput", `filter: "f" path { key: "x" }`), ext("custom_match", custom+"metadata.v3.Metadata", `value { present_match: true } invert: true`), "yes"},
 		{in(xds+"HttpAttributesCelMatchInput", ""), ext("custom_match", xds+"CelMatcher",
 			`expr_match { cel_expr_parsed { expr { call_expr { function: "_==_" args { select_expr { operand { ident_expr { name: "request" } } field: "host" } } args { const_expr { string_value: "h" } } } } } }`), "yes"},
 	} {
@@ -265,15 +270,15 @@ func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		rows(yes + "on_match { keep_matching: true " + act("a") + "} "):                                                                                   row + "on_match.keep_matching: is not supported in this context",
 		rows(yes + "on_match { } "):                                                                                                                       row + "on_match: neither a matcher nor an action",
-		at(in(network+"TransportProtocolInput", "") + exact("tls")):                                                                                    predicate + "input: no envoy.matching.http.input extension",
-		at(in(network+"SourceIPInput", "") + exact("a")):                                                                                               predicate + "input: " + network + "SourceIPInput cannot be matched on in this context",
+		at(in(network+"TransportProtocolInput", "") + exact("tls")):                                                                                       predicate + "input: no envoy.matching.http.input extension",
+		at(in(network+"SourceIPInput", "") + exact("a")):                                                                                                  predicate + "input: " + network + "SourceIPInput cannot be matched on in this context",
 		at(headerInput("x") + "value_match { safe_regex { regex: '(' } }"):                                                                                predicate + "value_match.safe_regex",
 		at(headerInput("x") + ext("custom_match", "envoy.config.core.v3.Node", "")):                                                                       predicate + "custom_match.typed_config: no envoy.matching.input_matchers extension",
 		at(headerInput("x") + ext("custom_match", custom+"consistent_hashing.v3.ConsistentHashing", "threshold: 3 modulo: 2")):                            predicate + "custom_match.typed_config.threshold: 3 is more",
 		at(headerInput("x") + ext("custom_match", xds+"CelMatcher", "expr_match { cel_expr_parsed { expr { ident_expr { name: 'x' } } } }")):              "cannot match on envoy.type.matcher.v3.HttpRequestHeaderMatchInput, only on attributes",
-		at(in(xds+"HttpAttributesCelMatchInput", "") + exact("a")):                                                                                     predicate + "value_match: cannot match on xds.type.matcher.v3.HttpAttributesCelMatchInput, which gives no text",
-		at(in(xds+"HttpAttributesCelMatchInput", "") + ext("custom_match", xds+"CelMatcher", "expr_match { cel_expr_string: 'true' }")):                predicate + "custom_match.typed_config.expr_match.cel_expr_string",
-		"matcher_tree { " + in(xds+"HttpAttributesCelMatchInput", "") + `exact_match_map { map { key: "a" value { ` + act("a") + "} } } }":             "matcher_tree.input: gives no text",
+		at(in(xds+"HttpAttributesCelMatchInput", "") + exact("a")):                                                                                        predicate + "value_match: cannot match on xds.type.matcher.v3.HttpAttributesCelMatchInput, which gives no text",
+		at(in(xds+"HttpAttributesCelMatchInput", "") + ext("custom_match", xds+"CelMatcher", "expr_match { cel_expr_string: 'true' }")):                   predicate + "custom_match.typed_config.expr_match.cel_expr_string",
+		"matcher_tree { " + in(xds+"HttpAttributesCelMatchInput", "") + `exact_match_map { map { key: "a" value { ` + act("a") + "} } } }":                "matcher_tree.input: gives no text",
 		"matcher_tree { " + headerInput("x") + ext("custom_match", xds+"ServerNameMatcher", `domain_matchers { domains: "a*" `+on("a")+"}") + "}":         `matcher_tree.custom_match.typed_config.domain_matchers[0].domains[0]: "a*" is neither`,
 		"matcher_tree { " + headerInput("x") + ext("custom_match", xds+"ServerNameMatcher", `domain_matchers { domains: ["a", "a"] `+on("a")+"}") + "}":   "is there twice",
 		"matcher_tree { " + headerInput("x") + ext("custom_match", xds+"IPMatcher", `range_matchers { ranges { address_prefix: "x" } `+on("a")+"}") + "}": "range_matchers[0].ranges[0].address_prefix",
