@@ -170,6 +170,33 @@ func TestNothingYet(t *testing.T) {
 	}
 }
 
+// TestDecide: what was asked of a response that has not come is not final, unless it does
+// not matter.
+func TestDecide(t *testing.T) {
+	for expression, want := range map[string][2]bool{
+		`response.code == 404`:                          {false, false},
+		`!(response.code == 404)`:                       {false, false},
+		`has(response.code)`:                            {false, false},
+		`response.size == 0`:                            {true, true},
+		`true || response.code == 404`:                  {true, true},
+		`request.path == 'x'`:                           {false, true},
+		`request.method == 'x' && response.code == 404`: {false, true},
+	} {
+		p, err := CompileText(sdktest.NewCompiler(t), expression, nil, Condition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &match.Data{Info: &sdk.StreamInfo{}, Request: headers(":path: x/", ":method: GET")}
+		if is, final := p.Decide(d); is != want[0] || final != want[1] {
+			t.Errorf("%s: %v, final %v", expression, is, final)
+		}
+		d.Response = headers(":status: 200")
+		if _, final := p.Decide(d); !final {
+			t.Errorf("%s: not final with a response", expression)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	all := &corev3.CelExpressionConfig{EnableStringConcat: true, EnableStringConversion: true, EnableStringFunctions: true}
 	for expression, want := range map[string]string{

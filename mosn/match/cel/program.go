@@ -10,11 +10,22 @@ import (
 )
 
 // Match reports whether the condition is true for a stream; an error is not.
-func (p *Program) Match(d *match.Data) bool { return p.eval(d) == types.True }
+func (p *Program) Match(d *match.Data) bool {
+	is, _ := p.Decide(d)
+	return is
+}
+
+// Decide is Match where the answer may come later: it is final if the condition is true,
+// or did not ask for a response that is not there yet.
+func (p *Program) Decide(d *match.Data) (is, final bool) {
+	a := activation{attributes: p.attributes, data: d}
+	is = p.eval(&a) == types.True
+	return is, is || !a.response || d.Response != nil
+}
 
 // eval returns nil for an error.
-func (p *Program) eval(d *match.Data) ref.Val {
-	v, _, err := p.program.Eval(activation{p.attributes, d})
+func (p *Program) eval(a *activation) ref.Val {
+	v, _, err := p.program.Eval(a)
 	if err != nil || types.IsUnknownOrError(v) {
 		return nil
 	}
@@ -24,7 +35,7 @@ func (p *Program) eval(d *match.Data) ref.Val {
 // AppendText appends what the expression gives for a stream, in Envoy's form of text; ok
 // is false for an error, and dst as it was.
 func (p *Program) AppendText(dst []byte, d *match.Data) (out []byte, ok bool) {
-	switch v := p.eval(d).(type) {
+	switch v := p.eval(&activation{attributes: p.attributes, data: d}).(type) {
 	case nil:
 		return dst, false
 	case types.Bool:

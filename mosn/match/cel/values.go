@@ -18,10 +18,12 @@ import (
 type activation struct {
 	attributes map[string]attribute
 	data       *match.Data
+	response   bool // something of the response was asked for
 }
 
 // ResolveName implements cel.Activation.
-func (a activation) ResolveName(name string) (any, bool) {
+func (a *activation) ResolveName(name string) (any, bool) {
+	a.response = a.response || strings.HasPrefix(name, "response")
 	if at, ok := a.attributes[name]; ok {
 		v := at.get(a.data)
 		return v, v != nil
@@ -31,7 +33,7 @@ func (a activation) ResolveName(name string) (any, bool) {
 }
 
 // Parent implements cel.Activation.
-func (a activation) Parent() cel.Activation { return nil }
+func (a *activation) Parent() cel.Activation { return nil }
 
 // lookup is what is behind a map of the language: values are made when they are asked
 // for.
@@ -42,7 +44,7 @@ type lookup interface {
 
 // group is the attributes that share their first word. Its size is that of Envoy's.
 type group struct {
-	activation
+	*activation
 	name string
 }
 

@@ -151,7 +151,13 @@ func compileCustom(c sdk.Compiler, pb *xdscorev3.TypedExtensionConfig, in input)
 		if err != nil {
 			return nil, err
 		}
-		return func(d *match.Data) Outcome { return outcome(p.Match(d)) }, nil
+		return func(d *match.Data) Outcome {
+			is, final := p.Decide(d)
+			if !final {
+				return Unknown
+			}
+			return outcome(is)
+		}, nil
 	case *metadatamatcherv3.Metadata:
 		path, invert := in.metadata, m.GetInvert()
 		if path == nil {
