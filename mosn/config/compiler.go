@@ -26,6 +26,7 @@ type unit struct {
 	listener *listenerv3.Listener // nil for other resources
 	edges    map[string]bool      // clusters that it names
 	warnings []string
+	uses     []use // subscriptions that it has asked for
 }
 
 // compiler implements sdk.Compiler for one place in a unit. Beside that interface it

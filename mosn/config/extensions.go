@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -52,13 +51,14 @@ var knownText string
 
 // Registry finds extensions and knows the names of those that are not here.
 type Registry struct {
-	codecs  []*sdk.Codec // in the order of the list, which is that of detection
-	http    finder[*sdk.HTTPFilter]
-	network finder[stream.NetworkFilter]
-	logs    finder[sdk.AccessLog]
-	table   fields.Table
-	known   map[string]string // category+" "+name or type -> name
-	types   map[string]string // type -> name, of any category
+	codecs    []*sdk.Codec // in the order of the list, which is that of detection
+	http      finder[*sdk.HTTPFilter]
+	network   finder[stream.NetworkFilter]
+	logs      finder[sdk.AccessLog]
+	table     fields.Table
+	discovery discovery
+	known     map[string]string // category+" "+name or type -> name
+	types     map[string]string // type -> name, of any category
 }
 
 // finder finds the extensions of one category by name or type of configuration.
@@ -96,6 +96,9 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	var err error
 	r.table, err = fields.Merge(tables...)
 	r.readKnown()
+	var bad error
+	r.discovery, bad = newDiscovery()
+	errs = append(errs, bad)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("extensions: %w", err)
 	}
@@ -176,7 +179,7 @@ func (r *Registry) messageType(url string) (protoreflect.MessageType, error) {
 	if name == url {
 		return nil, fmt.Errorf(`"@type" must be a URL such as "type.googleapis.com/%s"`, url)
 	}
-	if t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name)); err == nil {
+	if t, err := r.discovery.FindMessageByName(protoreflect.FullName(name)); err == nil {
 		return t, nil
 	}
 	if ext := r.types[name]; ext != "" {

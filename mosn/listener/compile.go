@@ -43,6 +43,7 @@ type Config struct {
 	logs    sdk.AccessLogger // of connections, nil for none
 	limit   shared.Resource  // of connections at a time, over all loops
 	live    atomic.Int32     // loops that may still use the chain
+	taken   atomic.Bool      // by a Manager
 	block   stats.Block
 }
 
@@ -51,6 +52,9 @@ func (c *Config) Name() string { return c.name }
 
 // Proto returns the resource. It must not be changed.
 func (c *Config) Proto() *listenerv3.Listener { return c.pb }
+
+// Taken reports whether a Manager has taken it over, which is going to close it.
+func (c *Config) Taken() bool { return c.taken.Load() }
 
 // Close frees a config that no Manager has taken over.
 func (c *Config) Close() { c.chain.Close() }

@@ -40,11 +40,12 @@ type Streams struct{ Stdout, Stderr io.Writer }
 // Proxy is one running proxy. New starts it, run waits for its end, Close frees it;
 // the methods that admin calls may be called from any goroutine.
 type Proxy struct {
-	o       *Options
-	boot    *config.Bootstrap
-	log     *Log
-	main    *slog.Logger
-	started time.Time
+	o        *Options
+	registry *config.Registry
+	boot     atomic.Pointer[config.Bootstrap] // changes when it is read again
+	log      *Log
+	main     *slog.Logger
+	started  time.Time
 
 	loopLog   *loopLog
 	group     *eventloop.Group
@@ -65,7 +66,8 @@ type Proxy struct {
 
 // New builds a proxy and starts its loops and admin. Listeners do not accept yet.
 func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops int, out Streams, log *Log) (*Proxy, error) {
-	p := &Proxy{o: o, boot: boot, log: log, main: log.For(compMain), started: time.Now(), quit: make(chan struct{}, 1)}
+	p := &Proxy{o: o, registry: registry, log: log, main: log.For(compMain), started: time.Now(), quit: make(chan struct{}, 1)}
+	p.boot.Store(boot)
 	p.state.Store(int32(statePreInitializing))
 	p.loopLog = newLoopLog(log.For(compLoop))
 	var err error
@@ -83,7 +85,7 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Clusters: p.clusters, Listeners: p.listeners,
+		LogOutput:  p.outputs.Open, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig),
 	})
 	if err := p.apply(); err != nil {
 		p.Close()
@@ -114,34 +116,40 @@ func (p *Proxy) count(loops int) {
 
 // apply starts admin and brings the static resources into force.
 func (p *Proxy) apply() error {
-	conf := p.log.For(compConfig)
-	for _, w := range p.boot.Warnings {
+	conf, boot := p.log.For(compConfig), p.boot.Load()
+	for _, w := range boot.Warnings {
 		conf.Warn(w)
 	}
-	spec, err := compileAdmin(p.store.Compiler("bootstrap", p.boot.Where), p.boot.Proto.GetAdmin())
+	root := p.store.Compiler("bootstrap", boot.Where)
+	spec, err := compileAdmin(root, boot.Proto.GetAdmin())
 	if err != nil {
 		return err
 	}
 	if p.admin, err = startAdmin(p, spec); err != nil {
 		return err
 	}
-	result := p.store.Apply(p.boot.Resources())
+	result := p.store.ApplyStatic(boot.Resources())
 	for _, w := range result.Warnings {
 		conf.Warn(w)
 	}
-	p.boot.Forget()
-	p.stats.applied(result)
-	return result.Err()
+	err = result.Err()
+	if err == nil {
+		err = p.store.Follow(root, boot.Proto.GetDynamicResources())
+	}
+	boot.Forget()
+	return err
 }
 
 // open waits until the clusters have their hosts, and opens the listeners. It
 // reports whether stop came first.
 func (p *Proxy) open(stop <-chan struct{}) (stopped bool, err error) {
 	p.state.Store(int32(stateInitializing))
-	select {
-	case <-p.clusters.Initialized():
-	case <-stop:
-		return true, nil
+	for _, initialized := range []<-chan struct{}{p.store.Initialized(), p.clusters.Initialized()} {
+		select {
+		case <-initialized:
+		case <-stop:
+			return true, nil
+		}
 	}
 	p.main.Info("all clusters initialized; starting to accept", "loops", p.group.Len(), "listeners", p.listeners.Len())
 	if err := p.listeners.Serve(); err != nil {
@@ -198,6 +206,7 @@ func (p *Proxy) Close() {
 	if p.admin != nil {
 		p.admin.close()
 	}
+	p.store.Close()
 	err := p.listeners.Close()
 	p.clusters.Close()
 	p.group.Stop()

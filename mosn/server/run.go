@@ -47,7 +47,7 @@ func (p *Proxy) run(signals <-chan os.Signal) error {
 
 func (p *Proxy) flusher() *time.Ticker {
 	interval := defaultFlush
-	if d := p.boot.Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
+	if d := p.boot.Load().Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
 		interval = d.AsDuration()
 	}
 	return time.NewTicker(interval)

@@ -69,6 +69,7 @@ type Config struct {
 type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
+	Slot   *FilterSlot // where the configuration is instead, when it comes by itself
 }
 
 // Upgrade is one entry of upgrade_configs.
@@ -112,6 +113,10 @@ func (cfg *Config) upgradeAllowed(kind string) bool {
 // Close implements ConnFactory.
 func (cfg *Config) Close() {
 	for _, f := range cfg.Filters {
-		f.Config.Close()
+		if f.Slot != nil {
+			f.Slot.Close()
+		} else {
+			f.Config.Close()
+		}
 	}
 }
