@@ -48,6 +48,7 @@ func (a *admin) endpoints() []*endpoint {
 		{"/memory", "print current allocation/heap usage", false, a.memory},
 		{"/quitquitquit", "exit the server", true, a.quit},
 		{"/ready", "print server state, return 200 if LIVE, otherwise return 503", false, a.ready},
+		{"/reload", "read configuration files again (not Envoy's)", true, a.reloadNow},
 		{"/reopen_logs", "reopen access logs", true, a.reopen},
 		{"/reset_counters", "reset all counters to zero", true, a.resetCounters},
 		{"/runtime", "print runtime values", false, a.runtime},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,14 +60,16 @@ type Proxy struct {
 	store     *config.Store
 	admin     *admin
 
-	state  atomic.Int32
-	failed atomic.Bool   // /healthcheck/fail
-	quit   chan struct{} // admin's quitquitquit
+	reloading sync.Mutex
+	hups      chan struct{} // holds one token: SIGHUP has come
+	state     atomic.Int32
+	failed    atomic.Bool   // /healthcheck/fail
+	quit      chan struct{} // admin's quitquitquit
 }
 
 // New builds a proxy and starts its loops and admin. Listeners do not accept yet.
 func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops int, out Streams, log *Log) (*Proxy, error) {
-	p := &Proxy{o: o, registry: registry, log: log, main: log.For(compMain), started: time.Now(), quit: make(chan struct{}, 1)}
+	p := &Proxy{o: o, registry: registry, log: log, main: log.For(compMain), started: time.Now(), quit: make(chan struct{}, 1), hups: make(chan struct{}, 1)}
 	p.boot.Store(boot)
 	p.state.Store(int32(statePreInitializing))
 	p.loopLog = newLoopLog(log.For(compLoop))
