@@ -11,7 +11,6 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/config/yamlpb"
 	"sofamesh.io/sofamesh/mosn/runtime"
@@ -31,7 +30,7 @@ type Source struct {
 // those are checked when they are compiled.
 type Bootstrap struct {
 	Proto    *bootstrapv3.Bootstrap
-	Runtime  *runtime.Snapshot
+	Runtime  *runtime.Loader
 	Warnings []string
 	// UnknownFields is how many fields were skipped under AllowUnknown.
 	UnknownFields int
@@ -159,17 +158,11 @@ func (b *Bootstrap) check(ext *Registry) error {
 }
 
 func (b *Bootstrap) loadRuntime(c compiler) error {
-	var layers []*structpb.Struct
-	for _, l := range b.Proto.GetLayeredRuntime().GetLayers() {
-		if l.GetStaticLayer() != nil {
-			layers = append(layers, l.GetStaticLayer())
-		}
-	}
-	snapshot, err := runtime.New(layers...)
+	loader, err := runtime.NewLoader(b.Proto.GetLayeredRuntime(), b.Proto.GetNode().GetCluster())
 	if err != nil {
 		return c.fault(err)
 	}
-	b.Runtime = snapshot
+	b.Runtime = loader
 	return nil
 }
 

@@ -112,7 +112,7 @@ layered_runtime:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.Runtime.Uint("a.b", 0) != 3 || b.Runtime.Uint("c", 0) != 2 || b.Runtime.Uint("d", 7) != 7 {
+	if b.Runtime.Values().Uint("a.b", 0) != 3 || b.Runtime.Values().Uint("c", 0) != 2 || b.Runtime.Values().Uint("d", 7) != 7 {
 		t.Errorf("runtime is %v", b.Runtime)
 	}
 }

@@ -200,7 +200,7 @@ func (c compiler) Cluster(name string) bool {
 func (c compiler) Node() *corev3.Node { return c.store.o.Node }
 
 // Runtime returns the runtime values in force.
-func (c compiler) Runtime() *runtime.Snapshot { return c.store.o.Runtime }
+func (c compiler) Runtime() *runtime.Values { return c.store.o.Runtime }
 
 // Root returns the compiler at the root of the resource.
 func (c compiler) Root() sdk.Compiler { return compiler{unit: c.unit} }

@@ -36,7 +36,7 @@ type Options struct {
 	Stats      *stats.Store
 	Loops      int
 	Node       *corev3.Node
-	Runtime    *runtime.Snapshot
+	Runtime    *runtime.Values    // in force; nil: none
 	BindConfig *corev3.BindConfig // cluster_manager.upstream_bind_config
 	// LogOutput opens an access log; nil opens none.
 	LogOutput func(path string) (sdk.LogOutput, error)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
-	"strings"
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
@@ -94,55 +93,4 @@ func (p *Proxy) node() *corev3.Node {
 		}},
 	}}
 	return n
-}
-
-// runtime shows the values of the static layers, as Envoy: entries with the value of
-// each layer and the one in force.
-func (a *admin) runtime(w http.ResponseWriter, _ *http.Request) {
-	type entry struct {
-		LayerValues []string `json:"layer_values"`
-		Final       string   `json:"final_value"`
-	}
-	layers := a.p.boot.Load().Proto.GetLayeredRuntime().GetLayers()
-	out := struct {
-		Layers  []string          `json:"layers"`
-		Entries map[string]*entry `json:"entries"`
-	}{[]string{}, map[string]*entry{}}
-	for i, l := range layers {
-		out.Layers = append(out.Layers, l.GetName())
-		flatten("", l.GetStaticLayer(), func(key, value string) {
-			e := out.Entries[key]
-			if e == nil {
-				e = &entry{LayerValues: make([]string, len(layers))}
-				out.Entries[key] = e
-			}
-			e.LayerValues[i], e.Final = value, value
-		})
-	}
-	text, err := json.MarshalIndent(out, "", " ")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(text, '\n')) // the client may have gone
-}
-
-// flatten yields the leaves of a layer by their dotted keys.
-func flatten(prefix string, s *structpb.Struct, yield func(key, value string)) {
-	for name, v := range s.GetFields() {
-		if inner := v.GetStructValue(); inner != nil && inner.Fields["numerator"] == nil {
-			flatten(prefix+name+".", inner, yield)
-			continue
-		}
-		text, isString := v.GetKind().(*structpb.Value_StringValue)
-		if isString {
-			yield(prefix+name, text.StringValue)
-			continue
-		}
-		raw, err := v.MarshalJSON()
-		if err == nil { // a value that was read can be written
-			yield(prefix+name, strings.TrimSpace(string(raw)))
-		}
-	}
 }

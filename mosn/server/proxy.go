@@ -13,8 +13,10 @@ import (
 	"sofamesh.io/sofamesh/mosn/accesslog"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/config"
+	"sofamesh.io/sofamesh/mosn/config/filewatch"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -58,6 +60,8 @@ type Proxy struct {
 	listeners *listener.Manager
 	workers   []*stream.Worker
 	store     *config.Store
+	runtime   *runtime.Loader
+	watcher   *filewatch.Watcher // of the runtime's directories; nil when there are none
 	admin     *admin
 
 	reloading sync.Mutex
@@ -86,11 +90,11 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	})
 	p.group.Start()
 	p.store = config.NewStore(config.Options{
-		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
+		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
 		LogOutput:  p.outputs.Open, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig),
 	})
-	if err := p.apply(); err != nil {
+	if err := errors.Join(p.startRuntime(), p.apply()); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -210,6 +214,9 @@ func (p *Proxy) Close() {
 		p.admin.close()
 	}
 	p.store.Close()
+	if p.watcher != nil {
+		p.watcher.Close()
+	}
 	err := p.listeners.Close()
 	p.clusters.Close()
 	p.group.Stop()

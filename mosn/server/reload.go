@@ -32,6 +32,13 @@ func (p *Proxy) reload() error {
 	for _, name := range needRestart(p.boot.Load().Proto, boot.Proto) {
 		conf.Warn(fmt.Sprintf("bootstrap: %s has changed, which takes a restart to have an effect", name))
 	}
+	same, err := p.runtime.Adopt(boot.Runtime)
+	if err != nil {
+		conf.Error(err.Error())
+	}
+	if !same {
+		conf.Warn("bootstrap: the layers of layered_runtime have changed, which takes a restart to have an effect")
+	}
 	r := p.store.ApplyStatic(boot.Resources())
 	boot.Forget()
 	p.boot.Store(boot)
@@ -41,7 +48,7 @@ func (p *Proxy) reload() error {
 	for _, f := range r.Failed {
 		conf.Warn(f.Err.Error())
 	}
-	err = errors.Join(r.Err(), p.store.Reload())
+	err = errors.Join(err, r.Err(), p.store.Reload())
 	conf.Info(fmt.Sprintf("reloaded: of the static resources %d set, %d unchanged, %d removed, %d refused",
 		len(r.Applied), len(r.Unchanged), len(r.Removed), len(r.Failed)))
 	return err
@@ -56,7 +63,7 @@ func needRestart(old, now proto.Message) []string {
 	for i := range fields.Len() {
 		fd := fields.Get(i)
 		switch fd.Name() {
-		case "static_resources":
+		case "static_resources", "layered_runtime":
 			continue
 		}
 		if !sameField(o, n, fd) {

@@ -31,18 +31,16 @@ func newServerStats(p *Proxy) *serverStats {
 		"cluster_manager.active_clusters", "cluster_manager.warming_clusters",
 		"listener_manager.total_listeners_active", "listener_manager.total_listeners_draining",
 		"listener_manager.total_listeners_warming", "listener_manager.workers_started",
-		"runtime.num_keys", "runtime.num_layers", "runtime.admin_overrides_active",
 	} {
 		s.gauges[name] = root.Gauge(name)
 	}
 	s.init = root.Histogram("server.initialization_time_ms")
 	for _, name := range []string{
-		"server.dynamic_unknown_fields", "server.static_unknown_fields", "runtime.load_success", "runtime.load_error",
+		"server.dynamic_unknown_fields", "server.static_unknown_fields",
 	} {
 		root.Counter(name)
 	}
 	s.shared.Add(root.Counter("server.static_unknown_fields"), uint64(p.boot.Load().UnknownFields))
-	s.shared.Inc(root.Counter("runtime.load_success"))
 	return s
 }
 
@@ -80,8 +78,6 @@ func (s *serverStats) update() {
 		"listener_manager.total_listeners_warming": uint64(s.p.store.Warming(config.ListenerType)),
 		"listener_manager.total_listeners_active":  uint64(s.p.listeners.Len()),
 		"listener_manager.workers_started":         started,
-		"runtime.num_keys":                         uint64(s.p.boot.Load().Runtime.Keys()),
-		"runtime.num_layers":                       uint64(len(s.p.boot.Load().Proto.GetLayeredRuntime().GetLayers())),
 	} {
 		s.shared.SetGauge(s.gauges[name], v)
 	}

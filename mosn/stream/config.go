@@ -34,7 +34,7 @@ type Config struct {
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
 	// Runtime overrides fractions; nil does not.
-	Runtime *runtime.Snapshot
+	Runtime *runtime.Values
 
 	ServerName   string
 	ServerHeader ServerHeader

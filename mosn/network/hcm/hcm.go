@@ -30,7 +30,7 @@ type host interface {
 	Listener() *listenerv3.Listener
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
-	Runtime() *runtime.Snapshot
+	Runtime() *runtime.Values
 }
 
 // dynamic is what the compiler can do where configuration may come by itself. Both
