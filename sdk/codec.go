@@ -216,6 +216,16 @@ type Switcher interface {
 	Switched(request *Message) (id uint64, ok bool)
 }
 
+// Parker is a CodecConn with flow control whose connection, too, has a window. Parked
+// tells that n bytes of a stream's body stay in the hands of the owner for what may be
+// long: until Consumed they count for the window of their stream, but no more for that
+// of the connection, so that other streams are not stopped. The owner bounds how many
+// there are. It comes at most once for every byte of EventData.
+type Parker interface {
+	CodecConn
+	Parked(out *Buffer, id uint64, n int)
+}
+
 // Heartbeater is a CodecConn that can ask whether its peer is alive. Each
 // WriteHeartbeat replaces the last: the answer to it, and to no other, is an
 // EventHeartbeat. The owner keeps the time and closes what stays silent.

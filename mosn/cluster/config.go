@@ -63,6 +63,9 @@ type Config struct {
 // Name returns the cluster's name.
 func (c *Config) Name() string { return c.name }
 
+// StatName returns what the cluster is called in stats: alt_stat_name, else its name.
+func (c *Config) StatName() string { return c.statName }
+
 // Metadata returns the cluster's metadata, nil when it has none.
 func (c *Config) Metadata() *sdk.Metadata { return c.metadata }
 

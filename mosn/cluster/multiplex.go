@@ -30,6 +30,7 @@ type muxConn struct {
 	beats  sdk.Heartbeater // nil: the protocol has no heartbeat
 	clock  sdk.Clocked     // nil: the codec does not care for time
 	flow   bool            // the protocol has flow control
+	parker sdk.Parker      // nil: its connections have no window
 
 	calls       idtable.Table[Call]
 	first, last *Call
@@ -71,6 +72,7 @@ func dialMux(p *pool) *muxConn {
 	cn.talker, _ = cn.codec.(sdk.Talker)
 	cn.beats, _ = cn.codec.(sdk.Heartbeater)
 	cn.clock, _ = cn.codec.(sdk.Clocked)
+	cn.parker, _ = cn.codec.(sdk.Parker)
 	cn.flow = p.way.codec.Codec().FlowControl
 	cn.serveHost()
 	return cn
@@ -161,6 +163,7 @@ func (cn *muxConn) detach(c *Call) {
 	c.next, c.prev = nil, nil
 	cn.leaveWire(c)
 	if k := c.mux.park; k != nil {
+		cn.pool.lc.local.kept -= k.data.Len()
 		cn.consumed(c.id, k.data.Len())
 		c.mux.park = nil
 		cn.pool.lc.local.putParked(k)

@@ -25,7 +25,7 @@ type Handler interface {
 	// been above the high one; or what NotifyFlushed asked for.
 	OnDrained(c *Conn)
 	// OnClose is the last call and comes exactly once, later in the turn in
-	// which the connection ended. Err is nil when our side closed it, else an
+	// which the connection ended, or soon after. Err is nil when our side closed it, else an
 	// *Error; a close that ran into its timeout has KindTimeout.
 	OnClose(c *Conn, err error)
 }

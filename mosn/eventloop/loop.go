@@ -17,6 +17,8 @@ const (
 	taskBudget   = 256                  // tasks of the mailbox
 	eventBudget  = time.Millisecond     // after which events are only noted
 	readyBudget  = time.Millisecond / 4 // for what was left before
+	settleBudget = time.Millisecond     // for writing and closing in one settling
+	lastBudget   = time.Minute          // for the last one
 	settleEvery  = 64                   // events after which answers are written out
 	settleRounds = 4                    // rounds of writing and closing in one settling
 	outboxPoll   = time.Millisecond

@@ -253,6 +253,7 @@ func (s state) String() string {
 func (p *Proxy) logAdmin(logger sdk.AccessLogger, info *sdk.StreamInfo, request, response *sdk.Headers) {
 	p.group.Loop(0).TryPost(eventloop.TaskFunc(func(l *eventloop.Loop) {
 		var none sdk.Headers
+		info.LogType = sdk.LogDownstreamEnd
 		logger.Log(l.Index(), info, request, response, &none)
 	}))
 }

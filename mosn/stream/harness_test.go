@@ -359,7 +359,9 @@ type recorder struct {
 
 // Log implements sdk.AccessLogger.
 func (r *recorder) Log(_ int, i *sdk.StreamInfo, req, _, _ *sdk.Headers) {
-	r.count++
+	if i.LogType == sdk.LogDownstreamEnd {
+		r.count++
+	}
 	if r.each != nil {
 		r.each(i)
 	}

@@ -80,7 +80,7 @@ func (s *Stream) makeChain() {
 	s.slots = s.slots[:0]
 	for i := range s.cfg.Filters {
 		conf := &s.cfg.Filters[i]
-		if off, _ := s.routes.FilterDisabled(conf.Name, s.vh, s.route); off {
+		if off, set := s.routes.FilterDisabled(conf.Name, s.vh, s.route); off || !set && conf.Disabled {
 			continue
 		}
 		used := len(s.slots)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -72,7 +73,7 @@ func oneSteady(addr string, due time.Time, every, duration time.Duration) (took 
 	request := []byte("GET /bytes/1000 HTTP/1.1\r\nhost: h\r\n\r\n")
 	in := bufio.NewReader(conn)
 	for end := due.Add(duration); due.Before(end); due = due.Add(every) {
-		time.Sleep(time.Until(due))
+		sleepUntil(due)
 		if _, err := conn.Write(request); err != nil {
 			return took, sent, err
 		}
@@ -87,4 +88,12 @@ func oneSteady(addr string, due time.Time, every, duration time.Duration) (took 
 		took = append(took, time.Since(due))
 	}
 	return took, sent, nil
+}
+
+// sleepUntil sleeps in the system, because the runtime's timers are late by up to a millisecond.
+func sleepUntil(due time.Time) {
+	for d := time.Until(due); d > 0; d = time.Until(due) {
+		ts := syscall.NsecToTimespec(int64(d))
+		_ = syscall.Nanosleep(&ts, nil) // interrupted: once more
+	}
 }
