@@ -41,6 +41,7 @@ type Config struct {
 	DelayedCloseTimeout      time.Duration
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
+	Keepalive                Keepalive // of clients that speak HTTP/2
 	// Runtime overrides fractions; nil does not.
 	Runtime *runtime.Values
 

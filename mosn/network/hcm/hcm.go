@@ -138,6 +138,7 @@ func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
 	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
+	cfg.Keepalive = keepalive(pb.GetHttp2ProtocolOptions().GetConnectionKeepalive())
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
