@@ -254,10 +254,10 @@ func TestAllocs(t *testing.T) {
 func TestMetadata(t *testing.T) {
 	const say = ` filter_metadata { fields { key: "k" value { string_value: "v" } } }`
 	for config, want := range map[string]string{
-		"abort { http_status: 429 percentage { numerator: 100 } }" + say:         "v",
+		"abort { http_status: 429 percentage { numerator: 100 } }" + say:           "v",
 		"delay { fixed_delay { seconds: 3 } percentage { numerator: 100 } }" + say: "v",
-		"abort { http_status: 429 percentage {} }" + say:                          "",
-		"abort { http_status: 429 percentage { numerator: 100 } }":                "",
+		"abort { http_status: 429 percentage {} }" + say:                           "",
+		"abort { http_status: 429 percentage { numerator: 100 } }":                 "",
 	} {
 		s := host(t, config, nil).Stream()
 		s.SendRequest(true, ":path: /")
