@@ -386,3 +386,27 @@ func TestSignatures(t *testing.T) {
 		s.End()
 	}
 }
+
+func BenchmarkHeaders(b *testing.B) {
+	s := host(b, onRequest(`h:headers():add("x", h:headers():get("x-a"))`)).Stream()
+	s.SendRequest(true, ":path: /", "x-a: 1")
+	b.ReportAllocs()
+	for b.Loop() {
+		f := s.Again()
+		f.OnRequestHeaders(s, true)
+		f.OnEnd(s)
+		s.Request().Remove("x")
+	}
+}
+
+// BenchmarkBudget is what a script takes of a loop before it is stopped.
+func BenchmarkBudget(b *testing.B) {
+	s := host(b, onRequest(`while true do end`)).Stream()
+	s.SendRequest(true, ":path: /")
+	for b.Loop() {
+		f := s.Again()
+		f.OnRequestHeaders(s, true)
+		f.OnEnd(s)
+		s.Lines = nil
+	}
+}
