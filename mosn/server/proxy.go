@@ -117,7 +117,7 @@ func (p *Proxy) count(loops int) {
 		w.Failing = &p.failed
 		p.workers = append(p.workers, w)
 	}
-	p.listeners = listener.NewManager(p.workers)
+	p.listeners = listener.NewManager(p.workers, listener.Drain{Time: p.o.DrainTime, Immediate: p.o.DrainImmediate})
 	p.stats = newServerStats(p)
 }
 
