@@ -4,9 +4,10 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // Assignment returns the hosts of a cluster as admin's /config_dump?include_eds shows
@@ -27,11 +28,11 @@ func (m *Manager) Assignment(name string) *endpointv3.ClusterLoadAssignment {
 	for _, h := range mc.hosts.hosts {
 		place := placeOf(out, h)
 		ep := &endpointv3.Endpoint{
-			Address: addressProto(h.addr), HealthCheckConfig: &endpointv3.Endpoint_HealthCheckConfig{}, Hostname: h.Hostname(),
+			Address: hostAddress(h), HealthCheckConfig: &endpointv3.Endpoint_HealthCheckConfig{}, Hostname: h.Hostname(),
 		}
 		place.LbEndpoints = append(place.LbEndpoints, &endpointv3.LbEndpoint{
 			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: ep}, HealthStatus: healthStatus(h.Health()),
-			Metadata: h.Metadata(), LoadBalancingWeight: wrapperspb.UInt32(h.Weight()),
+			Metadata: metadataProto(h.Metadata()), LoadBalancingWeight: wrapperspb.UInt32(h.Weight()),
 		})
 	}
 	return out
@@ -55,13 +56,20 @@ func placeOf(out *endpointv3.ClusterLoadAssignment, h *Host) *endpointv3.Localit
 	return l
 }
 
-func addressProto(a eventloop.Addr) *corev3.Address {
-	if a.IsUnix() {
-		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: a.Path}}}
+// metadataProto turns metadata back into Envoy's message; nil when there is none.
+func metadataProto(m *sdk.Metadata) *corev3.Metadata {
+	all, ok := m.All().Any().(map[string]any)
+	if !ok || len(all) == 0 {
+		return nil
 	}
-	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-		Address: a.Addr().String(), PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(a.Port())},
-	}}}
+	out := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
+	for name, fields := range all {
+		inner, _ := fields.(map[string]any)
+		if s, err := structpb.NewStruct(inner); err == nil { // it came from one
+			out.FilterMetadata[name] = s
+		}
+	}
+	return out
 }
 
 func healthStatus(h Health) corev3.HealthStatus {

@@ -52,7 +52,7 @@ func (c compiler) DynamicFilter(name string, from *corev3.ExtensionConfigSource)
 	p := &filterPlace{at: compiler{unit: alone, path: c.path, stats: c.stats}, slot: &stream.FilterSlot{}}
 	for _, url := range from.GetTypeUrls() {
 		p.types = append(p.types, typeName(url))
-		ext, err := c.at("type_urls").HTTPFilter(name, url)
+		ext, err := c.at("type_urls").HTTPFilter(name, &anypb.Any{TypeUrl: url})
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func (p *filterPlace) compile(at compiler, name string, a *anypb.Any) (sdk.HTTPC
 	if typ := typeName(a.GetTypeUrl()); !slices.Contains(p.types, typ) {
 		return nil, at.Errorf("the configuration has type %s, but type_urls has %s", typ, strings.Join(p.types, ", "))
 	}
-	ext, err := at.HTTPFilter(name, a.GetTypeUrl())
+	ext, err := at.HTTPFilter(name, a)
 	if err != nil {
 		return nil, err
 	}

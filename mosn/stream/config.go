@@ -19,10 +19,18 @@ type Config struct {
 	Codecs []sdk.CodecConfig
 	// Routes is where a request finds its table when it begins.
 	Routes *route.Slot
+	// FilterChain is the name of the listener's filter chain.
+	FilterChain string
+	// ListenerMetadata is that of the listener, nil when there is none.
+	ListenerMetadata *sdk.Metadata
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
+	// LogStart and LogTunnel have the access log also written when a request has come and
+	// when a tunnel stands; LogInterval has it written each time it is over.
+	LogStart, LogTunnel bool
+	LogInterval         time.Duration
 
 	RequestTimeout           time.Duration
 	RequestHeadersTimeout    time.Duration
@@ -70,6 +78,8 @@ type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
 	Slot   *FilterSlot // where the configuration is instead, when it comes by itself
+	// Disabled leaves the filter out where the route does not turn it on.
+	Disabled bool
 }
 
 // Upgrade is one entry of upgrade_configs.

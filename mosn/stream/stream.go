@@ -82,6 +82,7 @@ const (
 	dlBackoff                  // the next attempt is due
 	dlDuration                 // max_stream_duration
 	dlFilter                   // the earliest After of a filter
+	dlLog                      // the access log is to be written again
 
 	numDeadlines
 )
@@ -110,6 +111,11 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 		return
 	}
 	s.makeChain()
+	if s.cfg.LogStart {
+		s.findRoute()
+		s.writeLog(sdk.LogDownstreamStart)
+	}
+	s.setDeadline(dlLog, s.cfg.LogInterval)
 	s.headersFrom(toServer, 0, end)
 }
 
@@ -168,11 +174,12 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.StartTime = w.loop.Wall()
 	i.Start = int64(now)
 	i.Protocol, i.Codec = s.req.Protocol, s.req.Codec
-	i.ConnectionID = d.c.ID()
+	i.ConnectionID, i.ListenerMetadata = d.c.ID(), d.cfg.ListenerMetadata
 	i.DownstreamDirectRemote = d.c.RemoteAddr().AddrPort
 	i.DownstreamRemote = i.DownstreamDirectRemote
 	local := d.c.LocalAddr()
 	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
+	i.FilterChainName = d.cfg.FilterChain
 	s.setDeadline(dlIdle, s.cfg.StreamIdleTimeout)
 	s.setDeadline(dlDuration, s.cfg.MaxStreamDuration)
 }
@@ -291,9 +298,7 @@ func (s *Stream) tellFilters(i int) {
 func (s *Stream) settle() {
 	w := s.w
 	s.account()
-	for _, l := range s.cfg.AccessLogs {
-		l.Log(w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
-	}
+	s.writeLog(sdk.LogDownstreamEnd)
 	w.streams--
 	s.out.Release()
 	s.conn.forget(s) // what comes on the connection from now on is not for s, nor for who uses s next
@@ -302,6 +307,14 @@ func (s *Stream) settle() {
 		s.conn.pause(s, false)
 	}
 	s.link, w.dead = w.dead, s
+}
+
+// writeLog writes the access log.
+func (s *Stream) writeLog(why sdk.LogType) {
+	s.info.LogType = why
+	for _, l := range s.cfg.AccessLogs {
+		l.Log(s.w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
+	}
 }
 
 // account counts the finished stream.
@@ -403,6 +416,9 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.durationOver()
 	case dlFilter:
 		s.runAfters(now)
+	case dlLog:
+		s.setDeadline(dlLog, s.cfg.LogInterval)
+		s.writeLog(sdk.LogDownstreamPeriodic)
 	}
 }
 

@@ -5,7 +5,6 @@ package hcm
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sofamesh.io/sofamesh/mosn/accesslog"
+	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -72,7 +72,7 @@ func Filter() stream.NetworkFilter {
 }
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
-	cfg := &stream.Config{LocalAddress: localAddress()}
+	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
@@ -86,6 +86,8 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	var logs accesslog.CompileOptions
 	if h, ok := c.(host); ok {
 		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
+		cfg.ListenerMetadata = sdk.NewMetadata(h.Listener().GetMetadata().GetFilterMetadata())
+		cfg.FilterChain = chainName(h.Listener())
 		if pb.GetAddUserAgent().GetValue() {
 			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
 		}
@@ -93,11 +95,32 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 			cfg.StripMatchingPort = uint16(h.Listener().GetAddress().GetSocketAddress().GetPortValue())
 		}
 	}
+	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
 	return cfg, err
+}
+
+// compileLogOptions says when the access log is written beside the end of a request.
+func compileLogOptions(pb *hcmv3.HttpConnectionManager, cfg *stream.Config) {
+	o := pb.GetAccessLogOptions()
+	if o == nil {
+		//lint:ignore SA1019 Envoy still reads the older fields, so we do
+		cfg.LogStart, cfg.LogInterval = pb.GetFlushAccessLogOnNewRequest(), pb.GetAccessLogFlushInterval().AsDuration()
+		return
+	}
+	cfg.LogStart, cfg.LogInterval = o.GetFlushAccessLogOnNewRequest(), o.GetAccessLogFlushInterval().AsDuration()
+	cfg.LogTunnel = o.GetFlushLogOnTunnelSuccessfullyEstablished()
+}
+
+// chainName is the name of the chain that takes the listener's connections.
+func chainName(l *listenerv3.Listener) string {
+	if chains := l.GetFilterChains(); len(chains) > 0 {
+		return chains[0].GetName()
+	}
+	return l.GetDefaultFilterChain().GetName()
 }
 
 // duration returns the value of a field, def when it is not set.
@@ -171,7 +194,7 @@ func prefix(r *corev3.CidrRange) (netip.Prefix, error) {
 	return a.Prefix(bits)
 }
 
-func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compilePaths(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
 	cfg.NormalizePath = pb.GetNormalizePath().GetValue()
 	cfg.MergeSlashes = pb.GetMergeSlashes()
 	switch pb.GetPathWithEscapedSlashesAction() {
@@ -182,6 +205,9 @@ func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD:
 		cfg.EscapedSlashes = stream.EscapedUnescape
 	}
+	if pb.GetStripMatchingHostPort() && pb.GetStripAnyHostPort() {
+		return c.At("strip_any_host_port").Errorf("only one of strip_matching_host_port and strip_any_host_port may be set")
+	}
 	cfg.StripAnyPort = pb.GetStripAnyHostPort()
 	cfg.StripTrailingHostDot = pb.GetStripTrailingHostDot()
 	return nil
@@ -189,6 +215,11 @@ func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 
 func compileUpgrades(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
 	for i, u := range pb.GetUpgradeConfigs() {
+		for _, other := range pb.GetUpgradeConfigs()[:i] {
+			if strings.EqualFold(other.GetUpgradeType(), u.GetUpgradeType()) {
+				return c.At(fmt.Sprintf("upgrade_configs[%d].upgrade_type", i)).Errorf("duplicate upgrade %q", u.GetUpgradeType())
+			}
+		}
 		if len(u.GetFilters()) > 0 {
 			return c.At(fmt.Sprintf("upgrade_configs[%d].filters", i)).Errorf("a filter chain of an upgrade's own is not built yet")
 		}
@@ -215,12 +246,15 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			if err != nil {
 				return err
 			}
-			cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Slot: slot})
+			cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Slot: slot, Disabled: f.GetDisabled()})
 			continue
 		}
 		ext, conf, err := compileFilter(at, f)
 		if err != nil {
 			return err
+		}
+		if ext == nil {
+			continue
 		}
 		if ext.Terminal != last {
 			if last {
@@ -233,7 +267,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			continue
 		}
-		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf})
+		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
 	}
 	return nil
 }
@@ -248,23 +282,34 @@ func dynamicFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*stream.FilterSlot, err
 	return h.DynamicFilter(f.GetName(), f.GetConfigDiscovery())
 }
 
+// compileFilter compiles one filter of the chain; nothing is returned for an optional one
+// that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
 	any := f.GetTypedConfig()
 	if f.GetConfigDiscovery() != nil {
 		return nil, nil, c.At("config_discovery").Errorf("the terminal filter must have a typed_config")
 	}
+	ext, err := c.HTTPFilter(f.GetName(), any)
+	switch {
+	case err != nil && f.GetIsOptional():
+		c.Warnf("the filter is left out: %v", err)
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case ext.Terminal && f.GetDisabled():
+		return nil, nil, c.At("disabled").Errorf("the terminal filter cannot be disabled")
+	}
 	if any == nil {
 		return nil, nil, c.Errorf("has no typed_config")
-	}
-	url := any.GetTypeUrl()
-	ext, err := c.HTTPFilter(f.GetName(), url[strings.LastIndexByte(url, '/')+1:])
-	if err != nil {
-		return nil, nil, err
 	}
 	at := c.At("typed_config")
 	m, err := at.Unpack(any)
 	if err != nil {
 		return nil, nil, err
+	}
+	// The type of a route's settings finds the filter as well.
+	if got, want := proto.MessageName(m), proto.MessageName(ext.Config); got != want {
+		return nil, nil, at.Errorf("filter %q takes %s here, not %s", ext.Name, want, got)
 	}
 	conf, err := ext.Compile(at, m)
 	return ext, conf, err
@@ -306,19 +351,4 @@ func onlyProtocol(cfg *stream.Config) func(sdk.Compiler, *routev3.RouteConfigura
 	}
 	codec := cfg.Codecs[0].Codec()
 	return func(c sdk.Compiler, pb *routev3.RouteConfiguration) error { return checkLevel(c, codec, pb) }
-}
-
-// localAddress is the machine's first address that is not loopback: what Envoy
-// writes to x-forwarded-for in place of a loopback peer.
-func localAddress() string {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return ""
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
-			return n.IP.String()
-		}
-	}
-	return ""
 }
