@@ -27,8 +27,8 @@ func coreFields() []sdk.FieldStatus {
 func bootstrapFields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message(boot+"Bootstrap",
-			fields.Supported("node", "static_resources", "dynamic_resources", "cluster_manager", "stats_flush_interval", "layered_runtime",
-				"admin", "stats_server_version_override", "bootstrap_extensions"),
+			fields.Supported("node", "static_resources", "dynamic_resources", "cluster_manager", "stats_flush_interval",
+				"layered_runtime", "admin", "stats_server_version_override", "bootstrap_extensions"),
 			fields.NoEffect("node_context_params", "deferred_stat_options", "watchdog", "watchdogs",
 				"enable_dispatcher_stats", "inline_headers", "perf_tracing_file_path", "default_regex_engine",
 				"grpc_async_client_manager_config", "memory_allocator_manager", "enable_worker_cpu_affinity",
