@@ -35,7 +35,7 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		at = c.At("text_format_source")
 		var s string
-		if s, err = source(at, kind.TextFormatSource); err != nil {
+		if s, err = Source(at, kind.TextFormatSource); err != nil {
 			return nil, err
 		}
 		if _, inline := kind.TextFormatSource.GetSpecifier().(*corev3.DataSource_InlineString); inline {
@@ -81,8 +81,8 @@ func compileExtensions(c sdk.Compiler, pbs []*corev3.TypedExtensionConfig) (exte
 	return more, nil
 }
 
-// source reads a DataSource.
-func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
+// Source reads a DataSource; c stands at it.
+func Source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 	switch kind := ds.GetSpecifier().(type) {
 	case *corev3.DataSource_InlineString:
 		return kind.InlineString, nil
@@ -123,8 +123,13 @@ func Fields() sdk.FieldStatus {
 		fields.Message("envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"),
 		fields.Message("envoy.config.core.v3.JsonFormatOptions",
 			fields.NoEffect("sort_properties")), // keys are always sorted, as in Envoy
-		fields.Message("envoy.config.core.v3.DataSource",
-			fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
-			fields.Refused("watched_directory")),
+		SourceFields(),
 	)
+}
+
+// SourceFields declares the message that Source reads.
+func SourceFields() sdk.FieldStatus {
+	return fields.Message("envoy.config.core.v3.DataSource",
+		fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
+		fields.Refused("watched_directory"))
 }

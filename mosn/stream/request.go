@@ -372,12 +372,12 @@ func (s *Stream) findRoute() {
 	in := &s.w.routeIn
 	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
 	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
-	s.info.VirtualHostMetadata, s.info.RouteMetadata = nil, nil
+	s.info.VirtualHostMetadata, s.info.RouteMetadata, s.info.RouteName = nil, nil, ""
 	if s.vh != nil {
 		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
-		s.info.RouteMetadata = s.route.Metadata
+		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}

@@ -70,7 +70,6 @@ func (u *upstream) begin(end bool) {
 		s.reply(sdk.Reply{Status: 404, Details: "route_not_found", Flag: sdk.FlagNoRouteFound})
 		return
 	}
-	s.info.RouteName = s.route.Name
 	switch {
 	case s.route.Redirect != nil:
 		s.redirect(s.route.Redirect)
