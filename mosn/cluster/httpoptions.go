@@ -59,7 +59,9 @@ func (c *Config) compileProtocol(comp sdk.Compiler, pb *clusterv3.Cluster) error
 
 func (o *httpOptions) take(c sdk.Compiler, pb *httpv3.HttpProtocolOptions) error {
 	*o = httpOptions{at: c, common: pb.GetCommonHttpProtocolOptions()}
-	within := func(field string) { o.http1At, o.http2At = field+".http_protocol_options", field+".http2_protocol_options" }
+	within := func(field string) {
+		o.http1At, o.http2At = field+".http_protocol_options", field+".http2_protocol_options"
+	}
 	switch u := pb.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		e, at := u.ExplicitHttpConfig, c.At("explicit_http_config")

@@ -53,6 +53,9 @@ func Load(src Source, ext *Registry) (*Bootstrap, error) {
 		if err != nil {
 			return nil, err
 		}
+		if doc.Empty() {
+			return nil, fmt.Errorf("%s: is empty", src.Path)
+		}
 		b.docs = append(b.docs, doc)
 	}
 	if src.YAML != "" {
