@@ -106,6 +106,7 @@ func TestAccepted(t *testing.T) {
 	_, cases := loadBroken(t, acceptedDoc, good)
 	for _, c := range cases {
 		t.Run(c.id, func(t *testing.T) {
+			t.Parallel()
 			if said, refused := validate(t, envoy, c.text); refused {
 				t.Errorf("Envoy refuses it: %s", said)
 			}
