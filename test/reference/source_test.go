@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,10 +71,11 @@ func (u uses) unitTest(path, pkg string, types goTypes, known byField) error {
 		}
 	}
 	for _, d := range file.Decls {
-		s := scan{u, use{unit, pkg + "/" + filepath.Base(path)}, imports, types, known}
+		s := scan{u, use{unit, pkg + "/" + filepath.Base(path)}, imports, types, known, nil}
 		if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Test") {
 			s.by.test = pkg + " " + f.Name.Name
 		}
+		ast.Inspect(d, s.wants)
 		ast.Inspect(d, s.node)
 	}
 	return nil
@@ -86,14 +88,31 @@ type scan struct {
 	imports map[string]string
 	types   goTypes
 	known   byField
+	wanted  []protoreflect.MessageType // what the function reads by sdktest.Text
+}
+
+func (s *scan) wants(n ast.Node) bool {
+	if call, ok := n.(*ast.CallExpr); ok {
+		if mt := s.textType(call); mt != nil && !slices.Contains(s.wanted, mt) {
+			s.wanted = append(s.wanted, mt)
+		}
+	}
+	return true
+}
+
+// textType returns the message that sdktest.Text[routev3.Route](t, "...") reads.
+func (s *scan) textType(n *ast.CallExpr) protoreflect.MessageType {
+	index, ok := n.Fun.(*ast.IndexExpr)
+	if !ok || len(n.Args) != 2 {
+		return nil
+	}
+	return s.message(index.Index)
 }
 
 func (s *scan) node(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.CompositeLit:
 		s.literal(n)
-	case *ast.CallExpr:
-		s.text(n)
 	case *ast.BasicLit:
 		if text, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING {
 			s.fragment(text)
@@ -104,27 +123,36 @@ func (s *scan) node(n ast.Node) bool {
 
 var firstField = regexp.MustCompile(`([a-z][a-z0-9_]*)\s*[:{]`)
 
-// fragment notes the fields of a text that can be read as one of the messages only, in YAML or in the text format.
+// fragment notes the fields of a text that can be only one message of those that the function reads, or else of all, in YAML or in the text
+// format.
 func (s *scan) fragment(text string) {
 	first := firstField.FindStringSubmatch(text)
 	if first == nil {
 		return
 	}
 	text = variable.ReplaceAllString(text, "1")
-	var only protoreflect.Message
-	for _, mt := range s.known[first[1]] {
+	only := theOne(text, s.wanted)
+	if only == nil {
+		only = theOne(text, s.known[first[1]])
+	}
+	if only != nil {
+		s.uses.message(only, s.by)
+	}
+}
+
+// theOne returns the text as the only message among several that it can be, nil if there is none or more than one.
+func theOne(text string, types []protoreflect.MessageType) (only protoreflect.Message) {
+	for _, mt := range types {
 		m := mt.New()
 		if !isOne(text, m) {
 			continue
 		}
 		if only != nil {
-			return
+			return nil
 		}
 		only = m
 	}
-	if only != nil {
-		s.uses.message(only, s.by)
-	}
+	return only
 }
 
 // isOne reports whether a text is a message, and fills it.
@@ -198,26 +226,4 @@ func (s *scan) field(md protoreflect.MessageDescriptor, goName string) {
 			s.uses.add(fd.FullName(), s.by)
 		}
 	}
-}
-
-// text notes the fields of sdktest.Text[routev3.Route](t, "...") where the text is written there.
-func (s *scan) text(n *ast.CallExpr) {
-	index, ok := n.Fun.(*ast.IndexExpr)
-	if !ok || len(n.Args) != 2 {
-		return
-	}
-	mt := s.message(index.Index)
-	if mt == nil {
-		return
-	}
-	ast.Inspect(n.Args[1], func(part ast.Node) bool {
-		if lit, ok := part.(*ast.BasicLit); ok {
-			text, err := strconv.Unquote(lit.Value)
-			m := mt.New()
-			if err == nil && prototext.Unmarshal([]byte(text), m.Interface()) == nil {
-				s.uses.message(m, s.by)
-			}
-		}
-		return true
-	})
 }
