@@ -8,6 +8,7 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -67,6 +68,9 @@ func (r *Registry) here() []Extension {
 	for _, l := range r.logs.byName {
 		add(categoryLog, l.Name, l.Config)
 	}
+	for _, b := range r.boot.byName {
+		add(categoryBootstrap, b.Name, b.Config)
+	}
 	// Those that a resource's own compiler knows.
 	add("envoy.http.stateful_header_formatters", "envoy.http.stateful_header_formatters.preserve_case", &preservecasev3.PreserveCaseFormatterConfig{})
 	add("envoy.retry_host_predicates", "envoy.retry_host_predicates.previous_hosts", &previoushostsv3.PreviousHostsPredicate{})
@@ -77,11 +81,12 @@ func (r *Registry) here() []Extension {
 }
 
 // Messages returns the messages from which all of the configuration can be reached:
-// the resources, what wraps settings by route, and those of the extensions.
+// the resources, what wraps settings by route, the services that extensions call,
+// and the configurations of the extensions themselves.
 func (r *Registry) Messages() []protoreflect.MessageDescriptor {
 	var roots []protoreflect.MessageDescriptor
 	for _, m := range []proto.Message{&bootstrapv3.Bootstrap{}, &listenerv3.Listener{}, &routev3.RouteConfiguration{}, &routev3.FilterConfig{},
-		&clusterv3.Cluster{}, &endpointv3.ClusterLoadAssignment{}} {
+		&clusterv3.Cluster{}, &endpointv3.ClusterLoadAssignment{}, &corev3.GrpcService{}, &corev3.HttpService{}} {
 		roots = append(roots, m.ProtoReflect().Descriptor())
 	}
 	for _, e := range r.here() {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -26,6 +27,7 @@ type Extensions struct {
 	HTTPFilters    []*sdk.HTTPFilter
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
+	Bootstrap      []sdk.BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
 }
@@ -38,16 +40,26 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.HTTPFilters = append(out.HTTPFilters, o.HTTPFilters...)
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
+		out.Bootstrap = append(out.Bootstrap, o.Bootstrap...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
 	return out
 }
 
+// Add returns e and the extensions of modules from outside.
+func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
+	for _, m := range modules {
+		e = e.With(Extensions{Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Bootstrap: m.Bootstrap, Fields: m.Fields})
+	}
+	return e
+}
+
 // The categories of extensions, as Envoy names them.
 const (
-	categoryHTTP    = "envoy.filters.http"
-	categoryNetwork = "envoy.filters.network"
-	categoryLog     = "envoy.access_loggers"
+	categoryHTTP      = "envoy.filters.http"
+	categoryNetwork   = "envoy.filters.network"
+	categoryLog       = "envoy.access_loggers"
+	categoryBootstrap = "envoy.bootstrap"
 )
 
 //go:embed extensions.txt
@@ -59,9 +71,11 @@ type Registry struct {
 	http    finder[*sdk.HTTPFilter]
 	network finder[stream.NetworkFilter]
 	logs    finder[sdk.AccessLog]
+	boot    finder[sdk.BootstrapExtension]
 	table   fields.Table
 	known   map[string]string // category+" "+name or type -> name
 	types   map[string]string // type -> name, of any category
+	opaque  map[string]bool   // names of extensions that take a Struct
 }
 
 // finder finds the extensions of one category by name or type of configuration.
@@ -73,8 +87,9 @@ type finder[T any] struct {
 // declared twice.
 func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
-		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{},
+		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
+		boot: newFinder[sdk.BootstrapExtension](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
@@ -86,6 +101,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	}
 	for _, f := range e.HTTPFilters {
 		errs = append(errs, r.http.add(f, f.Name, f.Config, f.Route))
+		r.note(f.Name, f.Config)
 		tables = append(tables, f.Fields)
 	}
 	for _, f := range e.NetworkFilters {
@@ -94,7 +110,13 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	}
 	for _, l := range e.AccessLogs {
 		errs = append(errs, r.logs.add(l, l.Name, l.Config))
+		r.note(l.Name, l.Config)
 		tables = append(tables, l.Fields)
+	}
+	for _, b := range e.Bootstrap {
+		errs = append(errs, r.boot.add(b, b.Name, b.Config))
+		r.note(b.Name, b.Config)
+		tables = append(tables, b.Fields)
 	}
 	var err error
 	r.table, err = fields.Merge(tables...)
@@ -123,11 +145,23 @@ func (f finder[T]) add(ext T, name string, configs ...proto.Message) error {
 	}
 	f.byName[name] = ext
 	for _, m := range configs {
-		if m != nil {
-			f.byType[string(m.ProtoReflect().Descriptor().FullName())] = ext
+		if m == nil {
+			continue
 		}
+		typ := string(m.ProtoReflect().Descriptor().FullName())
+		if typ == structType {
+			typ = name // a TypedStruct names the extension
+		}
+		f.byType[typ] = ext
 	}
 	return nil
+}
+
+// note remembers an extension that has no message of its own.
+func (r *Registry) note(name string, config proto.Message) {
+	if _, is := config.(*structpb.Struct); is {
+		r.opaque[name] = true
+	}
 }
 
 // find looks by type first, as Envoy does: the name is the user's to choose.

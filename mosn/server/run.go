@@ -5,6 +5,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // defaultFlush is stats_flush_interval when it is not set.
@@ -23,6 +25,7 @@ func (p *Proxy) run(signals <-chan os.Signal) error {
 	if err != nil || stopped || p.o.Mode == InitOnly {
 		return err
 	}
+	notify(p.main, daemon.SdNotifyReady)
 	p.main.Info("ready", "after", time.Since(p.started).Round(100*time.Microsecond))
 	flush := p.flusher()
 	defer flush.Stop()
@@ -33,6 +36,7 @@ func (p *Proxy) run(signals <-chan os.Signal) error {
 				p.main.Warn("flushing stats", "error", err)
 			}
 		case <-stop:
+			notify(p.main, daemon.SdNotifyStopping)
 			select {
 			case <-hurry:
 			default:

@@ -73,7 +73,7 @@ func (p *page) render(table fields.Table, u uses) string {
 func note(fd protoreflect.FieldDescriptor) string {
 	options, _ := fd.Options().(*descriptorpb.FieldOptions)
 	switch {
-	case disallowed(fd):
+	case fields.Disallowed(fd):
 		return "deprecated; Envoy refuses it too"
 	case options.GetDeprecated():
 		return "deprecated"

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/envoyproxy/go-control-plane/envoy/annotations"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -53,15 +51,10 @@ func TestEveryFieldHasAStatus(t *testing.T) {
 // TestDisallowedFieldsAreRefused: Envoy refuses them unless a runtime key says otherwise.
 func TestDisallowedFieldsAreRefused(t *testing.T) {
 	for name, state := range registry(t).Table() {
-		if disallowed(descriptor(t, name)) && state != sdk.Refused {
+		if fields.Disallowed(descriptor(t, name)) && state != sdk.Refused {
 			t.Errorf("%s is %s; Envoy refuses it", name, fields.Name(state))
 		}
 	}
-}
-
-func disallowed(fd protoreflect.FieldDescriptor) bool {
-	refuse, _ := proto.GetExtension(fd.Options(), annotations.E_DisallowedByDefault).(bool)
-	return refuse
 }
 
 func descriptor(t *testing.T, field string) protoreflect.FieldDescriptor {

@@ -18,7 +18,8 @@ func Fields() sdk.FieldStatus {
 			fields.Supported("source_cluster", "destination_cluster", "request_headers", "query_parameters", "remote_address",
 				"generic_key", "header_value_match", "metadata", "masked_remote_address", "query_parameter_value_match",
 				"remote_address_match"),
-			fields.Refused("dynamic_metadata", "extension")),
+			fields.Refused("dynamic_metadata", // Envoy refuses it too, for metadata
+				"extension")),
 		fields.Message(a+".RequestHeaders", fields.Supported("header_name", "descriptor_key", "skip_if_absent")),
 		fields.Message(a+".QueryParameters", fields.Supported("query_parameter_name", "descriptor_key", "skip_if_absent")),
 		fields.Message(a+".MaskedRemoteAddress", fields.Supported("v4_prefix_mask_len", "v6_prefix_mask_len")),
@@ -29,7 +30,7 @@ func Fields() sdk.FieldStatus {
 			fields.Supported("descriptor_value", "descriptor_key", "default_value", "expect_match", "query_parameters")),
 		fields.Message(a+".RemoteAddressMatch",
 			fields.Supported("descriptor_value", "descriptor_key", "default_value", "address_matcher")),
-		fields.Message(a+".MetaData", // of the source ROUTE_ENTRY
+		fields.Message(a+".MetaData",
 			fields.Supported("descriptor_key", "metadata_key", "default_value", "source", "skip_if_absent")),
 		fields.Message("envoy.type.metadata.v3.MetadataKey", fields.Supported("key", "path")),
 		fields.Message("envoy.type.metadata.v3.MetadataKey.PathSegment", fields.Supported("key", "index")),
