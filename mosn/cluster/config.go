@@ -54,17 +54,23 @@ type Config struct {
 	mux2       Multiplex             // for HTTP/2
 	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
 	paired     bool                  // connections are tied to downstream connections
-	endpoints  []*endpoint
-	dns        *dnsOptions // nil for STATIC
-	metadata   *corev3.Metadata
+	hosts      *Assignment           // of the configuration, or what EDS said first; nil: not yet known
+	dns        *dnsOptions           // nil unless STRICT_DNS
+	eds        bool                  // hosts come by Assign
+	metadata   *sdk.Metadata
 }
 
 // Name returns the cluster's name.
 func (c *Config) Name() string { return c.name }
 
-// Metadata returns the cluster's metadata, which must not be changed; nil when it
-// has none.
-func (c *Config) Metadata() *corev3.Metadata { return c.metadata }
+// StatName returns what the cluster is called in stats: alt_stat_name, else its name.
+func (c *Config) StatName() string { return c.statName }
+
+// Metadata returns the cluster's metadata, nil when it has none.
+func (c *Config) Metadata() *sdk.Metadata { return c.metadata }
+
+// Begin sets the hosts that a cluster of type EDS begins with. It comes before Update.
+func (c *Config) Begin(a *Assignment) { c.hosts = a }
 
 // CompileOptions are what a cluster takes from outside its own message.
 type CompileOptions struct {
@@ -94,7 +100,7 @@ func StatPrefix(pb *clusterv3.Cluster) string {
 // messages; c.Stats is the cluster's own scope. It runs off the loops.
 func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, error) {
 	cfg := &Config{
-		name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), rpc: o.RPC,
+		name: pb.GetName(), kind: o.Kind, metadata: sdk.NewMetadata(pb.GetMetadata().GetFilterMetadata()), rpc: o.RPC,
 		paired: pb.GetConnectionPoolPerDownstreamConnection(),
 	}
 	if cfg.kind == nil {

@@ -17,11 +17,20 @@ type Config struct {
 	// Codecs are the protocols that connections may speak. Which one it is their first
 	// bytes tell; the first codec also takes what is none of theirs.
 	Codecs []sdk.CodecConfig
-	Routes *route.Table
+	// Routes is where a request finds its table when it begins.
+	Routes *route.Slot
+	// FilterChain is the name of the listener's filter chain.
+	FilterChain string
+	// ListenerMetadata is that of the listener, nil when there is none.
+	ListenerMetadata *sdk.Metadata
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
+	// LogStart and LogTunnel have the access log also written when a request has come and
+	// when a tunnel stands; LogInterval has it written each time it is over.
+	LogStart, LogTunnel bool
+	LogInterval         time.Duration
 
 	RequestTimeout           time.Duration
 	RequestHeadersTimeout    time.Duration
@@ -34,7 +43,7 @@ type Config struct {
 	MaxRequestsPerConnection uint32
 	Keepalive                Keepalive // of clients that speak HTTP/2
 	// Runtime overrides fractions; nil does not.
-	Runtime *runtime.Snapshot
+	Runtime *runtime.Values
 
 	ServerName   string
 	ServerHeader ServerHeader
@@ -69,6 +78,9 @@ type Config struct {
 type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
+	Slot   *FilterSlot // where the configuration is instead, when it comes by itself
+	// Disabled leaves the filter out where the route does not turn it on.
+	Disabled bool
 }
 
 // Upgrade is one entry of upgrade_configs.
@@ -112,6 +124,10 @@ func (cfg *Config) upgradeAllowed(kind string) bool {
 // Close implements ConnFactory.
 func (cfg *Config) Close() {
 	for _, f := range cfg.Filters {
-		f.Config.Close()
+		if f.Slot != nil {
+			f.Slot.Close()
+		} else {
+			f.Config.Close()
+		}
 	}
 }

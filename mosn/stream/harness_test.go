@@ -16,6 +16,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	http2codec "sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
@@ -31,6 +32,7 @@ type setup struct {
 	table    string            // a whole RouteConfiguration instead
 	clusters map[string]string // more fields of a cluster, by its name; "c" is always there
 	hosts    int               // of cluster c; 0 is 1
+	endpoint string            // more fields of each endpoint
 	filters  []FilterConfig
 	known    []*sdk.HTTPFilter // for typed_per_filter_config
 	limit    int               // per_connection_buffer_limit_bytes; 0 is the loop's default
@@ -101,6 +103,7 @@ func (w *world) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.Han
 func (w *world) compiler(scope sdk.Scope) *compiler {
 	c := &compiler{sdktest.NewCompiler(w.t), scope}
 	c.AddCodec(http1.Codec())
+	c.AddCodec(http2codec.Codec())
 	return c
 }
 
@@ -113,7 +116,7 @@ func (w *world) addClusters(o setup) {
 	add := func(name, fields string, first, n int) {
 		ep := ""
 		for i := range n {
-			ep += fmt.Sprintf(`lb_endpoints { endpoint { address { socket_address { address: "10.0.0.%d" port_value: 80 } } } } `, first+i)
+			ep += fmt.Sprintf(`lb_endpoints { endpoint { address { socket_address { address: "10.0.0.%d" port_value: 80 } } } %s } `, first+i, o.endpoint)
 			w.OnDial(addr(first+i), looptest.Accept)
 		}
 		if !strings.Contains(fields, "circuit_breakers") {
@@ -163,7 +166,7 @@ func (w *world) config(o setup) *Config {
 	return cfg
 }
 
-func (w *world) routes(o setup) *route.Table {
+func (w *world) routes(o setup) *route.Slot {
 	w.t.Helper()
 	if o.table == "" {
 		if o.route == "" {
@@ -183,7 +186,7 @@ func (w *world) routes(o setup) *route.Table {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return t
+	return route.NewSlot(t)
 }
 
 // client connects one.
@@ -351,11 +354,17 @@ type recorder struct {
 	lines []string
 	infos []sdk.StreamInfo
 	count uint64
+	each  func(*sdk.StreamInfo) // nil: nothing
 }
 
 // Log implements sdk.AccessLogger.
 func (r *recorder) Log(_ int, i *sdk.StreamInfo, req, _, _ *sdk.Headers) {
-	r.count++
+	if i.LogType == sdk.LogDownstreamEnd {
+		r.count++
+	}
+	if r.each != nil {
+		r.each(i)
+	}
 	or := func(s string) string {
 		if s == "" {
 			return "-"

@@ -47,7 +47,7 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	edge := s.findClient()
 	if !s.internal {
 		cleanEnvoyHeaders(&m.Headers, edge)
-		for _, name := range cfg.Routes.InternalOnlyHeaders {
+		for _, name := range s.routes.InternalOnlyHeaders {
 			m.Remove(name)
 		}
 	} else {
@@ -76,7 +76,7 @@ func (s *Stream) trustPeer() {
 	cfg := s.cfg
 	s.internal = isInternal(cfg.Internal, s.info.DownstreamDirectRemote.Addr().Unmap())
 	if !s.internal {
-		for _, name := range cfg.Routes.InternalOnlyHeaders {
+		for _, name := range s.routes.InternalOnlyHeaders {
 			s.req.Remove(name)
 		}
 	}
@@ -370,12 +370,14 @@ func (s *Stream) findRoute() {
 		s.random = s.w.rand.Uint64() | 1
 	}
 	in := &s.w.routeIn
-	in.Random, in.Runtime = s.random, s.cfg.Runtime
-	s.vh, s.route = s.cfg.Routes.Match(&s.req.Headers, in)
+	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
+	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
+	s.info.VirtualHostMetadata, s.info.RouteMetadata, s.info.RouteName = nil, nil, ""
 	if s.vh != nil {
-		s.info.VirtualHostName = s.vh.Name
+		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
+		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}

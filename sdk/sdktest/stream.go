@@ -22,6 +22,10 @@ type Stream struct {
 	// Time is what Now returns, Rand what Random does.
 	Time time.Duration
 	Rand uint64
+	// Lines are what the filter has logged.
+	Lines []string
+	// Override is what OverrideHost was told last, with "!" behind it for strict.
+	Override string
 	// RequestLimit is what LimitRequest has set; 0 is that of the Host.
 	RequestLimit int
 
@@ -32,6 +36,8 @@ type Stream struct {
 	chunk             sdk.Buffer
 	used, ended       bool
 	jobs              []func()
+	calls             map[sdk.CallID]bool // that wait for their answer
+	lastCall          sdk.CallID
 	after             func()
 	afterAt           time.Duration
 }
@@ -105,6 +111,7 @@ func (s *Stream) End() {
 		return
 	}
 	s.ended = true
+	clear(s.calls)
 	s.request.hold.Release()
 	s.response.hold.Release()
 	s.filter.OnEnd(s)
@@ -184,6 +191,32 @@ func (s *Stream) Async(work func(context.Context) error, done func(error)) {
 	s.jobs = append(s.jobs, func() { done(work(context.Background())) })
 }
 
+// Call implements sdk.Stream: Settle has AnswerCalls answer and calls done.
+func (s *Stream) Call(cluster string, r *sdk.CallRequest, done func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
+	s.lastCall++
+	id := s.lastCall
+	if s.calls == nil {
+		s.calls = map[sdk.CallID]bool{}
+	}
+	s.calls[id] = true
+	sent := *r
+	sent.Headers = sdk.Headers{}
+	sent.Headers.CopyFrom(&r.Headers)
+	s.jobs = append(s.jobs, func() {
+		if s.calls[id] {
+			delete(s.calls, id)
+			done(s.host.shared.call(cluster, &sent))
+		}
+	})
+	return id
+}
+
+// CancelCall implements sdk.Stream.
+func (s *Stream) CancelCall(id sdk.CallID) { delete(s.calls, id) }
+
+// CallsWaiting is the number of calls that have neither ended nor been cancelled.
+func (s *Stream) CallsWaiting() int { return len(s.calls) }
+
 // After implements sdk.Stream: fn is called by Settle.
 func (s *Stream) After(d time.Duration, fn func()) { s.after, s.afterAt = fn, s.Time+d }
 
@@ -192,6 +225,22 @@ func (s *Stream) Add(c sdk.Counter, n uint64)   { s.host.values[c.ID] += n }
 func (s *Stream) AddGauge(g sdk.Gauge, n int64) { s.host.values[g.ID] += uint64(n) }
 func (s *Stream) Observe(h sdk.Histogram, v uint64) {
 	s.host.observed[h.ID] = append(s.host.observed[h.ID], v)
+}
+
+// Loop implements sdk.Stream: there is one.
+func (s *Stream) Loop() int { return 0 }
+
+// FilterName implements sdk.Stream.
+func (s *Stream) FilterName() string { return s.host.name }
+
+// Log implements sdk.Stream.
+func (s *Stream) Log(_ sdk.LogLevel, line string) { s.Lines = append(s.Lines, line) }
+
+// OverrideHost implements sdk.Stream.
+func (s *Stream) OverrideHost(address string, strict bool) {
+	if s.Override = address; strict {
+		s.Override += "!"
+	}
 }
 
 // Slot implements sdk.Stream.
