@@ -245,6 +245,7 @@ func (s *Stream) findClient() (edge bool) {
 	switch {
 	case cfg.SchemeOverwrite != "":
 		m.SetID(sdk.HeaderScheme, cfg.SchemeOverwrite)
+		m.SetID(sdk.HeaderForwardedProto, cfg.SchemeOverwrite)
 	case !m.HasID(sdk.HeaderScheme):
 		if p := m.ID(sdk.HeaderForwardedProto); p == "http" || p == "https" {
 			scheme = p
