@@ -84,6 +84,10 @@ const (
 	opNamesTriedOnly
 	opConnectionsTried
 	opFilterStateField
+	opDownstreamWireReceived
+	opDownstreamWireSent
+	opUpstreamWireReceived
+	opUpstreamWireSent
 	opReqWithoutQuery // of an extension
 )
 
@@ -131,6 +135,10 @@ var operators = map[string]spec{
 	"CUSTOM_FLAGS":                           {opCustomFlags, noParams, false},
 	"BYTES_RECEIVED":                         {opBytesReceived, noParams, false},
 	"BYTES_SENT":                             {opBytesSent, noParams, false},
+	"DOWNSTREAM_WIRE_BYTES_RECEIVED":         {opDownstreamWireReceived, noParams, false},
+	"DOWNSTREAM_WIRE_BYTES_SENT":             {opDownstreamWireSent, noParams, false},
+	"UPSTREAM_WIRE_BYTES_RECEIVED":           {opUpstreamWireReceived, noParams, false},
+	"UPSTREAM_WIRE_BYTES_SENT":               {opUpstreamWireSent, noParams, false},
 	"DURATION":                               {opDuration, noParams, false},
 	"REQUEST_DURATION":                       {opRequestDuration, noParams, false},
 	"REQUEST_TX_DURATION":                    {opRequestTxDuration, noParams, false},
@@ -224,8 +232,7 @@ var absent = map[string]params{
 var later = []string{
 	"CEL", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
 	"DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT",
-	"DOWNSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT",
+	"DOWNSTREAM_LOCAL_CLOSE_REASON",
 	"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "UPSTREAM_DETECTED_CLOSE_TYPE",
-	"UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_LOCAL_CLOSE_REASON", "UPSTREAM_WIRE_BYTES_RECEIVED",
-	"UPSTREAM_WIRE_BYTES_SENT",
+	"UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_LOCAL_CLOSE_REASON",
 }

@@ -123,6 +123,14 @@ func (p *part) appendNumber(dst []byte, info *sdk.StreamInfo) ([]byte, bool) {
 		n = info.BytesReceived
 	case opBytesSent:
 		n = info.BytesSent
+	case opDownstreamWireReceived:
+		n = info.DownstreamWire.Received
+	case opDownstreamWireSent:
+		n = info.DownstreamWire.Sent
+	case opUpstreamWireReceived:
+		n = info.UpstreamWire.Received
+	case opUpstreamWireSent:
+		n = info.UpstreamWire.Sent
 	case opUpstreamAttempts:
 		n = uint64(info.Attempts)
 	case opUpstreamConnectionID:

@@ -70,6 +70,7 @@ type Config struct {
 	AppendXForwardedPort     bool
 	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool // router
+	SuppressGRPCCodes        bool // router: suppress_grpc_request_failure_code_stats
 
 	Stats Stats
 }
