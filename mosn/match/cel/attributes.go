@@ -89,6 +89,7 @@ func attributes(node *corev3.Node) map[string]attribute {
 		"xds.virtual_host_metadata":  {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.VirtualHostMetadata })},
 		"xds.upstream_host_metadata": {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.HostMetadata })},
 
+		"xds.filter_chain_name": {text, func(d *match.Data) ref.Val { return types.String(d.Info.FilterChainName) }},
 		"xds.cluster_name":      {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.ClusterName) }},
 		"xds.route_name":        {text, func(d *match.Data) ref.Val { return types.String(d.Info.RouteName) }},
 		"xds.virtual_host_name": {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.VirtualHostName) }},
@@ -127,7 +128,7 @@ func metadata(of func(*sdk.StreamInfo) *sdk.Metadata) func(*match.Data) ref.Val 
 func notBuilt() []string {
 	return []string{
 		"metadata.typed_filter_metadata", "upstream.locality", "upstream.num_endpoints", "upstream.cx_pool_ready_duration",
-		"upstream_filter_state", "xds.listener_direction", "xds.upstream_host_locality_metadata", "xds.filter_chain_name",
+		"upstream_filter_state", "xds.listener_direction", "xds.upstream_host_locality_metadata",
 	}
 }
 
