@@ -86,7 +86,7 @@ func appendParts(dst []byte, parts []part, ctx *Context, empty string) []byte {
 		}
 		start := len(dst)
 		var kind kind
-		dst, kind = p.append(dst, ctx)
+		dst, kind = p.value(dst, ctx)
 		switch kind {
 		case missing:
 			dst = append(dst[:start], empty...)

@@ -109,7 +109,7 @@ func (n *node) append(dst []byte, ctx *Context, empty string) (_ []byte, ok bool
 		return append(escapeJSON(dst, start), '"'), true
 	}
 	start := len(dst)
-	dst, kind := n.parts[0].append(append(dst, '"'), ctx)
+	dst, kind := n.parts[0].value(append(dst, '"'), ctx)
 	switch kind {
 	case missing:
 		return append(dst[:start], "null"...), false

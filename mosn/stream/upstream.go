@@ -215,6 +215,14 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	now := s.w.now()
 	s.last = now
 	code := m.Status()
+	if code == 101 && !s.upgradeWanted && s.conn.shared != nil {
+		// Nobody has asked for it, and a protocol that multiplexes has no way to say it.
+		if !end {
+			c.Cancel(sdk.ResetProtocol)
+		}
+		u.failed(cluster.ErrProtocol, false)
+		return
+	}
 	if u.retry.wantsResponse(u, m) {
 		u.host.Errors.Add(1)
 		if !end {
