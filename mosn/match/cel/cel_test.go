@@ -28,7 +28,7 @@ func headers(lines ...string) *sdk.Headers {
 // sample is a stream that has ended.
 func sample() *match.Data {
 	info := &sdk.StreamInfo{
-		StartTime: time.Unix(1700000000, 500_000_000), Start: 1e9, RequestEnd: 2e9, UpstreamRequest: 3e9, UpstreamEnd: 4e9,
+		StartTime: time.Unix(1700000000, 500_000_000), Start: 1e9, End: 2e9, UpstreamRequest: 3e9, UpstreamEnd: 4e9,
 		Protocol: sdk.HTTP11, ResponseCode: 404, Details: "via_upstream", Flags: sdk.FlagNoRouteFound, BytesReceived: 7, BytesSent: 11,
 		ConnectionID: 3, Attempts: 2, ClusterName: "c", VirtualHostName: "v", UpstreamHost: "10.0.0.9:8080",
 		DownstreamRemote: netip.MustParseAddrPort("[::ffff:192.0.2.7]:1234"), DownstreamLocal: netip.MustParseAddrPort("10.0.0.1:80"),
@@ -221,8 +221,9 @@ func TestText(t *testing.T) {
 
 func TestValue(t *testing.T) {
 	for expression, want := range map[string]any{
-		`response.code`: 404.0, `connection.id`: 3.0, `1.5`: 1.5, `true`: true, `request.host`: "h", `b'ab'`: "ab", `null`: nil,
-		`duration('90s')`: "1m30s", `timestamp('2020-01-01T00:00:00Z')`: "2020-01-01T00:00:00+00:00", `request.headers`: nil, `request.scheme`: nil,
+		`response.code`: 404.0, `connection.id`: 3.0, `1.5`: 1.5, `true`: true, `request.host`: "h", `b'ab'`: "YWI=", `null`: nil,
+		`duration('90s')`: "90s", `duration('-1.5s')`: "-1.500s", `duration('0.000001s')`: "0.000001s",
+		`timestamp('2020-01-01T00:00:00Z')`: "2020-01-01T00:00:00Z", `timestamp('2020-01-01T00:00:00.25Z')`: "2020-01-01T00:00:00.250Z", `request.headers`: nil, `request.scheme`: nil,
 		`[1, 'a']`: []any{1.0, "a"}, `metadata.filter_metadata['f']['l']`: []any{"a", 2.0}, `metadata.filter_metadata['f']['s']`: map[string]any{"t": true},
 	} {
 		p, err := CompileText(sdktest.NewCompiler(t), expression, nil, Anything)

@@ -1,7 +1,10 @@
 package cel
 
 import (
+	"encoding/base64"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/cel-go/common/types"
@@ -113,11 +116,12 @@ func toValue(v any) sdk.Value {
 	case types.String:
 		return sdk.String(string(v))
 	case types.Bytes:
-		return sdk.String(string(v))
+		return sdk.String(base64.StdEncoding.EncodeToString(v))
 	case types.Duration:
-		return sdk.String(string(appendDuration(nil, v.Duration)))
+		return sdk.String(jsonDuration(v.Duration))
 	case types.Timestamp:
-		return sdk.String(string(appendTimestamp(nil, v.Time)))
+		t := v.UTC()
+		return sdk.String(t.Format("2006-01-02T15:04:05") + jsonFraction(t.Nanosecond()) + "Z")
 	case types.Null:
 		return sdk.Null()
 	case mapping:
@@ -133,4 +137,26 @@ func toValue(v any) sdk.Value {
 		return sdk.List(list...)
 	}
 	return sdk.Value{}
+}
+
+// jsonDuration is a time as protobuf's JSON has it: "90s", "1.500s".
+func jsonDuration(d time.Duration) string {
+	sign := ""
+	if d < 0 {
+		sign, d = "-", -d
+	}
+	return sign + strconv.FormatInt(int64(d/time.Second), 10) + jsonFraction(int(d%time.Second)) + "s"
+}
+
+// jsonFraction is ns as a fraction of a second, with as many digits as protobuf gives it:
+// none, 3, 6 or 9.
+func jsonFraction(ns int) string {
+	s := fmt.Sprintf(".%09d", ns)
+	for range 3 {
+		if !strings.HasSuffix(s, "000") {
+			return s
+		}
+		s = s[:len(s)-3]
+	}
+	return ""
 }
