@@ -110,6 +110,7 @@ type StreamInfo struct {
 	UpstreamEnd        int64 // last byte of the response received
 	ResponseStart      int64 // first byte sent downstream
 	End                int64
+	Logged             int64 // the access log is being written
 
 	// Codec is that of the request, where Protocol is RPC.
 	Codec        *Codec
@@ -159,7 +160,9 @@ type StreamInfo struct {
 	UpstreamConnectionID   uint64
 
 	HealthCheck bool
-	LogType     LogType // why the access log is being written
+	// CloseConnection has the client's connection end with the response.
+	CloseConnection bool
+	LogType         LogType // why the access log is being written
 
 	// Dynamic is what filters write for each other and for the log. The rest is what the
 	// configuration says of the parts on the request's way, nil when it says nothing or

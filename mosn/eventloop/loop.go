@@ -194,6 +194,9 @@ func (l *Loop) Recovered() {
 	}
 }
 
+// Log writes a line to the log, which may drop it. Any goroutine.
+func (l *Loop) Log(level Level, line string) { l.group.cfg.Log(level, line) }
+
 func (l *Loop) logPanic(r any) {
 	l.stats.panics.Add(1)
 	l.group.cfg.Log(LevelError, fmt.Sprintf("panic on loop %d: %v\n%s", l.index, r, debug.Stack()))

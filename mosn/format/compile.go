@@ -36,7 +36,7 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		at = c.At("text_format_source")
 		var s string
-		if s, err = source(at, kind.TextFormatSource); err != nil {
+		if s, err = Source(at, kind.TextFormatSource); err != nil {
 			return nil, err
 		}
 		if _, inline := kind.TextFormatSource.GetSpecifier().(*corev3.DataSource_InlineString); inline {
@@ -98,8 +98,8 @@ func (h here) Node() *corev3.Node {
 	return nil
 }
 
-// source reads a DataSource.
-func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
+// Source reads a DataSource; c stands at it.
+func Source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 	switch kind := ds.GetSpecifier().(type) {
 	case *corev3.DataSource_InlineString:
 		return kind.InlineString, nil
@@ -141,8 +141,13 @@ func Fields() sdk.FieldStatus {
 		fields.Message("envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"),
 		fields.Message("envoy.config.core.v3.JsonFormatOptions",
 			fields.NoEffect("sort_properties")), // keys are always sorted, as in Envoy
-		fields.Message("envoy.config.core.v3.DataSource",
-			fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
-			fields.Refused("watched_directory")),
+		SourceFields(),
 	)
+}
+
+// SourceFields declares the message that Source reads.
+func SourceFields() sdk.FieldStatus {
+	return fields.Message("envoy.config.core.v3.DataSource",
+		fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
+		fields.Refused("watched_directory"))
 }

@@ -49,7 +49,7 @@ type part struct {
 	among   []part   // COALESCE
 	whose   whose    // METADATA
 	origin  origin   // PATH, REQUESTED_SERVER_NAME
-	cut     bool     // PATH: without the query; QUERY_PARAMS: decoded
+	cut     bool     // PATH: without the query
 	between [2]point // COMMON_DURATION
 	unit    int64    // COMMON_DURATION: nanoseconds
 	program *cel.Program

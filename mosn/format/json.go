@@ -139,8 +139,7 @@ func (n *node) appendList(dst []byte, ctx *Context, empty string) []byte {
 	return append(dst, ']')
 }
 
-// appendObject appends an object. One that has lost all its members is missing, one
-// that never had any is not.
+// appendObject appends an object. One without members is missing.
 func (n *node) appendObject(dst []byte, ctx *Context, empty string) (_ []byte, ok bool) {
 	dst = append(dst, '{')
 	first := true
@@ -158,5 +157,5 @@ func (n *node) appendObject(dst []byte, ctx *Context, empty string) (_ []byte, o
 		}
 		first = false
 	}
-	return append(dst, '}'), !first || len(n.children) == 0
+	return append(dst, '}'), !first
 }

@@ -54,7 +54,7 @@ const (
 	opGRPCStatusSnake
 	opGRPCStatusNumber
 	opConstant // HOSTNAME, ENVIRONMENT: known when the format is compiled
-	opAbsent   // an ENVIRONMENT that is not set, and what only TLS or tracing could tell
+	opAbsent   // what only TLS or tracing could tell
 	opStartTimeLocal
 	opEmitTime
 	opEmitTimeLocal

@@ -198,7 +198,7 @@ func (t token) arguments(p *part) (err error) {
 	case "PATH":
 		return p.parsePath(t.args)
 	case "QUERY_PARAMS":
-		return p.parseQueryParams(t.args)
+		return parseQueryParams(t.args)
 	case "QUERY_PARAM":
 		p.text = t.args
 	case "REQUESTED_SERVER_NAME":
@@ -227,7 +227,7 @@ func (t token) arguments(p *part) (err error) {
 	case "ENVIRONMENT":
 		value, ok := os.LookupEnv(t.args)
 		if !ok || value == "" {
-			p.op = opAbsent
+			value = "-" // a value as any other, as in Envoy
 		}
 		p.text = truncate(value, t.limit)
 	}

@@ -125,7 +125,7 @@ func (p *Proxy) count(loops int) {
 		calls[i].Address, calls[i].Total = address, total
 	}
 	p.calls = callout.NewManager(calls)
-	p.listeners = listener.NewManager(p.workers)
+	p.listeners = listener.NewManager(p.workers, listener.Drain{Time: p.o.DrainTime, Immediate: p.o.DrainImmediate})
 	p.stats = newServerStats(p)
 }
 

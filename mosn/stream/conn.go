@@ -31,6 +31,8 @@ type serverConn struct {
 	idleSince time.Duration
 	headSince time.Duration // a head has begun to arrive, 0 when none has
 	deadline  time.Duration // of max_connection_duration, 0 for none
+	retiredAt time.Duration // when Retire was called; 0: it was not
+	retire    time.Duration // its over
 
 	requests  uint32
 	decoding  bool // the codec is at it

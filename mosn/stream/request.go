@@ -246,6 +246,7 @@ func (s *Stream) findClient() (edge bool) {
 	switch {
 	case cfg.SchemeOverwrite != "":
 		m.SetID(sdk.HeaderScheme, cfg.SchemeOverwrite)
+		m.SetID(sdk.HeaderForwardedProto, cfg.SchemeOverwrite)
 	case !m.HasID(sdk.HeaderScheme):
 		if p := m.ID(sdk.HeaderForwardedProto); p == "http" || p == "https" {
 			scheme = p
@@ -373,13 +374,13 @@ func (s *Stream) findRoute() {
 	in := &s.w.routeIn
 	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
 	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
-	s.info.VirtualHostMetadata, s.info.RouteName, s.info.RouteMetadata = nil, "", nil
+	s.info.VirtualHostMetadata, s.info.RouteMetadata, s.info.RouteName = nil, nil, ""
 	s.noteCluster("", nil)
 	if s.vh != nil {
 		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
-		s.info.RouteName, s.info.RouteMetadata = s.route.Name, s.route.Metadata
+		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
 		if f := s.route.Forward; f != nil {
 			name := f.Cluster(&s.req.Headers)
 			if c := s.w.clusters.Get(name); c != nil {

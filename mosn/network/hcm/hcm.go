@@ -289,10 +289,10 @@ func dynamicFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*stream.FilterSlot, err
 // compileFilter compiles one filter of the chain; nothing is returned for an optional one
 // that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
+	any := f.GetTypedConfig()
 	if f.GetConfigDiscovery() != nil {
 		return nil, nil, c.At("config_discovery").Errorf("the terminal filter must have a typed_config")
 	}
-	any := f.GetTypedConfig()
 	ext, err := c.HTTPFilter(f.GetName(), any)
 	switch {
 	case err != nil && f.GetIsOptional():
