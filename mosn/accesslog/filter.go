@@ -104,6 +104,8 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 		return compileMetadata(c.At("metadata_filter"), f.MetadataFilter)
 	case *accesslogv3.AccessLogFilter_LogTypeFilter:
 		return compileType(f.LogTypeFilter), nil
+	case *accesslogv3.AccessLogFilter_ExtensionFilter:
+		return compileExtension(c.At("extension_filter"), f.ExtensionFilter)
 	case nil:
 		return nil, c.Errorf("no filter is given")
 	default:
