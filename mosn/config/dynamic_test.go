@@ -19,6 +19,8 @@ type dir struct {
 	path  string
 	store *Store
 	stats *stats.Store
+
+	unknown UnknownFields
 }
 
 func newDir(t *testing.T) *dir { return &dir{t: t, path: t.TempDir()} }
@@ -48,7 +50,7 @@ func (d *dir) follow(boot string) error {
 		return err
 	}
 	d.stats = stats.NewStore(stats.Options{})
-	d.store = NewStore(Options{Registry: registry, Stats: d.stats, Loops: 1, Runtime: b.Runtime.Values()})
+	d.store = NewStore(Options{Registry: registry, Stats: d.stats, Loops: 1, Runtime: b.Runtime.Values(), Unknown: d.unknown})
 	d.t.Cleanup(d.store.Close)
 	if err := d.store.ApplyStatic(b.Resources()).Err(); err != nil {
 		return err
@@ -458,5 +460,32 @@ func TestPoll(t *testing.T) {
 	}
 	if n := d.count("cluster_manager.cds.update_attempt"); n > 3 {
 		t.Errorf("told %d times", n)
+	}
+}
+
+// TestUnknownFields are warned about, or refused when that is wanted.
+func TestUnknownFields(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		d := newDir(t)
+		d.put("cds.yaml", clusters("1", "name: a, connect_timeout: 1s, brand_new: 3", "name: b, connect_timeout: 1s"))
+		d.unknown = WarnUnknown
+		if strict {
+			d.unknown = RejectUnknown
+		}
+		if err := d.follow(cdsOnly); err != nil {
+			t.Fatal(err)
+		}
+		d.warm()
+		if strict {
+			d.states(ClusterType, "a! b")
+			if err := d.store.Refused(); err == nil || !strings.Contains(err.Error(), `cds.yaml:3: cluster "a": brand_new`) {
+				t.Error(err)
+			}
+			continue
+		}
+		d.states(ClusterType, "a b")
+		if n := d.count("server.dynamic_unknown_fields"); n != 1 {
+			t.Errorf("%d unknown fields", n)
+		}
 	}
 }
