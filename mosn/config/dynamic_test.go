@@ -40,7 +40,7 @@ func (d *dir) put(name, text string) {
 // follow starts a store with a bootstrap; nothing is put into force.
 func (d *dir) follow(boot string) error {
 	d.t.Helper()
-	d.put("boot.yaml", boot)
+	d.put("boot.yaml", "node: {id: me, cluster: us}\n"+boot)
 	registry, err := NewRegistry(extensions().With(Extensions{HTTPFilters: []*sdk.HTTPFilter{buffer.Filter()}}))
 	if err != nil {
 		d.t.Fatal(err)
@@ -50,7 +50,7 @@ func (d *dir) follow(boot string) error {
 		return err
 	}
 	d.stats = stats.NewStore(stats.Options{})
-	d.store = NewStore(Options{Registry: registry, Stats: d.stats, Loops: 1, Runtime: b.Runtime.Values(), Unknown: d.unknown})
+	d.store = NewStore(Options{Registry: registry, Stats: d.stats, Loops: 1, Runtime: b.Runtime.Values(), Unknown: d.unknown, Node: b.Proto.GetNode()})
 	d.t.Cleanup(d.store.Close)
 	if err := d.store.ApplyStatic(b.Resources()).Err(); err != nil {
 		return err
@@ -430,7 +430,7 @@ func TestSourcesRefused(t *testing.T) {
 	d := newDir(t)
 	d.put("cds.yaml", "")
 	for source, want := range map[string]string{
-		"path: $DIR/none":                       "boot.yaml:1: bootstrap: dynamic_resources.cds_config.path: paths must refer to an existing path in the system: '",
+		"path: $DIR/none":                       "boot.yaml:2: bootstrap: dynamic_resources.cds_config.path: paths must refer to an existing path in the system: '",
 		"path_config_source: {path: $DIR/none}": "dynamic_resources.cds_config.path_config_source: paths must refer",
 		"path_config_source: {path: $DIR/cds.yaml, poll_interval: 1s, watched_directory: {path: $DIR}}": "exclude each other",
 		"ads: {}": "dynamic_resources.cds_config.ads",
@@ -487,5 +487,21 @@ func TestUnknownFields(t *testing.T) {
 		if n := d.count("server.dynamic_unknown_fields"); n != 1 {
 			t.Errorf("%d unknown fields", n)
 		}
+	}
+}
+
+// TestNodeIsRequired, as in Envoy, though files have no use for it.
+func TestNodeIsRequired(t *testing.T) {
+	d := newDir(t)
+	d.put("cds.yaml", "")
+	b, err := Load(Source{YAML: strings.ReplaceAll(cdsOnly, "$DIR", d.path)}, newRegistry(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, b)
+	t.Cleanup(s.Close)
+	err = s.Follow(s.Compiler("bootstrap", b.Where), b.Proto.GetDynamicResources())
+	if err == nil || !strings.Contains(err.Error(), "dynamic_resources.cds_config: node 'id' and 'cluster' are required.") {
+		t.Error(err)
 	}
 }

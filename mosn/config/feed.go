@@ -130,15 +130,15 @@ func (s *Store) deliverAll(f *feed, u *Update) error {
 	s.unknown(u)
 	r := s.replaceAll(f.typ, u)
 	s.report(f.typ, r)
-	if len(r.Applied)+len(r.Removed) > 0 {
-		st.reloaded()
-	}
 	if f.typ == ClusterType || len(r.Failed) == 0 {
 		f.info = u.Version // as Envoy's dump shows it
 	}
 	if len(r.Failed) > 0 {
 		st.inc(st.rejected)
 		return r.Err()
+	}
+	if len(r.Applied) > 0 {
+		st.reloaded()
 	}
 	st.accepted(u.Version)
 	return nil

@@ -159,14 +159,17 @@ func (s *Store) renew(sub *subscription, u *Update) error {
 	switch {
 	case u.Err != nil:
 		st.inc(st.failure)
+		st.inc(st.failedConfig)
 		return u.Err
 	case len(u.Failed) > 0:
 		st.inc(st.rejected)
+		st.inc(st.failedConfig)
 		f := u.Failed[0]
 		sub.entry.refuse(&Resource{Type: f.Key.Type, Version: u.Version}, f.Err)
 		return f.Err
 	case len(u.Resources) == 0 && sub.entry.Key.Type == ExtensionType:
 		st.inc(st.rejected)
+		st.inc(st.failedConfig)
 		return fmt.Errorf("%s: is not there", label(sub.entry.Key))
 	case len(u.Resources) == 0:
 		st.inc(st.empty)
