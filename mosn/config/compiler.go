@@ -27,6 +27,7 @@ type unit struct {
 	listener *listenerv3.Listener // nil for other resources
 	edges    map[string]bool      // clusters that it names
 	warnings []string
+	uses     []use // subscriptions that it has asked for
 }
 
 // compiler implements sdk.Compiler for one place in a unit. Beside that interface it
@@ -248,7 +249,7 @@ func (noCaller) Call(context.Context, *sdk.CallRequest) (*sdk.CallResponse, erro
 func (c compiler) Node() *corev3.Node { return c.store.o.Node }
 
 // Runtime returns the runtime values in force.
-func (c compiler) Runtime() *runtime.Snapshot { return c.store.o.Runtime }
+func (c compiler) Runtime() *runtime.Values { return c.store.o.Runtime }
 
 // Root returns the compiler at the root of the resource.
 func (c compiler) Root() sdk.Compiler { return compiler{unit: c.unit} }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/shared"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -29,6 +30,7 @@ type generation struct {
 func (a *acceptor) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.Handler {
 	g := a.current
 	b, st, loop := g.cfg.block, a.worker.Stats(), a.worker.Loop()
+	g.cfg.limit.SetMax(int64(g.cfg.runtime.Uint(g.cfg.limitKey, shared.Unlimited)))
 	if !g.cfg.limit.TryAcquire() {
 		st.Inc(b.Counter(counterOverflow))
 		return nil

@@ -61,7 +61,7 @@ type bench struct {
 	manager   *Manager
 	comp      *sdktest.Compiler
 	names     *stats.Names
-	snapshot  *runtime.Snapshot
+	snapshot  *runtime.Values
 }
 
 // scoped is a compiler whose stats are real.

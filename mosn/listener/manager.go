@@ -65,6 +65,7 @@ func (m *Manager) set(cfg *Config) error {
 		}
 	}
 	cfg.live.Store(int32(len(m.workers)))
+	cfg.taken.Store(true)
 	l.cfg = cfg
 	if err := l.each(func(a *acceptor) error { a.replace(cfg); return nil }); err != nil {
 		return err

@@ -42,7 +42,7 @@ type Config struct {
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
 	// Runtime overrides fractions; nil does not.
-	Runtime *runtime.Snapshot
+	Runtime *runtime.Values
 
 	ServerName   string
 	ServerHeader ServerHeader
@@ -77,6 +77,7 @@ type Config struct {
 type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
+	Slot   *FilterSlot // where the configuration is instead, when it comes by itself
 	// Disabled leaves the filter out where the route does not turn it on.
 	Disabled bool
 }
@@ -122,6 +123,10 @@ func (cfg *Config) upgradeAllowed(kind string) bool {
 // Close implements ConnFactory.
 func (cfg *Config) Close() {
 	for _, f := range cfg.Filters {
-		f.Config.Close()
+		if f.Slot != nil {
+			f.Slot.Close()
+		} else {
+			f.Config.Close()
+		}
 	}
 }

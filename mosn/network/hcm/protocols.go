@@ -63,9 +63,6 @@ func compileCodecs(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 		}
 		cfg.Codecs = append(cfg.Codecs, cc)
 	}
-	if len(codecs) == 1 && codecs[0].RPC {
-		return checkLevel(c.At("route_config"), codecs[0], pb.GetRouteConfig())
-	}
 	return nil
 }
 
