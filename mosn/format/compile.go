@@ -35,7 +35,7 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		at = c.At("text_format_source")
 		var s string
-		if s, err = source(at, kind.TextFormatSource); err != nil {
+		if s, err = Source(at, kind.TextFormatSource); err != nil {
 			return nil, err
 		}
 		if _, inline := kind.TextFormatSource.GetSpecifier().(*corev3.DataSource_InlineString); inline {
@@ -81,8 +81,8 @@ func compileExtensions(c sdk.Compiler, pbs []*corev3.TypedExtensionConfig) (exte
 	return more, nil
 }
 
-// source reads a DataSource.
-func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
+// Source reads a DataSource; c stands at it.
+func Source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 	switch kind := ds.GetSpecifier().(type) {
 	case *corev3.DataSource_InlineString:
 		return kind.InlineString, nil
@@ -116,8 +116,8 @@ func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 func Fields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message("envoy.config.core.v3.SubstitutionFormatString",
-			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options", "formatters"),
-			fields.NoEffect("content_type")), // for local replies, which read it themselves
+			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options", "formatters",
+				"content_type")), // which only local replies have
 		fields.Message("envoy.config.core.v3.TypedExtensionConfig", fields.Supported("name", "typed_config")),
 		fields.Message("envoy.extensions.formatter.metadata.v3.Metadata"),
 		fields.Message("envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"),

@@ -67,8 +67,9 @@ type Config struct {
 	MergeSlashes             bool
 	EscapedSlashes           EscapedSlashes
 	AppendXForwardedPort     bool
-	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
-	RespectExpectedRqTimeout bool // router
+	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
+	RespectExpectedRqTimeout bool        // router
+	LocalReply               *LocalReply // nil: replies stay as they are
 
 	Stats Stats
 }
