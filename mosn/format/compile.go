@@ -134,8 +134,8 @@ func Source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 func Fields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message("envoy.config.core.v3.SubstitutionFormatString",
-			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options", "formatters"),
-			fields.NoEffect("content_type")), // for local replies, which read it themselves
+			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options", "formatters",
+				"content_type")), // which only local replies have
 		fields.Message("envoy.config.core.v3.TypedExtensionConfig", fields.Supported("name", "typed_config")),
 		fields.Message("envoy.extensions.formatter.metadata.v3.Metadata"),
 		fields.Message("envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"),
