@@ -78,6 +78,8 @@ const (
 	opUpstreamProtocol
 	opUpstreamEndpointID
 	opPoolReady
+	opCEL
+	opTypedCEL
 	opHostsTried
 	opHostsTriedOnly
 	opNamesTried
@@ -127,6 +129,8 @@ var operators = map[string]spec{
 	"QUERY_PARAM":                            {opQueryParam, someParams, true},
 	"QUERY_PARAMS":                           {opQueryParams, optionalParams, true},
 	"REQUESTED_SERVER_NAME":                  {opServerName, optionalParams, false},
+	"CEL":                                    {opCEL, someParams, true},
+	"TYPED_CEL":                              {opTypedCEL, someParams, true},
 	"PROTOCOL":                               {opProtocol, noParams, false},
 	"RESPONSE_CODE":                          {opResponseCode, noParams, false},
 	"RESPONSE_CODE_DETAILS":                  {opResponseCodeDetails, optionalParams, false},
@@ -230,7 +234,7 @@ var absent = map[string]params{
 
 // later are Envoy's other operators: known, and refused by name.
 var later = []string{
-	"CEL", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+	"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
 	"DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT",
 	"DOWNSTREAM_LOCAL_CLOSE_REASON",
 	"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "UPSTREAM_DETECTED_CLOSE_TYPE",

@@ -59,6 +59,8 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return strconv.AppendUint(dst, size(ctx.Trailers), 10), number
 	case opPath, opQueryParam, opQueryParams, opServerName:
 		return p.appendRequest(dst, ctx.Request)
+	case opCEL, opTypedCEL:
+		return p.appendExpression(dst, ctx)
 	case opEmitTime:
 		return appendTime(dst, p.time, time.Now().UTC()), text
 	case opEmitTimeLocal:

@@ -68,9 +68,10 @@ type Config struct {
 	MergeSlashes             bool
 	EscapedSlashes           EscapedSlashes
 	AppendXForwardedPort     bool
-	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
-	RespectExpectedRqTimeout bool // router
-	SuppressGRPCCodes        bool // router: suppress_grpc_request_failure_code_stats
+	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
+	RespectExpectedRqTimeout bool        // router
+	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
+	LocalReply               *LocalReply // nil: replies stay as they are
 
 	Stats Stats
 }

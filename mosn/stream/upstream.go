@@ -95,7 +95,7 @@ func (u *upstream) chooseCluster() bool {
 	s := u.s
 	name := u.action.Cluster(&s.req.Headers)
 	u.cluster = s.w.clusters.Get(name)
-	s.info.ClusterName = name
+	s.noteCluster(name, u.cluster)
 	if u.cluster == nil {
 		s.w.stats.Inc(s.cfg.Stats.NoCluster)
 		s.reply(sdk.Reply{
@@ -104,8 +104,6 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
-	s.info.ClusterStatName = u.cluster.Config().StatName()
-	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {
 		u.priority = cluster.High

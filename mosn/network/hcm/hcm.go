@@ -77,7 +77,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
-		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
+		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters, compileRoutes,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
