@@ -103,11 +103,7 @@ func (c compiler) WithStats(scope sdk.Scope) sdk.Compiler {
 func (c compiler) check(m proto.Message) error {
 	var errs []error
 	c.store.ext.table.Check(m.ProtoReflect(), "", func(r fields.Refusal) {
-		what := "is not built yet"
-		if !r.Declared {
-			what = "is not known to this version"
-		}
-		errs = append(errs, c.at(r.Path).Errorf("%s %s", r.Field.FullName(), what))
+		errs = append(errs, c.at(r.Path).Errorf("%s", r.Reason()))
 	})
 	validate(m, func(path, reason string) { errs = append(errs, c.at(path).Errorf("%s", reason)) })
 	return errors.Join(errs...)

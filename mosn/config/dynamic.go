@@ -95,7 +95,7 @@ func (c compiler) DynamicFilter(name string, from *corev3.ExtensionConfigSource)
 
 // compile compiles a configuration for the place; at is for errors.
 func (p *filterPlace) compile(at compiler, name string, a *anypb.Any) (sdk.HTTPConfig, error) {
-	if typ := typeName(a.GetTypeUrl()); !slices.Contains(p.types, typ) {
+	if typ := extensionType(a); !slices.Contains(p.types, typ) {
 		return nil, at.Errorf("the configuration has type %s, but type_urls has %s", typ, strings.Join(p.types, ", "))
 	}
 	ext, err := at.HTTPFilter(name, a)

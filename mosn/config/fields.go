@@ -8,7 +8,9 @@ import (
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/match/cel"
 	"sofamesh.io/sofamesh/mosn/match/descriptor"
+	"sofamesh.io/sofamesh/mosn/match/tree"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/service"
 	"sofamesh.io/sofamesh/sdk"
@@ -20,7 +22,7 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 // of extensions.
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
-		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
+		route.Fields(), match.Fields(), descriptor.Fields(), tree.Fields(), cel.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
 		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
@@ -33,10 +35,11 @@ func bootstrapFields() sdk.FieldStatus {
 				"enable_dispatcher_stats", "inline_headers", "perf_tracing_file_path", "default_regex_engine",
 				"grpc_async_client_manager_config", "memory_allocator_manager", "enable_worker_cpu_affinity",
 				"flags_path", "stats_flush_on_admin"),
+			fields.Ignored("certificate_provider_instances"),
 			fields.Refused("hds_config", "stats_sinks", "stats_config", "stats_eviction_interval",
 				"tracing", "overload_manager", "header_prefix", "use_tcp_for_dns_lookups", "dns_resolution_config",
 				"typed_dns_resolver_config", "fatal_actions", "config_sources",
-				"default_config_source", "default_socket_interface", "certificate_provider_instances",
+				"default_config_source", "default_socket_interface",
 				"xds_delegate_extension", "xds_config_tracker_extension", "listener_manager",
 				"application_log_config"),
 		),

@@ -41,6 +41,7 @@ type Config struct {
 	DelayedCloseTimeout      time.Duration
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
+	Keepalive                Keepalive // of clients that speak HTTP/2
 	// Runtime overrides fractions; nil does not.
 	Runtime *runtime.Values
 
@@ -67,8 +68,10 @@ type Config struct {
 	MergeSlashes             bool
 	EscapedSlashes           EscapedSlashes
 	AppendXForwardedPort     bool
-	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
-	RespectExpectedRqTimeout bool // router
+	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
+	RespectExpectedRqTimeout bool        // router
+	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
+	LocalReply               *LocalReply // nil: replies stay as they are
 
 	Stats Stats
 }

@@ -77,7 +77,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
-		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
+		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters, compileRoutes,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
@@ -138,6 +138,7 @@ func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
 	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
+	cfg.Keepalive = keepalive(pb.GetHttp2ProtocolOptions().GetConnectionKeepalive())
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
@@ -253,8 +254,11 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		if err != nil {
 			return err
 		}
-		if ext == nil {
+		if ext == nil && !last {
 			continue
+		}
+		if ext == nil {
+			return at.Errorf("the optional filter named %s is not known, and is the last filter in a http filter chain", f.GetName())
 		}
 		if ext.Terminal != last {
 			if last {
@@ -265,6 +269,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		if r, ok := conf.(*routerConfig); ok {
 			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
+			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
 			continue
 		}
 		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
