@@ -215,11 +215,26 @@ type LBContext struct {
 	// taken whoever it is.
 	Tried       []*Host
 	MaxAttempts int
+	// Override is the address of the host that is to be chosen, "" for any. When it is not
+	// to be had, any is chosen, or with Strict none.
+	Override string
+	Strict   bool
 }
 
 // Choose returns a host for a request, nil when there is none to be used. It leaves
 // ctx.Attempt changed.
 func (lc *LoopCluster) Choose(ctx *LBContext) *Host {
+	if ctx.Override != "" {
+		for _, h := range lc.hosts.hosts {
+			if h.address == ctx.Override && h.Health() != Unhealthy {
+				return h
+			}
+		}
+		if ctx.Strict {
+			lc.inc(CxNoneHealthy)
+			return nil
+		}
+	}
 	h := lc.choose(&ctx.LBContext)
 	for n := 0; h != nil && n < ctx.MaxAttempts && contains(ctx.Tried, h); n++ {
 		ctx.Attempt++
@@ -355,7 +370,13 @@ func (lc *LoopCluster) Inc(s Stat) { lc.inc(s) }
 // CountResponse counts a response that the cluster's host gave, or that was made in
 // its place: upstream_rq_completed, _2xx, _200, and the same for requests from
 // inside or outside (x-envoy-internal).
-func (lc *LoopCluster) CountResponse(code int, internal bool) {
+func (lc *LoopCluster) CountResponse(code int, internal bool) { lc.countResponse(code, internal, true) }
+
+// CountOrigin is CountResponse, but for the codes of the cluster itself: those of
+// requests from inside or outside are all that is counted by code.
+func (lc *LoopCluster) CountOrigin(code int, internal bool) { lc.countResponse(code, internal, false) }
+
+func (lc *LoopCluster) countResponse(code int, internal, own bool) {
 	k := lc.cfg.kind
 	from := k.perCode // external
 	completed := 3 * k.perCode
@@ -367,11 +388,15 @@ func (lc *LoopCluster) CountResponse(code int, internal bool) {
 	st, b := lc.local.stats, lc.block
 	st.Inc(b.Lazy(completed))
 	if i, ok := k.codes.Class(code); ok {
-		st.Inc(b.Lazy(i))
+		if own {
+			st.Inc(b.Lazy(i))
+		}
 		st.Inc(b.Lazy(from + i))
 	}
 	if i, ok := k.codes.Code(code); ok {
-		st.Inc(b.Lazy(i))
+		if own {
+			st.Inc(b.Lazy(i))
+		}
 		st.Inc(b.Lazy(from + i))
 	}
 }

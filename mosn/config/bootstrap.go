@@ -82,11 +82,14 @@ func (b *Bootstrap) readFile(path string, ext *Registry) error {
 		return err
 	}
 	doc, err := parse(path, text)
-	if err == nil && doc.Empty() {
-		err = fmt.Errorf("%s: is empty", path)
+	if err != nil {
+		return err
+	}
+	if doc.Empty() {
+		return fmt.Errorf("%s: is empty", path)
 	}
 	b.docs = append(b.docs, doc)
-	return err
+	return nil
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -8,7 +8,9 @@ import (
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/match/cel"
 	"sofamesh.io/sofamesh/mosn/match/descriptor"
+	"sofamesh.io/sofamesh/mosn/match/tree"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/service"
 	"sofamesh.io/sofamesh/sdk"
@@ -20,15 +22,15 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 // of extensions.
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
-		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
+		route.Fields(), match.Fields(), descriptor.Fields(), tree.Fields(), cel.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
 		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
 func bootstrapFields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message(boot+"Bootstrap",
-			fields.Supported("node", "static_resources", "dynamic_resources", "cluster_manager", "stats_flush_interval", "layered_runtime",
-				"admin", "stats_server_version_override", "bootstrap_extensions"),
+			fields.Supported("node", "static_resources", "dynamic_resources", "cluster_manager", "stats_flush_interval",
+				"layered_runtime", "admin", "stats_server_version_override", "bootstrap_extensions"),
 			fields.NoEffect("node_context_params", "deferred_stat_options", "watchdog", "watchdogs",
 				"enable_dispatcher_stats", "inline_headers", "perf_tracing_file_path", "default_regex_engine",
 				"grpc_async_client_manager_config", "memory_allocator_manager", "enable_worker_cpu_affinity",

@@ -95,7 +95,7 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig),
+		LogOutput:  p.outputs.Open, Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig), Unknown: o.unknown(),
 	})
 	if err := errors.Join(p.startRuntime(), p.apply()); err != nil {
 		p.Close()
@@ -125,7 +125,7 @@ func (p *Proxy) count(loops int) {
 		calls[i].Address, calls[i].Total = address, total
 	}
 	p.calls = callout.NewManager(calls)
-	p.listeners = listener.NewManager(p.workers)
+	p.listeners = listener.NewManager(p.workers, listener.Drain{Time: p.o.DrainTime, Immediate: p.o.DrainImmediate})
 	p.stats = newServerStats(p)
 }
 

@@ -41,6 +41,7 @@ type Config struct {
 	DelayedCloseTimeout      time.Duration
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
+	Keepalive                Keepalive // of clients that speak HTTP/2
 	// Runtime overrides fractions; nil does not.
 	Runtime *runtime.Values
 
@@ -69,6 +70,7 @@ type Config struct {
 	AppendXForwardedPort     bool
 	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool        // router
+	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
 	LocalReply               *LocalReply // nil: replies stay as they are
 
 	Stats Stats

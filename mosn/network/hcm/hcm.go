@@ -138,6 +138,7 @@ func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
 	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
+	cfg.Keepalive = keepalive(pb.GetHttp2ProtocolOptions().GetConnectionKeepalive())
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
@@ -268,6 +269,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		if r, ok := conf.(*routerConfig); ok {
 			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
+			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
 			continue
 		}
 		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
@@ -288,10 +290,10 @@ func dynamicFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*stream.FilterSlot, err
 // compileFilter compiles one filter of the chain; nothing is returned for an optional one
 // that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
+	any := f.GetTypedConfig()
 	if f.GetConfigDiscovery() != nil {
 		return nil, nil, c.At("config_discovery").Errorf("the terminal filter must have a typed_config")
 	}
-	any := f.GetTypedConfig()
 	ext, err := c.HTTPFilter(f.GetName(), any)
 	switch {
 	case err != nil && f.GetIsOptional():
