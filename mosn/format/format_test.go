@@ -234,7 +234,7 @@ func TestErrors(t *testing.T) {
 		"%NO_SUCH_THING%":                     "%NO_SUCH_THING%: is not an operator",
 		"%CEL(a)%":                            "%CEL%: line 1, column 1: undeclared reference to 'a'",
 		"%CEL%":                               "%CEL%: needs parameters",
-		"%UPSTREAM_WIRE_BYTES_SENT%":          "%UPSTREAM_WIRE_BYTES_SENT%: is an operator of Envoy that is not supported yet",
+		"%UPSTREAM_LOCAL_CLOSE_REASON%":       "%UPSTREAM_LOCAL_CLOSE_REASON%: is an operator of Envoy that is not supported yet",
 		"%REQ_WITHOUT_QUERY(a)%":              "is not an operator",
 		"%DYNAMIC_METADATA%":                  "%DYNAMIC_METADATA%: needs parameters",
 		"%METADATA(NONE:a)%":                  `there is no metadata of type "NONE"`,
