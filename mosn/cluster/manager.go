@@ -212,6 +212,7 @@ func (m *Manager) rebuild(mc *managed) {
 		}
 	}
 	var hosts []*Host
+	changed := false
 	seen := map[hostKey]bool{}
 	take := func(e *endpoint, addr eventloop.Addr) {
 		k := keyOf(e, addr)
@@ -224,6 +225,8 @@ func (m *Manager) rebuild(mc *managed) {
 		if h == nil {
 			h = newHost(e, addr)
 			h.slot = mc.takeSlot()
+			m.count(mc, TransportMatch)
+			changed = true
 		}
 		hosts = append(hosts, h)
 	}
@@ -240,7 +243,9 @@ func (m *Manager) rebuild(mc *managed) {
 		mc.free = append(mc.free, h.slot)
 	}
 	m.setHosts(mc, hosts)
-	m.count(mc, MembershipChange)
+	if changed || len(old) > 0 {
+		m.count(mc, MembershipChange)
+	}
 }
 
 // hostKey is what makes a host the same host.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -209,6 +210,11 @@ func (c compiler) Codecs() []*sdk.Codec { return c.store.ext.codecs }
 
 // Listener returns the listener that is compiled, nil when it is something else.
 func (c compiler) Listener() *listenerv3.Listener { return c.listener }
+
+// ListenerStats is the scope of the listener that is compiled.
+func (c compiler) ListenerStats() sdk.Scope {
+	return c.Stats().Scope(listener.StatPrefix(c.listener))
+}
 
 // networkFilter compiles a filter of a listener's chain; c stands at it.
 func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, error) {

@@ -60,6 +60,7 @@ type Config struct {
 	AppendXForwardedPort     bool
 	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool // router
+	NoDynamicStats           bool // router: dynamic_stats is off
 
 	Stats Stats
 }

@@ -20,6 +20,7 @@ func (d *serverConn) remoteGone() {
 	d.remoteEnd = true
 	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemote)
 	if d.active() {
+		d.w.stats.Inc(d.cfg.Stats.CxDestroyActiveRq)
 		d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
 		d.endStreams(clientLeft)
 	} else if d.headSince != 0 && !d.closing {
@@ -37,14 +38,27 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 	defer d.account() // whatever a filter does when it is told
 	defer d.ties.close()
 	d.timer.Stop()
-	ours := err == nil || d.closing && eventloop.KindOf(err) == eventloop.KindTimeout
+	late := d.closing && eventloop.KindOf(err) == eventloop.KindTimeout // the client has not closed in time
+	if late {
+		w.stats.Inc(d.cfg.Stats.CxDelayedCloseTimeout)
+	}
+	ours := err == nil || late
 	switch {
 	case d.remoteEnd:
 	case !ours:
 		d.remoteGone()
 	default:
 		w.stats.Inc(d.cfg.Stats.CxDestroyLocal)
+		d.lost()
 		d.endStreams(clientLeft)
+	}
+}
+
+// lost counts a connection that we end though it has streams.
+func (d *serverConn) lost() {
+	if d.active() {
+		d.w.stats.Inc(d.cfg.Stats.CxDestroyActiveRq)
+		d.w.stats.Inc(d.cfg.Stats.CxDestroyLocalActiveRq)
 	}
 }
 

@@ -31,6 +31,7 @@ type forwarding struct {
 	host    *cluster.Host
 	hash    route.HashResult
 
+	informed   bool // an informational answer was counted
 	begun      bool // the request has reached the router
 	headSent   bool
 	endSent    bool
@@ -66,6 +67,7 @@ func (u *upstream) begin(end bool) {
 	s := u.s
 	s.findRoute()
 	u.begun = true
+	s.w.stats.Inc(s.cfg.Stats.RouterRqTotal)
 	if s.route == nil {
 		s.w.stats.Inc(s.cfg.Stats.NoRoute)
 		s.reply(sdk.Reply{Status: 404, Details: "route_not_found", Flag: sdk.FlagNoRouteFound})
@@ -122,13 +124,14 @@ func (u *upstream) chooseCluster() bool {
 // try starts an attempt: the first, or another after a failure.
 func (u *upstream) try() {
 	s := u.s
-	u.headSent, u.endSent, u.tryArmed = false, false, false
+	u.headSent, u.endSent, u.tryArmed, u.informed = false, false, false, false
 	u.lb.Attempt = uint32(s.info.Attempts)
 	if p := u.retry.policy; p != nil && p.PreviousHosts && u.host != nil {
 		u.lb.Tried, u.lb.MaxAttempts = append(u.lb.Tried, u.host), p.HostAttempts
 	}
 	u.host = u.choose()
 	if u.host == nil {
+		u.count(503)
 		s.reply(sdk.Reply{
 			Status: 503, Body: "no healthy upstream", Details: "no_healthy_upstream",
 			Flag: sdk.FlagNoHealthyUpstream, Edit: nil,
@@ -196,7 +199,10 @@ func (u *upstream) sentAll() {
 func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
-	u.cluster.CountResponse(m.Status(), u.s.internal)
+	if code := m.Status(); !u.informed && code != 102 { // Envoy counts the first that it knows
+		u.informed = true
+		u.count(code)
+	}
 	u.s.informational(m)
 }
 
@@ -209,6 +215,9 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.last = now
 	code := m.Status()
 	if u.retry.wantsResponse(u, m) {
+		if u.counted() {
+			u.cluster.CountAs(cluster.Retried, code)
+		}
 		u.host.Errors.Add(1)
 		if !end {
 			c.Cancel(sdk.ResetLocal)
@@ -216,7 +225,10 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		u.retry.schedule(u)
 		return
 	}
-	u.cluster.CountResponse(code, s.internal)
+	u.count(code)
+	if m.ID(sdk.HeaderEnvoyUpstreamCanary) == "true" && u.counted() {
+		u.cluster.CountAs(cluster.Canary, code)
+	}
 	u.judge(m, end)
 	u.retry.release(u)
 	u.answered = true
@@ -239,6 +251,17 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	}
 	s.info.Details = "via_upstream"
 	s.startResponse(end)
+}
+
+// counted reports whether responses are counted by code: not those to questions after
+// the health, and none without the router's dynamic_stats.
+func (u *upstream) counted() bool { return !u.s.info.HealthCheck && !u.s.cfg.NoDynamicStats }
+
+// count counts a response by its code, or what stands for one that does not come.
+func (u *upstream) count(code int) {
+	if u.counted() {
+		u.cluster.CountResponse(code, u.s.internal)
+	}
 }
 
 // judge counts a host's answer as its success or error. An answer to gRPC is judged by
@@ -315,8 +338,12 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 		return
 	}
 	if s.respHeadSent || u.answered {
+		if u.unjudged {
+			u.unjudged = false
+			u.host.Errors.Add(1)
+			s.w.stats.Inc(s.cfg.Stats.RqResetAfterResponse)
+		}
 		s.info.Details = "upstream_reset_after_response_started{" + resetDetails(e, u.reason) + "}"
-		s.w.stats.Inc(s.cfg.Stats.RqTxReset)
 		s.replyOrAbortUpstream(e)
 		return
 	}
@@ -331,7 +358,7 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	u.retry.release(u)
 	s.info.FailureReason = u.reason
 	r := u.failureReply(e)
-	u.cluster.CountResponse(r.Status, s.internal)
+	u.count(r.Status)
 	u.host.Errors.Add(1)
 	s.reply(r)
 }

@@ -27,6 +27,7 @@ import (
 type host interface {
 	Node() *corev3.Node
 	Listener() *listenerv3.Listener
+	ListenerStats() sdk.Scope
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
 	Runtime() *runtime.Snapshot
@@ -54,7 +55,11 @@ func Filter() stream.NetworkFilter {
 			if err != nil {
 				return nil, err
 			}
-			cfg.Stats = names.New(c.Stats().Scope("http." + m.(*hcmv3.HttpConnectionManager).GetStatPrefix()))
+			above := c.Stats()
+			if h, ok := c.(host); ok {
+				above = h.ListenerStats()
+			}
+			cfg.Stats = names.New(c.Stats(), above, m.(*hcmv3.HttpConnectionManager).GetStatPrefix())
 			return cfg, nil
 		},
 	}
@@ -211,6 +216,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		if r, ok := conf.(*routerConfig); ok {
 			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
+			cfg.NoDynamicStats = r.NoDynamicStats
 			continue
 		}
 		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf})

@@ -27,6 +27,7 @@ type hosted struct {
 
 func (h hosted) Node() *corev3.Node             { return nil }
 func (h hosted) Listener() *listenerv3.Listener { return h.listener }
+func (h hosted) ListenerStats() sdk.Scope       { return h.Stats().Scope("listener.l") }
 func (h hosted) Root() sdk.Compiler             { return h.root }
 func (h hosted) Codecs() []*sdk.Codec           { return h.codecs }
 func (h hosted) Runtime() *runtime.Snapshot     { return nil }
