@@ -40,10 +40,14 @@ type Compiler interface {
 	// Unpack decodes an Any into a new message of its own type, checks it against the
 	// declared fields and the message's own validation rules (PGV).
 	Unpack(a *anypb.Any) (proto.Message, error)
-	// HTTPFilter and Codec find extensions by name (or by the type of the Any).
-	HTTPFilter(name string, typ string) (*HTTPFilter, error)
+	// HTTPFilter finds a filter by the type of its configuration (or that of a route for
+	// it), by name when there is none or it is a Struct. Codec finds a codec by name.
+	HTTPFilter(name string, config *anypb.Any) (*HTTPFilter, error)
 	Codec(name string) (*Codec, error)
 	AccessLog(name string, a *anypb.Any) (AccessLogger, error)
+	// Missing makes the error for an extension that is not here: whether Envoy has it
+	// in that category ("envoy.transport_sockets.upstream"), and which name is near.
+	Missing(category, name string, a *anypb.Any) error
 	// LogOutput opens the file that access loggers write their lines to; all loggers
 	// of one path share it. "/dev/stdout" and "/dev/stderr" are the process's own
 	// streams.
@@ -51,6 +55,9 @@ type Compiler interface {
 	// Cluster checks that a cluster is known and records the edge; ok is false when
 	// it is not, which is an error only where Envoy validates clusters.
 	Cluster(name string) (ok bool)
+	// Caller returns what makes calls to a cluster from goroutines, and records the edge.
+	// The cluster need not be known (see Cluster): the calls tell.
+	Caller(cluster string) Caller
 }
 
 // AccessLog is an access logger as an extension, exported by its package as a

@@ -141,6 +141,14 @@ type Stream interface {
 	// stream has ended by then (work's context is cancelled). work must not touch the
 	// stream. A full queue or a panic is reported to done as an error.
 	Async(work func(context.Context) error, done func(error))
+	// Call makes a call to a cluster and then calls done on the loop, never from within
+	// Call: with the answer, valid until done returns, or with an error. Headers of r are
+	// copied; Body must stay as it is until then. The stream's end cancels the call, and
+	// done is not called.
+	Call(cluster string, r *CallRequest, done func(*CallResponse, *CallError)) CallID
+	// CancelCall gives a call up, so that done is not called. It does nothing to one that
+	// is over.
+	CancelCall(id CallID)
 	// After runs fn on the loop after d, unless the stream has ended by then. One
 	// timer per filter: a second call replaces the first.
 	After(d time.Duration, fn func())

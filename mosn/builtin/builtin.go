@@ -1,6 +1,6 @@
 // Package builtin is THE list of the data plane's extensions, as data: what the mosn
 // binary is built with. A proxy with codecs of its own is built with With, one with
-// other extensions takes Default() and adds them with Extensions.With.
+// other extensions takes Default() and adds theirs with Extensions.Add.
 package builtin
 
 import (
@@ -47,9 +47,9 @@ func Default() config.Extensions {
 //
 //	func main() { server.Main(builtin.With(mycodec.Codec)) }
 func With(codecs ...func() *sdk.Codec) config.Extensions {
-	var more config.Extensions
+	var more sdk.Extensions
 	for _, codec := range codecs {
 		more.Codecs = append(more.Codecs, codec())
 	}
-	return Default().With(more)
+	return Default().Add(more)
 }

@@ -24,7 +24,10 @@ func (c *Config) compileHosts(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	switch pb.GetType() {
 	case clusterv3.Cluster_STATIC:
 	case clusterv3.Cluster_STRICT_DNS:
-		c.dns = dnsOptionsOf(comp, pb)
+		var err error
+		if c.dns, err = dnsOptionsOf(comp, pb); err != nil {
+			return err
+		}
 	default:
 		return comp.At("type").Errorf("%s is not supported yet", pb.GetType())
 	}
@@ -59,7 +62,7 @@ func (c *Config) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (
 	e := &endpoint{
 		hostname: le.GetEndpoint().GetHostname(),
 		weight:   max(uint32Or(le.GetLoadBalancingWeight(), 1), 1),
-		metadata: le.GetMetadata(),
+		metadata: sdk.NewMetadata(le.GetMetadata().GetFilterMetadata()),
 	}
 	if le.GetEndpoint() == nil {
 		return nil, comp.Errorf("has no endpoint")
@@ -72,9 +75,8 @@ func (c *Config) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (
 	default:
 		e.health = Healthy
 	}
-	of := e.metadata.GetFilterMetadata()["envoy.lb"].GetFields()
-	e.canary = of["canary"].GetBoolValue()
-	e.hashKey = of["hash_key"].GetStringValue()
+	e.canary = e.metadata.Get("envoy.lb", "canary").Bool()
+	e.hashKey = e.metadata.Get("envoy.lb", "hash_key").Text()
 	return e, c.compileAddress(comp.At("endpoint.address"), le.GetEndpoint().GetAddress(), e)
 }
 
@@ -121,7 +123,7 @@ type dnsOptions struct {
 	warm              bool // wait_for_warm_on_init
 }
 
-func dnsOptionsOf(comp sdk.Compiler, pb *clusterv3.Cluster) *dnsOptions {
+func dnsOptionsOf(comp sdk.Compiler, pb *clusterv3.Cluster) (*dnsOptions, error) {
 	o := &dnsOptions{
 		refresh: duration(pb.GetDnsRefreshRate(), defaultDNSRefresh),
 		jitter:  duration(pb.GetDnsJitter(), 0),
@@ -131,9 +133,12 @@ func dnsOptionsOf(comp sdk.Compiler, pb *clusterv3.Cluster) *dnsOptions {
 	if f := pb.GetDnsFailureRefreshRate(); f != nil {
 		o.failBase = f.GetBaseInterval().AsDuration()
 		o.failMax = duration(f.GetMaxInterval(), 10*o.failBase)
+		if o.failMax < o.failBase {
+			return nil, comp.At("dns_failure_refresh_rate.max_interval").Errorf("is less than base_interval")
+		}
 	}
 	if pb.GetRespectDnsTtl() {
 		comp.At("respect_dns_ttl").Warnf("the resolver does not tell the TTL: names are resolved every dns_refresh_rate (%v)", o.refresh)
 	}
-	return o
+	return o, nil
 }

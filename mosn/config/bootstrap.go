@@ -162,6 +162,9 @@ func (b *Bootstrap) check(ext *Registry) error {
 }
 
 func (b *Bootstrap) loadRuntime(c compiler) error {
+	if err := checkLayers(c, b.Proto.GetLayeredRuntime().GetLayers()); err != nil {
+		return err
+	}
 	var layers []*structpb.Struct
 	for _, l := range b.Proto.GetLayeredRuntime().GetLayers() {
 		if l.GetStaticLayer() != nil {
@@ -173,6 +176,23 @@ func (b *Bootstrap) loadRuntime(c compiler) error {
 		return c.fault(err)
 	}
 	b.Runtime = snapshot
+	return nil
+}
+
+// checkLayers refuses layers of one name, and more than one of the administrator's.
+func checkLayers(c compiler, layers []*bootstrapv3.RuntimeLayer) error {
+	names, admin := map[string]bool{}, false
+	for i, l := range layers {
+		at := c.at(fmt.Sprintf("layers[%d]", i))
+		if names[l.GetName()] {
+			return at.at("name").Errorf("duplicate layer name %q", l.GetName())
+		}
+		names[l.GetName()] = true
+		if l.GetAdminLayer() != nil && admin {
+			return at.at("admin_layer").Errorf("at most one layer is the administrator's")
+		}
+		admin = admin || l.GetAdminLayer() != nil
+	}
 	return nil
 }
 

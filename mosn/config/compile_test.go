@@ -30,7 +30,7 @@ func TestErrorsNameFileLineAndField(t *testing.T) {
 		{hcmListener(strings.Replace(routerFilter, "router.v3.Router", "lua.v3.Lua", 1)), "http_filters[0].typed_config: envoy.filters.http.lua (envoy.extensions.filters.http.lua.v3.Lua) is known but not built yet"},
 		{hcmListener(strings.Replace(routerFilter, "envoy.extensions.filters.http.router.v3.Router", "envoy.config.core.v3.Node", 1)), `there is no envoy.filters.http extension named "router" with configuration of type envoy.config.core.v3.Node`},
 		{hcmListener("          access_log: [{name: envoy.access_loggers.wasm}]\n" + routerFilter), line("14") + in + "access_log[0]: envoy.access_loggers.wasm is known but not built yet"},
-		{hcmListener("          access_log: [{name: acme}]\n" + routerFilter), `no envoy.access_loggers extension named "acme", and typed_config is missing`},
+		{hcmListener("          access_log: [{name: acme}]\n" + routerFilter), `no envoy.access_loggers extension named "acme"`},
 		{hcmListener("          access_log: [{name: envoy.access_loggers.file}]\n" + routerFilter), in + "access_log[0].typed_config.path: value length must be at least 1"},
 	} {
 		if c.want == "" {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -118,12 +119,19 @@ func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	if name == "" {
 		return nil, c.Errorf("the configuration is missing")
 	}
+	if s, is, err := typedStruct(a); is {
+		if err != nil {
+			return nil, c.Errorf("%s: %w", name, err)
+		}
+		m, err := c.message(s)
+		if err != nil {
+			return nil, err
+		}
+		return m, c.at("value").check(m)
+	}
 	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
 	if err != nil {
-		if known := c.store.ext.types[name]; known != "" {
-			return nil, c.Errorf("%s is known but not built yet", known)
-		}
-		return nil, c.Errorf("the type %s is not known", name)
+		return nil, c.Errorf("%w", c.store.ext.missingType(name))
 	}
 	m := t.New().Interface()
 	if err := proto.Unmarshal(a.GetValue(), m); err != nil {
@@ -132,12 +140,18 @@ func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	return m, c.check(m)
 }
 
+// Missing implements sdk.Compiler.
+func (c compiler) Missing(category, name string, a *anypb.Any) error {
+	return c.Errorf("%w", c.store.ext.missing(category, name, extensionType(a)))
+}
+
 // HTTPFilter implements sdk.Compiler.
-func (c compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
-	if f, ok := c.store.ext.http.find(name, typeName(typ)); ok {
+func (c compiler) HTTPFilter(name string, config *anypb.Any) (*sdk.HTTPFilter, error) {
+	typ := extensionType(config)
+	if f, ok := c.store.ext.http.find(name, typ); ok {
 		return f, nil
 	}
-	return nil, c.Errorf("%w", c.store.ext.missing(categoryHTTP, name, typeName(typ)))
+	return nil, c.Errorf("%w", c.store.ext.missing(categoryHTTP, name, typ))
 }
 
 // Codec implements sdk.Compiler.
@@ -150,10 +164,10 @@ func (c compiler) Codec(name string) (*sdk.Codec, error) {
 
 // AccessLog implements sdk.Compiler.
 func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error) {
-	typ := typeName(a.GetTypeUrl())
+	typ := extensionType(a)
 	l, ok := c.store.ext.logs.find(name, typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryLog, name, typ))
+		return nil, c.Missing(categoryLog, name, a)
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(a, l.Config)
@@ -196,6 +210,18 @@ func (c compiler) Cluster(name string) bool {
 	return c.store.hasCluster(name)
 }
 
+// Caller implements sdk.Compiler.
+func (c compiler) Caller(cluster string) sdk.Caller {
+	c.edges[cluster] = true
+	return noCaller{}
+}
+
+type noCaller struct{}
+
+func (noCaller) Call(context.Context, *sdk.CallRequest) (*sdk.CallResponse, error) {
+	return nil, errors.New("config: calls are not built yet")
+}
+
 // Node returns the identity of this proxy. It must not be changed.
 func (c compiler) Node() *corev3.Node { return c.store.o.Node }
 
@@ -218,10 +244,10 @@ func (c compiler) ListenerStats() sdk.Scope {
 
 // networkFilter compiles a filter of a listener's chain; c stands at it.
 func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, error) {
-	typ := typeName(pb.GetTypedConfig().GetTypeUrl())
+	typ := extensionType(pb.GetTypedConfig())
 	f, ok := c.store.ext.network.find(pb.GetName(), typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryNetwork, pb.GetName(), typ))
+		return nil, c.Missing(categoryNetwork, pb.GetName(), pb.GetTypedConfig())
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(pb.GetTypedConfig(), f.Config)

@@ -131,6 +131,9 @@ func (r Refusal) Error() string {
 // path. The message of an Any is not entered: whoever unpacks it checks it. Fields
 // of a refused message and of one without effect are not looked at.
 func (t Table) Check(m protoreflect.Message, path string, report func(Refusal)) {
+	if !enter(m.Descriptor()) {
+		return
+	}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		at := join(path, string(fd.Name()))
 		switch state, declared := t.State(fd); state {

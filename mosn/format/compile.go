@@ -35,12 +35,25 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 		if s, err = source(at, kind.TextFormatSource); err != nil {
 			return nil, err
 		}
+		if _, inline := kind.TextFormatSource.GetSpecifier().(*corev3.DataSource_InlineString); inline {
+			at = at.At("inline_string")
+		}
 		f, err = parseText(s, omit)
 	default:
 		return nil, c.Errorf("no format is given")
 	}
 	if err != nil {
 		return nil, at.Errorf("%w", err)
+	}
+	return f, nil
+}
+
+// CompileText compiles a text that stands at c by itself. An operator without a value
+// stands for nothing, not for "-".
+func CompileText(c sdk.Compiler, text string) (*Format, error) {
+	f, err := parseText(text, true)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
 	}
 	return f, nil
 }

@@ -46,7 +46,7 @@ func TestCompileErrors(t *testing.T) {
 		``:                       "log_format: no format is given",
 		`text_format: "%NO%"`:    "log_format.text_format: %NO%: is not an operator",
 		`text_format_source { }`: "log_format.text_format_source: no source is given",
-		`text_format_source { inline_string: "%" }`:                       "log_format.text_format_source: no operator",
+		`text_format_source { inline_string: "%" }`:                       "log_format.text_format_source.inline_string: no operator",
 		`text_format_source { environment_variable: "FORMAT_NONE" }`:      "log_format.text_format_source.environment_variable: FORMAT_NONE is not set",
 		`text_format_source { filename: "/does/not/exist" }`:              "log_format.text_format_source.filename: stat",
 		fmt.Sprintf(`text_format_source { filename: %q }`, big):           "has more than",

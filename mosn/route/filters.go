@@ -96,7 +96,7 @@ func compileFilter(c sdk.Compiler, name string, a *anypb.Any) (e filterEntry, ok
 		}
 		optional, c = wrapper.GetIsOptional(), c.At("config")
 	}
-	if e.filter, err = c.HTTPFilter(name, a.GetTypeUrl()); err != nil {
+	if e.filter, err = c.HTTPFilter(name, a); err != nil {
 		if optional {
 			return e, false, nil
 		}

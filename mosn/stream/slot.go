@@ -269,6 +269,14 @@ func (sl *slot) Slot() (*any, bool) {
 	return &sl.state, first
 }
 
+// Call implements sdk.Stream.
+func (sl *slot) Call(string, *sdk.CallRequest, func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
+	panic("stream: calls are not built yet")
+}
+
+// CancelCall implements sdk.Stream.
+func (sl *slot) CancelCall(sdk.CallID) {}
+
 // After implements sdk.Stream with the stream's one timer.
 func (sl *slot) After(d time.Duration, fn func()) {
 	s := sl.s

@@ -32,6 +32,7 @@ type shared struct {
 	asked    map[string]bool
 	outputs  map[string]*Output
 	warnings []string
+	answer   Answer
 }
 
 var _ sdk.Compiler = (*Compiler)(nil)
@@ -124,9 +125,15 @@ func (c *Compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	return m, nil
 }
 
+// Missing implements sdk.Compiler.
+func (c *Compiler) Missing(category, name string, a *anypb.Any) error {
+	return c.Errorf("no %s extension %q of type %q", category, name, a.GetTypeUrl())
+}
+
 // HTTPFilter implements sdk.Compiler: by name, else by the type of typed_config
 // or of typed_per_filter_config.
-func (c *Compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
+func (c *Compiler) HTTPFilter(name string, config *anypb.Any) (*sdk.HTTPFilter, error) {
+	typ := config.GetTypeUrl()
 	if f := c.filters[name]; f != nil {
 		return f, nil
 	}
@@ -190,6 +197,12 @@ func (o *Output) Write(_ int, line []byte) { o.Text, o.scratch = append(o.Text, 
 func (c *Compiler) Cluster(name string) bool {
 	c.asked[name] = true
 	return c.clusters[name]
+}
+
+// Caller implements sdk.Compiler: AnswerCalls answers.
+func (c *Compiler) Caller(cluster string) sdk.Caller {
+	c.asked[cluster] = true
+	return caller{c.shared, cluster}
 }
 
 // Any packs m, failing the test when that is impossible.

@@ -32,6 +32,8 @@ type Stream struct {
 	chunk             sdk.Buffer
 	used, ended       bool
 	jobs              []func()
+	calls             map[sdk.CallID]bool // that wait for their answer
+	lastCall          sdk.CallID
 	after             func()
 	afterAt           time.Duration
 }
@@ -105,6 +107,7 @@ func (s *Stream) End() {
 		return
 	}
 	s.ended = true
+	clear(s.calls)
 	s.request.hold.Release()
 	s.response.hold.Release()
 	s.filter.OnEnd(s)
@@ -183,6 +186,32 @@ func (s *Stream) Reply(r sdk.Reply) {
 func (s *Stream) Async(work func(context.Context) error, done func(error)) {
 	s.jobs = append(s.jobs, func() { done(work(context.Background())) })
 }
+
+// Call implements sdk.Stream: Settle has AnswerCalls answer and calls done.
+func (s *Stream) Call(cluster string, r *sdk.CallRequest, done func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
+	s.lastCall++
+	id := s.lastCall
+	if s.calls == nil {
+		s.calls = map[sdk.CallID]bool{}
+	}
+	s.calls[id] = true
+	sent := *r
+	sent.Headers = sdk.Headers{}
+	sent.Headers.CopyFrom(&r.Headers)
+	s.jobs = append(s.jobs, func() {
+		if s.calls[id] {
+			delete(s.calls, id)
+			done(s.host.shared.call(cluster, &sent))
+		}
+	})
+	return id
+}
+
+// CancelCall implements sdk.Stream.
+func (s *Stream) CancelCall(id sdk.CallID) { delete(s.calls, id) }
+
+// CallsWaiting is the number of calls that have neither ended nor been cancelled.
+func (s *Stream) CallsWaiting() int { return len(s.calls) }
 
 // After implements sdk.Stream: fn is called by Settle.
 func (s *Stream) After(d time.Duration, fn func()) { s.after, s.afterAt = fn, s.Time+d }

@@ -80,6 +80,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	var logs accesslog.CompileOptions
 	if h, ok := c.(host); ok {
 		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
+		cfg.ListenerMetadata = sdk.NewMetadata(h.Listener().GetMetadata().GetFilterMetadata())
 		if pb.GetAddUserAgent().GetValue() {
 			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
 		}
@@ -165,7 +166,7 @@ func prefix(r *corev3.CidrRange) (netip.Prefix, error) {
 	return a.Prefix(bits)
 }
 
-func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compilePaths(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
 	cfg.NormalizePath = pb.GetNormalizePath().GetValue()
 	cfg.MergeSlashes = pb.GetMergeSlashes()
 	switch pb.GetPathWithEscapedSlashesAction() {
@@ -176,6 +177,9 @@ func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD:
 		cfg.EscapedSlashes = stream.EscapedUnescape
 	}
+	if pb.GetStripMatchingHostPort() && pb.GetStripAnyHostPort() {
+		return c.At("strip_any_host_port").Errorf("only one of strip_matching_host_port and strip_any_host_port may be set")
+	}
 	cfg.StripAnyPort = pb.GetStripAnyHostPort()
 	cfg.StripTrailingHostDot = pb.GetStripTrailingHostDot()
 	return nil
@@ -183,6 +187,11 @@ func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 
 func compileUpgrades(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
 	for i, u := range pb.GetUpgradeConfigs() {
+		for _, other := range pb.GetUpgradeConfigs()[:i] {
+			if strings.EqualFold(other.GetUpgradeType(), u.GetUpgradeType()) {
+				return c.At(fmt.Sprintf("upgrade_configs[%d].upgrade_type", i)).Errorf("duplicate upgrade %q", u.GetUpgradeType())
+			}
+		}
 		if len(u.GetFilters()) > 0 {
 			return c.At(fmt.Sprintf("upgrade_configs[%d].filters", i)).Errorf("a filter chain of an upgrade's own is not built yet")
 		}
@@ -226,18 +235,21 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
 	any := f.GetTypedConfig()
-	if any == nil {
-		return nil, nil, c.Errorf("has no typed_config")
-	}
-	url := any.GetTypeUrl()
-	ext, err := c.HTTPFilter(f.GetName(), url[strings.LastIndexByte(url, '/')+1:])
+	ext, err := c.HTTPFilter(f.GetName(), any)
 	if err != nil {
 		return nil, nil, err
+	}
+	if any == nil {
+		return nil, nil, c.Errorf("has no typed_config")
 	}
 	at := c.At("typed_config")
 	m, err := at.Unpack(any)
 	if err != nil {
 		return nil, nil, err
+	}
+	// The type of a route's settings finds the filter as well.
+	if got, want := proto.MessageName(m), proto.MessageName(ext.Config); got != want {
+		return nil, nil, at.Errorf("filter %q takes %s here, not %s", ext.Name, want, got)
 	}
 	conf, err := ext.Compile(at, m)
 	return ext, conf, err
