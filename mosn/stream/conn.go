@@ -186,6 +186,9 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 	}
 	s.begin(d, id, m, end)
 	if d.shared != nil && d.last() && d.shared.away == 0 {
+		if d.w.leaving() {
+			d.w.stats.Inc(d.cfg.Stats.CxDrainClose)
+		}
 		d.drain()
 	}
 }

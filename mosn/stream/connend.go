@@ -130,8 +130,9 @@ func (d *serverConn) drained() {
 	d.finish()
 }
 
-// last reports whether the response under way must say that it is the last.
+// last reports whether the response under way must say that it is the last: also while
+// the proxy's health checks fail, as in Envoy, so that clients look for another one.
 func (d *serverConn) last() bool {
 	limit := d.cfg.MaxRequestsPerConnection
-	return d.lastOne || d.w.draining || limit > 0 && d.requests >= limit
+	return d.lastOne || d.w.leaving() || limit > 0 && d.requests >= limit
 }

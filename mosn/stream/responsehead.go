@@ -39,7 +39,12 @@ func (s *Stream) finishResponseHeaders() {
 	m, cfg, d := &s.resp, s.cfg, s.conn
 	granted := m.Upgrade && s.upgradeWanted
 	m.Close = !granted && d.shared == nil && (d.last() || s.brokenRequest)
-	d.lastOne = d.lastOne || m.Close
+	if m.Close && !d.lastOne {
+		d.lastOne = true
+		if s.w.leaving() {
+			s.w.stats.Inc(cfg.Stats.CxDrainClose)
+		}
+	}
 	if s.rpc {
 		return // HTTP's own headers are not for it
 	}

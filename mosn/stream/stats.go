@@ -12,7 +12,7 @@ type Stats struct {
 	CxDestroy, CxDestroyActiveRq                                               sdk.Counter
 	CxDestroyLocal, CxDestroyLocalActiveRq                                     sdk.Counter
 	CxDestroyRemote, CxDestroyRemoteActiveRq                                   sdk.Counter
-	CxDelayedCloseTimeout, CxIdleTimeout                                       sdk.Counter
+	CxDelayedCloseTimeout, CxDrainClose, CxIdleTimeout                         sdk.Counter
 	CxMaxDuration, CxMaxRequests, CxProtocolError, CxUpgradesTotal             sdk.Counter
 	CxRxBytes, CxTxBytes                                                       sdk.Counter
 	RqTotal, RqHTTP1Total, RqHTTP2Total, RqRxReset, RqTxReset                  sdk.Counter
@@ -66,7 +66,7 @@ func (s *Stats) counters() []named[sdk.Counter] {
 		{"downstream_cx_rx_bytes_total", &s.CxRxBytes}, {"downstream_cx_tx_bytes_total", &s.CxTxBytes},
 		{"downstream_rq_total", &s.RqTotal}, {"downstream_rq_http1_total", &s.RqHTTP1Total}, {"rq_total", &s.RouterRqTotal},
 		{"downstream_rq_http2_total", &s.RqHTTP2Total}, {"downstream_cx_http2_total", &s.CxHTTP2Total},
-		{"downstream_cx_delayed_close_timeout", &s.CxDelayedCloseTimeout},
+		{"downstream_cx_delayed_close_timeout", &s.CxDelayedCloseTimeout}, {"downstream_cx_drain_close", &s.CxDrainClose},
 		{"downstream_cx_idle_timeout", &s.CxIdleTimeout}, {"downstream_cx_max_duration_reached", &s.CxMaxDuration},
 		{"downstream_cx_max_requests_reached", &s.CxMaxRequests},
 		{"downstream_cx_protocol_error", &s.CxProtocolError}, {"downstream_cx_upgrades_total", &s.CxUpgradesTotal},
@@ -102,7 +102,7 @@ func (s *Stats) gauges() []named[sdk.Gauge] {
 // dashboard finds them.
 func foreign() []string {
 	return []string{
-		"downstream_cx_drain_close", "downstream_cx_http3_total", "downstream_cx_overload_disable_keepalive",
+		"downstream_cx_http3_total", "downstream_cx_overload_disable_keepalive",
 		"downstream_cx_ssl_total", "downstream_rq_http3_total", "downstream_rq_overload_close",
 		"downstream_rq_rejected_via_ip_detection", "downstream_rq_too_many_premature_resets",
 		"passthrough_internal_redirect_bad_location", "passthrough_internal_redirect_no_route",

@@ -227,7 +227,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		return
 	}
 	u.count(code)
-	if m.ID(sdk.HeaderEnvoyUpstreamCanary) == "true" && u.counted() {
+	if (m.ID(sdk.HeaderEnvoyUpstreamCanary) == "true" || u.host.Canary()) && u.counted() {
 		u.cluster.CountAs(cluster.Canary, code)
 	}
 	u.judge(m, end)
