@@ -10,6 +10,7 @@ type Extensions struct {
 	Codecs      []*Codec
 	HTTPFilters []*HTTPFilter
 	AccessLogs  []AccessLog
+	StatsSinks  []StatsSink
 	// Fields declares messages that belong to no single extension.
 	Fields []FieldStatus
 }

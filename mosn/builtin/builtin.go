@@ -24,6 +24,8 @@ import (
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
+	"sofamesh.io/sofamesh/mosn/report/opentelemetry"
+	"sofamesh.io/sofamesh/mosn/report/statsd"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -40,6 +42,7 @@ func Default() config.Extensions {
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
+		StatsSinks:     []sdk.StatsSink{statsd.Sink(), statsd.DogSink(), opentelemetry.Sink()},
 	}
 }
 

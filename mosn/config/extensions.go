@@ -27,6 +27,7 @@ type Extensions struct {
 	HTTPFilters    []*sdk.HTTPFilter
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
+	StatsSinks     []sdk.StatsSink
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
 }
@@ -39,6 +40,7 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.HTTPFilters = append(out.HTTPFilters, o.HTTPFilters...)
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
+		out.StatsSinks = append(out.StatsSinks, o.StatsSinks...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
 	return out
@@ -47,7 +49,9 @@ func (e Extensions) With(others ...Extensions) Extensions {
 // Add returns e and the extensions of modules from outside.
 func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
 	for _, m := range modules {
-		e = e.With(Extensions{Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Fields: m.Fields})
+		e = e.With(Extensions{
+			Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, StatsSinks: m.StatsSinks, Fields: m.Fields,
+		})
 	}
 	return e
 }
@@ -57,6 +61,7 @@ const (
 	categoryHTTP    = "envoy.filters.http"
 	categoryNetwork = "envoy.filters.network"
 	categoryLog     = "envoy.access_loggers"
+	categorySink    = "envoy.stats_sinks"
 )
 
 //go:embed extensions.txt
@@ -68,6 +73,7 @@ type Registry struct {
 	http    finder[*sdk.HTTPFilter]
 	network finder[stream.NetworkFilter]
 	logs    finder[sdk.AccessLog]
+	sinks   finder[sdk.StatsSink]
 	table   fields.Table
 	known   map[string]string // category+" "+name or type -> name
 	types   map[string]string // type -> name, of any category
@@ -85,6 +91,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
 		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
+		sinks: newFinder[sdk.StatsSink](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
@@ -107,6 +114,11 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		errs = append(errs, r.logs.add(l, l.Name, l.Config))
 		r.note(l.Name, l.Config)
 		tables = append(tables, l.Fields)
+	}
+	for _, s := range e.StatsSinks {
+		errs = append(errs, r.sinks.add(s, s.Name, s.Config))
+		r.note(s.Name, s.Config)
+		tables = append(tables, s.Fields)
 	}
 	var err error
 	r.table, err = fields.Merge(tables...)

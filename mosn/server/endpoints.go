@@ -29,6 +29,7 @@ type endpoint struct {
 func (a *admin) endpoints() []*endpoint {
 	numbers := stats.Handler(a.p.collector)
 	scrape := func(w http.ResponseWriter, r *http.Request) {
+		a.p.flusher.Load().beforeStats(r.Context())
 		a.p.stats.update()
 		numbers.ServeHTTP(w, r)
 	}

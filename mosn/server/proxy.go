@@ -51,6 +51,7 @@ type Proxy struct {
 	names     *stats.Store
 	collector *stats.Collector
 	stats     *serverStats
+	flusher   atomic.Pointer[flusher] // nil until the resources are in force
 	outputs   *accesslog.Outputs
 	clusters  *cluster.Manager
 	listeners *listener.Manager
@@ -129,9 +130,12 @@ func (p *Proxy) apply() error {
 	for _, w := range result.Warnings {
 		conf.Warn(w)
 	}
-	p.boot.Forget()
+	defer p.boot.Forget()
 	p.stats.applied(result)
-	return result.Err()
+	if err := result.Err(); err != nil {
+		return err
+	}
+	return startFlusher(p)
 }
 
 // open waits until the clusters have their hosts, and opens the listeners. It
@@ -198,6 +202,7 @@ func (p *Proxy) Close() {
 	if p.admin != nil {
 		p.admin.close()
 	}
+	p.flusher.Load().close()
 	err := p.listeners.Close()
 	p.clusters.Close()
 	p.group.Stop()
