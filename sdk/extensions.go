@@ -11,6 +11,7 @@ type Extensions struct {
 	HTTPFilters []*HTTPFilter
 	AccessLogs  []AccessLog
 	StatsSinks  []StatsSink
+	Bootstrap   []BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []FieldStatus
 }

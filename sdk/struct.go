@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -25,6 +26,9 @@ func DecodeStruct(c Compiler, s *structpb.Struct, into any) error {
 		return nil
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if wrong.Type == reflect.TypeFor[Duration]() {
+			return c.At(wrong.Field).Errorf(`%s is no duration such as "1.5s"`, wrong.Value)
+		}
 		return c.At(wrong.Field).Errorf("a %s cannot be read as %s", wrong.Value, wrong.Type)
 	}
 	var name string

@@ -24,6 +24,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
+	"sofamesh.io/sofamesh/mosn/report/holmes"
 	"sofamesh.io/sofamesh/mosn/report/opentelemetry"
 	"sofamesh.io/sofamesh/mosn/report/statsd"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -41,6 +42,7 @@ func Default() config.Extensions {
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
+		Bootstrap:      []sdk.BootstrapExtension{holmes.Extension()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
 		StatsSinks:     []sdk.StatsSink{statsd.Sink(), statsd.DogSink(), opentelemetry.Sink()},
 	}

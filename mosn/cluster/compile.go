@@ -65,15 +65,11 @@ func (c *Config) compileBind(comp sdk.Compiler, b *corev3.BindConfig) error {
 func (c *Config) compileBalancing(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	common := pb.GetCommonLbConfig()
 	c.lb = lbOptions{
-		panicThreshold:   defaultPanicThreshold,
-		overprovisioning: defaultOverprovisioning,
-		hashHostname:     common.GetConsistentHashingLbConfig().GetUseHostnameForHashing(),
+		panicThreshold: defaultPanicThreshold,
+		hashHostname:   common.GetConsistentHashingLbConfig().GetUseHostnameForHashing(),
 	}
 	if p := common.GetHealthyPanicThreshold(); p != nil {
 		c.lb.panicThreshold = uint32(math.Round(p.GetValue()))
-	}
-	if f := pb.GetLoadAssignment().GetPolicy().GetOverprovisioningFactor(); f != nil {
-		c.lb.overprovisioning = f.GetValue()
 	}
 	var err error
 	c.lb.policy, err = policyOf(comp, pb)

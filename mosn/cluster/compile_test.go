@@ -32,10 +32,10 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("priority %d: %+v", prio, got)
 		}
 	}
-	if c.lb.panicThreshold != 50 || c.lb.overprovisioning != 140 || c.lb.hashHostname {
+	if c.lb.panicThreshold != 50 || c.hosts.overprovisioning != 140 || c.lb.hashHostname {
 		t.Errorf("%+v", c.lb)
 	}
-	if e := c.endpoints[0]; e.weight != 1 || e.health != Healthy || e.hostname != "" || e.addr != addr(1) {
+	if e := c.hosts.endpoints[0]; e.weight != 1 || e.health != Healthy || e.hostname != "" || e.addr != addr(1) {
 		t.Errorf("%+v", e)
 	}
 }
@@ -76,7 +76,7 @@ load_assignment { cluster_name: "x" policy { overprovisioning_factor { value: 10
 	if c.thresholds != want {
 		t.Errorf("%+v", c.thresholds)
 	}
-	if c.lb.panicThreshold != 13 || c.lb.overprovisioning != 100 || !c.lb.hashHostname {
+	if c.lb.panicThreshold != 13 || c.hosts.overprovisioning != 100 || !c.lb.hashHostname {
 		t.Errorf("%+v", c.lb)
 	}
 	if d := *c.dns; d != (dnsOptions{refresh: 3 * time.Second, jitter: time.Second, failBase: 2 * time.Second,
@@ -92,7 +92,7 @@ load_assignment { cluster_name: "x" policy { overprovisioning_factor { value: 10
 	if c.Metadata() == nil || c.statName != "outbound|80||a.b_80" {
 		t.Errorf("metadata %v, stat name %q", c.Metadata(), c.statName)
 	}
-	a, b, ip := c.endpoints[0], c.endpoints[1], c.endpoints[2]
+	a, b, ip := c.hosts.endpoints[0], c.hosts.endpoints[1], c.hosts.endpoints[2]
 	if a.name != "a.b" || a.port != 81 || a.hostname != "h" || a.weight != 5 || a.health != Unhealthy || a.hashKey != "hk" || !a.canary ||
 		a.locality.GetZone() != "z" {
 		t.Errorf("%+v", a)
@@ -117,7 +117,7 @@ func TestStatPrefix(t *testing.T) {
 func TestRefused(t *testing.T) {
 	ep0 := `load_assignment { cluster_name: "c" endpoints { lb_endpoints { endpoint { address { `
 	for _, c := range []struct{ text, want string }{
-		{`name: "c" type: EDS`, "type: EDS is not supported"},
+		{`name: "c" type: EDS`, "eds_cluster_config: cannot create an EDS cluster without an EDS config"},
 		{`name: "c" type: LOGICAL_DNS`, "type: LOGICAL_DNS is not supported"},
 		{`name: "c" type: ORIGINAL_DST`, "type: ORIGINAL_DST is not supported"},
 		{`name: "c" cluster_type { name: "envoy.clusters.redis" }`, `cluster_type: "envoy.clusters.redis"`},
@@ -151,7 +151,7 @@ func TestRefused(t *testing.T) {
 func TestPipe(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	c := w.config(`name: "c" load_assignment { cluster_name: "c" endpoints { lb_endpoints { endpoint { address { pipe { path: "/run/x" } } } } } }`)
-	if a := c.endpoints[0].addr; a.Path != "/run/x" {
+	if a := c.hosts.endpoints[0].addr; a.Path != "/run/x" {
 		t.Errorf("%+v", a)
 	}
 }
@@ -301,7 +301,6 @@ func TestRefusedFields(t *testing.T) {
 	for text, want := range map[string]string{
 		`health_checks {}`:                                                      "health_checks",
 		`outlier_detection {}`:                                                  "outlier_detection",
-		`eds_cluster_config {}`:                                                 "eds_cluster_config",
 		`round_robin_lb_config { slow_start_config {} }`:                        "round_robin_lb_config.slow_start_config",
 		`common_lb_config { locality_weighted_lb_config {} }`:                   "common_lb_config.locality_weighted_lb_config",
 		`load_assignment { policy { drop_overloads {} } }`:                      "load_assignment.policy.drop_overloads",
@@ -359,7 +358,7 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		var hosts []*Host
-		for i, e := range cfg.endpoints {
+		for i, e := range cfg.hosts.endpoints {
 			h := newHost(e, e.addr)
 			h.slot = uint32(i)
 			hosts = append(hosts, h)

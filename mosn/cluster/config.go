@@ -55,16 +55,23 @@ type Config struct {
 	mux2       Multiplex             // for HTTP/2
 	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
 	paired     bool                  // connections are tied to downstream connections
-	endpoints  []*endpoint
-	dns        *dnsOptions // nil for STATIC
+	hosts      *Assignment           // of the configuration, or what EDS said first; nil: not yet known
+	dns        *dnsOptions           // nil unless STRICT_DNS
+	eds        bool                  // hosts come by Assign
 	metadata   *sdk.Metadata
 }
 
 // Name returns the cluster's name.
 func (c *Config) Name() string { return c.name }
 
+// StatName returns what the cluster is called in stats: alt_stat_name, else its name.
+func (c *Config) StatName() string { return c.statName }
+
 // Metadata returns the cluster's metadata, nil when it has none.
 func (c *Config) Metadata() *sdk.Metadata { return c.metadata }
+
+// Begin sets the hosts that a cluster of type EDS begins with. It comes before Update.
+func (c *Config) Begin(a *Assignment) { c.hosts = a }
 
 // CompileOptions are what a cluster takes from outside its own message.
 type CompileOptions struct {

@@ -177,6 +177,30 @@ func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error)
 	return l.Compile(at, m)
 }
 
+// Services compiles bootstrap_extensions; none is started. where may be nil.
+func (s *Store) Services(list []*corev3.TypedExtensionConfig, where func(path string) string) ([]sdk.Service, error) {
+	root := s.Compiler("bootstrap", where).(compiler)
+	var services []sdk.Service
+	for i, pb := range list {
+		c := root.at(fmt.Sprintf("bootstrap_extensions[%d]", i))
+		ext, ok := s.ext.boot.find(pb.GetName(), extensionType(pb.GetTypedConfig()))
+		if !ok {
+			return nil, c.Missing(categoryBootstrap, pb.GetName(), pb.GetTypedConfig())
+		}
+		c = c.at("typed_config")
+		m, err := c.extensionConfig(pb.GetTypedConfig(), ext.Config)
+		if err != nil {
+			return nil, err
+		}
+		service, err := ext.Compile(c, m)
+		if err != nil {
+			return nil, err
+		}
+		services = append(services, service)
+	}
+	return services, nil
+}
+
 // extensionConfig unpacks the configuration of an extension; without one it is
 // empty.
 func (c compiler) extensionConfig(a *anypb.Any, def proto.Message) (proto.Message, error) {
@@ -213,13 +237,16 @@ func (c compiler) Cluster(name string) bool {
 // Caller implements sdk.Compiler.
 func (c compiler) Caller(cluster string) sdk.Caller {
 	c.edges[cluster] = true
-	return noCaller{}
+	if c.store.o.Calls == nil { // nothing is called while validating
+		return noCaller{}
+	}
+	return c.store.o.Calls.Caller(cluster)
 }
 
 type noCaller struct{}
 
 func (noCaller) Call(context.Context, *sdk.CallRequest) (*sdk.CallResponse, error) {
-	return nil, errors.New("config: calls are not built yet")
+	return nil, errors.New("config: nothing is called while configuration is validated")
 }
 
 // Node returns the identity of this proxy. It must not be changed.

@@ -28,6 +28,7 @@ type Extensions struct {
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
 	StatsSinks     []sdk.StatsSink
+	Bootstrap      []sdk.BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
 }
@@ -41,6 +42,7 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
 		out.StatsSinks = append(out.StatsSinks, o.StatsSinks...)
+		out.Bootstrap = append(out.Bootstrap, o.Bootstrap...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
 	return out
@@ -50,7 +52,8 @@ func (e Extensions) With(others ...Extensions) Extensions {
 func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
 	for _, m := range modules {
 		e = e.With(Extensions{
-			Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, StatsSinks: m.StatsSinks, Fields: m.Fields,
+			Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, StatsSinks: m.StatsSinks,
+			Bootstrap: m.Bootstrap, Fields: m.Fields,
 		})
 	}
 	return e
@@ -58,10 +61,11 @@ func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
 
 // The categories of extensions, as Envoy names them.
 const (
-	categoryHTTP    = "envoy.filters.http"
-	categoryNetwork = "envoy.filters.network"
-	categoryLog     = "envoy.access_loggers"
-	categorySink    = "envoy.stats_sinks"
+	categoryHTTP      = "envoy.filters.http"
+	categoryNetwork   = "envoy.filters.network"
+	categoryLog       = "envoy.access_loggers"
+	categoryBootstrap = "envoy.bootstrap"
+	categorySink      = "envoy.stats_sinks"
 )
 
 //go:embed extensions.txt
@@ -74,6 +78,7 @@ type Registry struct {
 	network finder[stream.NetworkFilter]
 	logs    finder[sdk.AccessLog]
 	sinks   finder[sdk.StatsSink]
+	boot    finder[sdk.BootstrapExtension]
 	table   fields.Table
 	known   map[string]string // category+" "+name or type -> name
 	types   map[string]string // type -> name, of any category
@@ -92,6 +97,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
 		sinks: newFinder[sdk.StatsSink](),
+		boot:  newFinder[sdk.BootstrapExtension](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
@@ -119,6 +125,11 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		errs = append(errs, r.sinks.add(s, s.Name, s.Config))
 		r.note(s.Name, s.Config)
 		tables = append(tables, s.Fields)
+	}
+	for _, b := range e.Bootstrap {
+		errs = append(errs, r.boot.add(b, b.Name, b.Config))
+		r.note(b.Name, b.Config)
+		tables = append(tables, b.Fields)
 	}
 	var err error
 	r.table, err = fields.Merge(tables...)

@@ -29,14 +29,15 @@ func bootstrapFields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message(boot+"Bootstrap",
 			fields.Supported("node", "static_resources", "cluster_manager", "stats_flush_interval", "layered_runtime",
-				"admin", "stats_server_version_override", "stats_config", "stats_sinks", "stats_flush_on_admin"),
+				"admin", "stats_server_version_override", "stats_config", "stats_sinks", "stats_flush_on_admin",
+				"bootstrap_extensions"),
 			fields.NoEffect("node_context_params", "deferred_stat_options", "watchdog", "watchdogs",
 				"enable_dispatcher_stats", "inline_headers", "perf_tracing_file_path", "default_regex_engine",
 				"grpc_async_client_manager_config", "memory_allocator_manager", "enable_worker_cpu_affinity",
 				"flags_path"),
 			fields.Refused("dynamic_resources", "hds_config", "stats_eviction_interval",
 				"tracing", "overload_manager", "header_prefix", "use_tcp_for_dns_lookups", "dns_resolution_config",
-				"typed_dns_resolver_config", "bootstrap_extensions", "fatal_actions", "config_sources",
+				"typed_dns_resolver_config", "fatal_actions", "config_sources",
 				"default_config_source", "default_socket_interface", "certificate_provider_instances",
 				"xds_delegate_extension", "xds_config_tracker_extension", "listener_manager",
 				"application_log_config"),
@@ -51,8 +52,8 @@ func bootstrapFields() sdk.FieldStatus {
 			fields.Supported("name", "static_layer"), fields.NoEffect("admin_layer"),
 			fields.Refused("disk_layer", "rtds_layer")),
 		fields.Message(boot+"Admin",
-			fields.Supported("access_log", "access_log_path", "address", "allow_paths"),
-			fields.NoEffect("profile_path", "ignore_global_conn_limit"), fields.Refused("socket_options")),
+			fields.Supported("access_log", "access_log_path", "address", "allow_paths", "profile_path"),
+			fields.NoEffect("ignore_global_conn_limit"), fields.Refused("socket_options")),
 	)
 }
 

@@ -11,13 +11,16 @@ import (
 
 // The bounds of a turn (rule R3).
 const (
-	maxEvents    = 256      // events taken from the kernel
-	scratchSize  = 64 << 10 // bytes read per connection
-	acceptBudget = 64       // connections accepted per listener
-	taskBudget   = 256      // tasks of the mailbox
-	readyBudget  = time.Millisecond
-	settleEvery  = 64 // events after which answers are written out
-	settleRounds = 4  // rounds of writing and closing in one settling
+	maxEvents    = 256                  // events taken from the kernel
+	scratchSize  = 64 << 10             // bytes read per connection
+	acceptBudget = 16                   // connections accepted per listener
+	taskBudget   = 256                  // tasks of the mailbox
+	eventBudget  = time.Millisecond     // after which events are only noted
+	readyBudget  = time.Millisecond / 4 // for what was left before
+	settleBudget = time.Millisecond     // for writing and closing in one settling
+	lastBudget   = time.Minute          // for the last one
+	settleEvery  = 64                   // events after which answers are written out
+	settleRounds = 4                    // rounds of writing and closing in one settling
 	outboxPoll   = time.Millisecond
 	freeChunks   = 64 // about 1 MB of write buffers kept by a loop
 )
@@ -34,6 +37,7 @@ type Loop struct {
 	vec     [][]byte
 
 	now       time.Duration
+	lateAt    time.Duration // see late
 	wallTime  time.Time
 	wallValid bool
 	wheel     wheel
@@ -43,6 +47,7 @@ type Loop struct {
 	slots   slotTable
 	dirty   []*Conn // have something to write
 	ready   []*Conn // have more to read or to present
+	later   []*Conn // have that, too, but have had their share of this turn
 	accepts []*Listener
 	closing []*Conn // wait for OnClose
 	spare   []*Conn // takes turns with the lists above

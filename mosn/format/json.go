@@ -25,7 +25,11 @@ type node struct {
 // number and what is missing is null, or left out with omitEmpty. Keys are sorted,
 // as in Envoy, and a line ends in LF.
 func ParseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
-	n, err := parseObject(s, omitEmpty)
+	return extensions(nil).parseJSON(s, omitEmpty)
+}
+
+func (more extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
+	n, err := more.parseObject(s, omitEmpty)
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +40,10 @@ func ParseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
 	return f, nil
 }
 
-func parseObject(s *structpb.Struct, omit bool) (node, error) {
+func (more extensions) parseObject(s *structpb.Struct, omit bool) (node, error) {
 	n := node{omit: omit}
 	for _, key := range slices.Sorted(maps.Keys(s.GetFields())) {
-		child, err := parseValue(s.Fields[key], omit)
+		child, err := more.parseValue(s.Fields[key], omit)
 		if err != nil {
 			return n, fmt.Errorf("%s: %w", key, err)
 		}
@@ -49,14 +53,14 @@ func parseObject(s *structpb.Struct, omit bool) (node, error) {
 	return n, nil
 }
 
-func parseValue(v *structpb.Value, omit bool) (node, error) {
+func (more extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_StructValue:
-		return parseObject(kind.StructValue, omit)
+		return more.parseObject(kind.StructValue, omit)
 	case *structpb.Value_ListValue:
 		n := node{omit: omit, list: true}
 		for i, item := range kind.ListValue.GetValues() {
-			child, err := parseValue(item, omit)
+			child, err := more.parseValue(item, omit)
 			if err != nil {
 				return n, fmt.Errorf("[%d]: %w", i, err)
 			}
@@ -64,14 +68,14 @@ func parseValue(v *structpb.Value, omit bool) (node, error) {
 		}
 		return n, nil
 	case *structpb.Value_StringValue:
-		return parseString(kind.StringValue)
+		return more.parseString(kind.StringValue)
 	}
 	b, err := json.Marshal(v.AsInterface())
 	return node{constant: string(b)}, err
 }
 
-func parseString(s string) (node, error) {
-	parts, err := parse(s)
+func (more extensions) parseString(s string) (node, error) {
+	parts, err := more.parse(s)
 	switch {
 	case err != nil:
 		return node{}, err

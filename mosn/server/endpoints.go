@@ -16,6 +16,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/stats"
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // endpoint is one admin path.
@@ -58,6 +59,20 @@ func (a *admin) endpoints() []*endpoint {
 	}
 }
 
+// serviceEndpoint is the admin path of a bootstrap extension.
+func serviceEndpoint(s sdk.AdminService) *endpoint {
+	path, help := s.AdminPath()
+	return &endpoint{path, help, false, func(w http.ResponseWriter, r *http.Request) {
+		var out bytes.Buffer
+		if err := s.Admin(&out, r.URL.Query(), r.Method == http.MethodPost); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintln(w, err)
+			return
+		}
+		_, _ = w.Write(out.Bytes()) // the client may have gone
+	}}
+}
+
 func ok(w io.Writer) { fmt.Fprintln(w, "OK") }
 
 func (a *admin) writeHelp(w io.Writer) {
@@ -98,9 +113,8 @@ func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
 func (a *admin) certs(w http.ResponseWriter, _ *http.Request) { writeProto(w, &adminv3.Certificates{}) }
 
 func (a *admin) clusters(w http.ResponseWriter, r *http.Request) {
-	if f := r.URL.Query().Get("format"); f != "" && f != "text" {
-		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, "format %q is not built yet: use text\n", f)
+	if r.URL.Query().Get("format") == "json" {
+		writeProto(w, a.p.clusters.Status())
 		return
 	}
 	_ = a.p.clusters.WriteClusters(w) // the client may have gone

@@ -97,6 +97,7 @@ func serve(o *Options, boot *config.Bootstrap, registry *config.Registry, stdout
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer startReaper().stop()
 
 	p, err := New(o, boot, registry, plan.Loops, Streams{Stdout: stdout, Stderr: stderr}, log)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/accesslog"
+	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/config"
 	"sofamesh.io/sofamesh/mosn/eventloop"
@@ -56,8 +57,10 @@ type Proxy struct {
 	clusters  *cluster.Manager
 	listeners *listener.Manager
 	workers   []*stream.Worker
+	calls     *callout.Manager
 	store     *config.Store
 	admin     *admin
+	services  []sdk.Service // that have started
 
 	state  atomic.Int32
 	failed atomic.Bool   // /healthcheck/fail
@@ -84,7 +87,7 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Clusters: p.clusters, Listeners: p.listeners,
+		LogOutput:  p.outputs.Open, Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners,
 	})
 	if err := p.apply(); err != nil {
 		p.Close()
@@ -104,11 +107,16 @@ func (p *Proxy) count(loops int) {
 		return p.group.Loop(loop).Call(func(*eventloop.Loop) { fn() })
 	})
 	p.clusters = cluster.NewManager(cluster.Options{Group: p.group, Stats: locals, Shared: p.names.Shared()})
+	calls := make([]*callout.Local, loops)
+	address, total := eventloop.MachineAddress(), p.names.Root().Counter("http.async-client.rq_total")
 	for i, local := range locals {
 		w := stream.NewWorker(p.group.Loop(i), p.clusters.Local(i), local)
 		w.Failing = &p.failed
 		p.workers = append(p.workers, w)
+		calls[i] = w.Calls()
+		calls[i].Address, calls[i].Total = address, total
 	}
+	p.calls = callout.NewManager(calls)
 	p.listeners = listener.NewManager(p.workers)
 	p.stats = newServerStats(p)
 }
@@ -121,6 +129,9 @@ func (p *Proxy) apply() error {
 	}
 	spec, err := compileAdmin(p.store.Compiler("bootstrap", p.boot.Where), p.boot.Proto.GetAdmin())
 	if err != nil {
+		return err
+	}
+	if err := p.startServices(); err != nil {
 		return err
 	}
 	if p.admin, err = startAdmin(p, spec); err != nil {
@@ -136,6 +147,21 @@ func (p *Proxy) apply() error {
 		return err
 	}
 	return startFlusher(p)
+}
+
+// startServices starts the bootstrap extensions; Close ends those that started.
+func (p *Proxy) startServices() error {
+	list, err := p.store.Services(p.boot.Proto.GetBootstrapExtensions(), p.boot.Where)
+	if err != nil {
+		return err
+	}
+	for i, s := range list {
+		if err := s.Start(p.main); err != nil {
+			return fmt.Errorf("bootstrap_extensions[%d]: %w", i, err)
+		}
+		p.services = append(p.services, s)
+	}
+	return nil
 }
 
 // open waits until the clusters have their hosts, and opens the listeners. It
@@ -203,6 +229,9 @@ func (p *Proxy) Close() {
 		p.admin.close()
 	}
 	p.flusher.Load().close()
+	for _, s := range p.services {
+		s.Close()
+	}
 	err := p.listeners.Close()
 	p.clusters.Close()
 	p.group.Stop()
@@ -229,6 +258,7 @@ func (s state) String() string {
 func (p *Proxy) logAdmin(logger sdk.AccessLogger, info *sdk.StreamInfo, request, response *sdk.Headers) {
 	p.group.Loop(0).TryPost(eventloop.TaskFunc(func(l *eventloop.Loop) {
 		var none sdk.Headers
+		info.LogType = sdk.LogDownstreamEnd
 		logger.Log(l.Index(), info, request, response, &none)
 	}))
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // run opens the listeners and waits for the end. SIGTERM and SIGINT drain; a second
@@ -20,8 +22,10 @@ func (p *Proxy) run(signals <-chan os.Signal) error {
 	if err != nil || stopped || p.o.Mode == InitOnly {
 		return err
 	}
+	notify(p.main, daemon.SdNotifyReady)
 	p.main.Info("ready", "after", time.Since(p.started).Round(100*time.Microsecond))
 	<-stop
+	notify(p.main, daemon.SdNotifyStopping)
 	select {
 	case <-hurry:
 	default:

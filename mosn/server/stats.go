@@ -19,6 +19,7 @@ type serverStats struct {
 	shared *stats.Shared
 	gauges map[string]sdk.Gauge
 	init   sdk.Histogram
+	loops  []loopStats
 }
 
 func newServerStats(p *Proxy) *serverStats {
@@ -35,6 +36,7 @@ func newServerStats(p *Proxy) *serverStats {
 	} {
 		s.gauges[name] = root.Gauge(name)
 	}
+	s.loops = newLoopStats(root, p.group.Len())
 	s.init = root.Histogram("server.initialization_time_ms")
 	for _, name := range []string{
 		"server.dynamic_unknown_fields", "server.static_unknown_fields", "runtime.load_success", "runtime.load_error",
@@ -81,6 +83,9 @@ func (s *serverStats) ready(took time.Duration) {
 // update brings the gauges up to date; it comes before each scrape.
 func (s *serverStats) update() {
 	s.p.clusters.UpdateGauges()
+	for i := range s.loops {
+		s.loops[i].update(s.shared, s.p.group.Loop(i).Stats())
+	}
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	live := uint64(0)

@@ -23,6 +23,9 @@ func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, std
 	if err == nil {
 		_, err = compileAdmin(store.Compiler("bootstrap", boot.Where), boot.Proto.GetAdmin())
 	}
+	if err == nil {
+		_, err = store.Services(boot.Proto.GetBootstrapExtensions(), boot.Where)
+	}
 	if err != nil {
 		return fail(stderr, "error initializing configuration '%s': %v", o.ConfigPath, err)
 	}

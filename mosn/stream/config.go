@@ -17,13 +17,20 @@ type Config struct {
 	// Codecs are the protocols that connections may speak. Which one it is their first
 	// bytes tell; the first codec also takes what is none of theirs.
 	Codecs []sdk.CodecConfig
-	Routes *route.Table
+	// Routes is where a request finds its table when it begins.
+	Routes *route.Slot
+	// FilterChain is the name of the listener's filter chain.
+	FilterChain string
 	// ListenerMetadata is that of the listener, nil when there is none.
 	ListenerMetadata *sdk.Metadata
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
+	// LogStart and LogTunnel have the access log also written when a request has come and
+	// when a tunnel stands; LogInterval has it written each time it is over.
+	LogStart, LogTunnel bool
+	LogInterval         time.Duration
 
 	RequestTimeout           time.Duration
 	RequestHeadersTimeout    time.Duration
@@ -71,6 +78,8 @@ type Config struct {
 type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
+	// Disabled leaves the filter out where the route does not turn it on.
+	Disabled bool
 }
 
 // Upgrade is one entry of upgrade_configs.

@@ -47,7 +47,7 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	edge := s.findClient()
 	if !s.internal {
 		cleanEnvoyHeaders(&m.Headers, edge)
-		for _, name := range cfg.Routes.InternalOnlyHeaders {
+		for _, name := range s.routes.InternalOnlyHeaders {
 			m.Remove(name)
 		}
 	} else {
@@ -76,7 +76,7 @@ func (s *Stream) trustPeer() {
 	cfg := s.cfg
 	s.internal = isInternal(cfg.Internal, s.info.DownstreamDirectRemote.Addr().Unmap())
 	if !s.internal {
-		for _, name := range cfg.Routes.InternalOnlyHeaders {
+		for _, name := range s.routes.InternalOnlyHeaders {
 			s.req.Remove(name)
 		}
 	}
@@ -379,7 +379,7 @@ func (s *Stream) findRoute() {
 	}
 	in := &s.w.routeIn
 	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
-	s.vh, s.route = s.cfg.Routes.Match(&s.req.Headers, in)
+	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
 	s.info.VirtualHostMetadata, s.info.RouteMetadata = nil, nil
 	if s.vh != nil {
 		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata

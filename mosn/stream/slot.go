@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -23,6 +24,7 @@ type slot struct {
 	stateUsed bool
 	after     func()
 	afterAt   time.Duration
+	calls     callout.Set
 	cancel    context.CancelFunc // of Asyncs that are under way
 	ctx       context.Context
 }
@@ -78,7 +80,7 @@ func (s *Stream) makeChain() {
 	s.slots = s.slots[:0]
 	for i := range s.cfg.Filters {
 		conf := &s.cfg.Filters[i]
-		if off, _ := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off {
+		if off, set := s.routes.FilterDisabled(conf.Name, s.vh, s.route); off || !set && conf.Disabled {
 			continue
 		}
 		used := len(s.slots)
@@ -107,6 +109,7 @@ func (sl *slot) finish() {
 		sl.cancel = nil
 	}
 	sl.after = nil
+	sl.calls.CancelAll()
 	sl.req.hold.Release()
 	sl.resp.hold.Release()
 	sl.filter.OnEnd(sl)
@@ -178,7 +181,7 @@ func (sl *slot) Failing() bool { f := sl.s.w.Failing; return f != nil && f.Load(
 func (sl *slot) RouteConfig() sdk.RouteConfig {
 	s := sl.s
 	s.findRoute()
-	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
+	return s.routes.FilterConfig(sl.conf.Name, s.vh, s.route)
 }
 
 // RouteValue implements sdk.Stream.
@@ -270,12 +273,22 @@ func (sl *slot) Slot() (*any, bool) {
 }
 
 // Call implements sdk.Stream.
-func (sl *slot) Call(string, *sdk.CallRequest, func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
-	panic("stream: calls are not built yet")
+func (sl *slot) Call(cluster string, r *sdk.CallRequest, done func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
+	if !sl.s.phase.live() {
+		return 0
+	}
+	return sl.calls.Start(sl.s.w.calls, sl, cluster, r, done)
 }
 
 // CancelCall implements sdk.Stream.
-func (sl *slot) CancelCall(sdk.CallID) {}
+func (sl *slot) CancelCall(id sdk.CallID) { sl.calls.Cancel(id) }
+
+// OnCallDone implements callout.Owner.
+func (sl *slot) OnCallDone(done callout.Done, resp *sdk.CallResponse, err *sdk.CallError) {
+	sl.s.w.enter()
+	defer sl.s.leave()
+	done(resp, err)
+}
 
 // After implements sdk.Stream with the stream's one timer.
 func (sl *slot) After(d time.Duration, fn func()) {

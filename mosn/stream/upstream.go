@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"strings"
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
@@ -108,6 +107,7 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
+	s.info.ClusterStatName = u.cluster.Config().StatName()
 	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {
@@ -141,7 +141,8 @@ func (u *upstream) try() {
 	}
 	s.phase.move(attempt)
 	s.info.Attempts++
-	s.info.UpstreamHost, s.info.HostMetadata = u.host.Address(), u.host.Metadata()
+	s.info.UpstreamHost, s.info.HostMetadata, s.info.UpstreamHostname = u.host.Address(), u.host.Metadata(), u.host.Hostname()
+	s.info.UpstreamAttempt = int64(s.w.now())
 	u.setAttemptHeaders()
 	if !u.spend() {
 		return
@@ -156,7 +157,11 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	s.w.enter()
 	defer s.leave()
 	s.info.UpstreamLocal = c.LocalAddr().AddrPort
-	s.info.UpstreamConnectionID = c.ConnID()
+	s.info.UpstreamConnectionID, s.info.UpstreamProtocol = c.ConnID(), c.Protocol()
+	begun, stood := c.ConnectTimes()
+	s.info.UpstreamConnect, s.info.UpstreamConnected = int64(begun), int64(stood)
+	s.info.UpstreamReady = int64(s.w.now())
+	s.info.Tried = append(s.info.Tried, sdk.Tried{Host: s.info.UpstreamHost, Hostname: s.info.UpstreamHostname, ConnectionID: c.ConnID()})
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
@@ -236,6 +241,10 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	u.saved.Release()
 	u.keep = false
 	s.info.UpstreamResponse = int64(now)
+	if s.info.UpstreamConnectionID == 0 { // another loop's, which has told by now
+		s.info.UpstreamConnectionID = c.ConnID()
+		s.info.Tried[len(s.info.Tried)-1].ConnectionID = c.ConnID()
+	}
 	s.deadlines[dlPerTry] = 0
 	u.progress()
 	s.resp.Swap(m)
@@ -294,6 +303,9 @@ func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 	u.s.w.enter()
 	defer u.s.leave()
 	u.progress()
+	if u.s.info.UpstreamBody == 0 {
+		u.s.info.UpstreamBody = int64(u.s.w.now())
+	}
 	if end {
 		u.finished()
 	}
@@ -329,6 +341,9 @@ func (u *upstream) OnCallFailed(c *cluster.Call, e *sdk.Error) {
 	s.w.enter()
 	defer s.leave()
 	u.reason = c.TransportFailure()
+	if !u.headSent && c.ConnID() == 0 {
+		s.info.UpstreamReady = int64(s.w.now())
+	}
 	u.failed(e, c.Reused())
 }
 
@@ -344,11 +359,16 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 			u.host.Errors.Add(1)
 			s.w.stats.Inc(s.cfg.Stats.RqResetAfterResponse)
 		}
-		s.info.Details = "upstream_reset_after_response_started{" + resetDetails(e, u.reason) + "}"
+		s.info.Details = "upstream_reset_after_response_started{" + cluster.FailureDetails(e, u.reason) + "}"
 		s.replyOrAbortUpstream(e)
 		return
 	}
 	if e.Reset == sdk.ResetLocal && !s.phase.can(retry) {
+		return
+	}
+	if u.outOfTime(e) {
+		u.retry.release(u)
+		u.timedOut(grpc.DeadlineExceeded)
 		return
 	}
 	if u.retry.wantsReset(u, e, reused) {
@@ -376,16 +396,9 @@ func (s *Stream) replyOrAbortUpstream(e *sdk.Error) {
 
 // failureReply is Envoy's answer to a failed attempt.
 func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
-	var b strings.Builder
-	b.WriteString("upstream connect error or disconnect/reset before headers. ")
-	if u.retry.count > 0 {
-		b.WriteString("retried and the latest ")
-	}
-	b.WriteString("reset reason: ")
-	b.WriteString(e.Reset.String())
 	r := sdk.Reply{
-		Status: failureStatus(e), Body: b.String(), Flag: e.Flag,
-		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
+		Status: cluster.FailureStatus(e), Body: cluster.FailureText(e, u.retry.count > 0), Flag: e.Flag,
+		Details: "upstream_reset_before_response_started{" + cluster.FailureDetails(e, u.reason) + "}",
 	}
 	if e == cluster.ErrPendingOverflow {
 		u.s.info.UpstreamHost, u.s.info.HostMetadata = "", nil // no connection was chosen, and Envoy names none
@@ -394,22 +407,6 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
 	}
 	return r
-}
-
-// failureStatus is what a failed attempt counts as.
-func failureStatus(e *sdk.Error) int {
-	if e.Reset == sdk.ResetProtocol {
-		return 502
-	}
-	return 503
-}
-
-func resetDetails(e *sdk.Error, reason string) string {
-	d := strings.ReplaceAll(e.Reset.String(), " ", "_")
-	if reason != "" {
-		d += "|" + strings.ReplaceAll(reason, " ", "_")
-	}
-	return d
 }
 
 // again makes the attempt that a failure has led to.

@@ -73,6 +73,7 @@ func CheckMap(root, document string) ([]Finding, error) {
 func untagged() map[string]string {
 	return map[string]string{
 		"github.com/cncf/xds/go":                    "the messages of xDS that Envoy's API is made of; the version is the one that go-control-plane takes",
+		"mosn.io/pkg":                               "the interface by which mosn.io/holmes logs",
 		"google.golang.org/genproto/googleapis/api": "the parsed form of CEL expressions in Envoy's API",
 		"google.golang.org/genproto/googleapis/rpc": "google.rpc.Status in Envoy's API",
 	}

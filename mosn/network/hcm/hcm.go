@@ -5,7 +5,6 @@ package hcm
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sofamesh.io/sofamesh/mosn/accesslog"
+	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -66,7 +66,7 @@ func Filter() stream.NetworkFilter {
 }
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
-	cfg := &stream.Config{LocalAddress: localAddress()}
+	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
@@ -81,6 +81,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	if h, ok := c.(host); ok {
 		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
 		cfg.ListenerMetadata = sdk.NewMetadata(h.Listener().GetMetadata().GetFilterMetadata())
+		cfg.FilterChain = chainName(h.Listener())
 		if pb.GetAddUserAgent().GetValue() {
 			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
 		}
@@ -88,11 +89,32 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 			cfg.StripMatchingPort = uint16(h.Listener().GetAddress().GetSocketAddress().GetPortValue())
 		}
 	}
+	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
 	return cfg, err
+}
+
+// compileLogOptions says when the access log is written beside the end of a request.
+func compileLogOptions(pb *hcmv3.HttpConnectionManager, cfg *stream.Config) {
+	o := pb.GetAccessLogOptions()
+	if o == nil {
+		//lint:ignore SA1019 Envoy still reads the older fields, so we do
+		cfg.LogStart, cfg.LogInterval = pb.GetFlushAccessLogOnNewRequest(), pb.GetAccessLogFlushInterval().AsDuration()
+		return
+	}
+	cfg.LogStart, cfg.LogInterval = o.GetFlushAccessLogOnNewRequest(), o.GetAccessLogFlushInterval().AsDuration()
+	cfg.LogTunnel = o.GetFlushLogOnTunnelSuccessfullyEstablished()
+}
+
+// chainName is the name of the chain that takes the listener's connections.
+func chainName(l *listenerv3.Listener) string {
+	if chains := l.GetFilterChains(); len(chains) > 0 {
+		return chains[0].GetName()
+	}
+	return l.GetDefaultFilterChain().GetName()
 }
 
 // duration returns the value of a field, def when it is not set.
@@ -216,6 +238,9 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		if err != nil {
 			return err
 		}
+		if ext == nil {
+			continue
+		}
 		if last := i == len(list)-1; ext.Terminal != last {
 			if last {
 				return at.Errorf("non-terminal filter named %s of type %s is the last filter in a http filter chain", f.GetName(), ext.Name)
@@ -228,16 +253,24 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			cfg.NoDynamicStats = r.NoDynamicStats
 			continue
 		}
-		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf})
+		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
 	}
 	return nil
 }
 
+// compileFilter compiles one filter of the chain; nothing is returned for an optional one
+// that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
 	any := f.GetTypedConfig()
 	ext, err := c.HTTPFilter(f.GetName(), any)
-	if err != nil {
+	switch {
+	case err != nil && f.GetIsOptional():
+		c.Warnf("the filter is left out: %v", err)
+		return nil, nil, nil
+	case err != nil:
 		return nil, nil, err
+	case ext.Terminal && f.GetDisabled():
+		return nil, nil, c.At("disabled").Errorf("the terminal filter cannot be disabled")
 	}
 	if any == nil {
 		return nil, nil, c.Errorf("has no typed_config")
@@ -260,22 +293,7 @@ func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 	if rc == nil {
 		return c.Errorf("has no route_config; rds and scoped_routes are not built yet")
 	}
-	var err error
-	cfg.Routes, err = route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	t, err := route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	cfg.Routes = route.NewSlot(t)
 	return err
-}
-
-// localAddress is the machine's first address that is not loopback: what Envoy
-// writes to x-forwarded-for in place of a loopback peer.
-func localAddress() string {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return ""
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
-			return n.IP.String()
-		}
-	}
-	return ""
 }
