@@ -124,6 +124,7 @@ var differentOnPurpose = []struct {
 	{`downstream_cx_delayed_close_timeout`, ``, "how long an end is waited for: with nothing left to be written nobody is waited for here"},
 	{`_(response_before_rq_complete|rq_rx_reset)`, `buffer/(too-large|smaller)`, "the end of a request is seen with its last bytes here, by Envoy's filters after them"},
 	{`downstream_cx_rx_bytes_total`, `framing/early-answer-then-body|rewrite/redirect-body-missing`, "a body that nobody wants is read and dropped here, and left to the system by Envoy"},
+	{`upstream_cx_tx_bytes_total`, `failures/answer-on-connect`, "the answer and the request cross"},
 	{`upstream_cx_protocol_error`, `h2/upstream-max-requests|h2failures/goaway-`, "Envoy counts the end of a connection on which the host has said goodbye as a protocol error"},
 	{`http2\.rx_messaging_error`, `h2hostile/r-(length|body|data)`, "nghttp2 does not count a body of a wrong length among the malformed messages"},
 	{`http2\.rx_reset`, `reset-no-error-after-answer`, "a reset of a stream that has ended is dropped within the codec"},
