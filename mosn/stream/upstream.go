@@ -30,6 +30,8 @@ type forwarding struct {
 	host    *cluster.Host
 	hash    route.HashResult
 
+	vcluster *route.RequestStats // nil when the virtual host has no virtual clusters
+
 	informed   bool // an informational answer was counted
 	begun      bool // the request has reached the router
 	headSent   bool
@@ -85,6 +87,7 @@ func (u *upstream) begin(end bool) {
 	if !u.chooseCluster() {
 		return
 	}
+	u.vcluster = s.vh.VirtualCluster(&s.req.Headers)
 	u.retry.setup(s, u)
 	u.setTimeouts()
 	u.finishRequestHeaders()
@@ -162,6 +165,7 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	s.info.UpstreamConnect, s.info.UpstreamConnected = int64(begun), int64(stood)
 	s.info.UpstreamReady = int64(s.w.now())
 	s.info.Tried = append(s.info.Tried, sdk.Tried{Host: s.info.UpstreamHost, Hostname: s.info.UpstreamHostname, ConnectionID: c.ConnID()})
+	u.countRequest(route.RqTotal)
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
@@ -271,7 +275,20 @@ func (u *upstream) counted() bool { return !u.s.info.HealthCheck && !u.s.cfg.NoD
 func (u *upstream) count(code int) {
 	if u.counted() {
 		u.cluster.CountResponse(code, u.s.internal)
+		u.vcluster.Code(u.s.w.stats, code)
+		u.s.route.Stats.Code(u.s.w.stats, code)
 	}
+}
+
+// inc counts for the cluster, the virtual cluster and the route.
+func (u *upstream) inc(c cluster.Stat, r route.RequestStat) {
+	u.cluster.Inc(c)
+	u.countRequest(r)
+}
+
+func (u *upstream) countRequest(r route.RequestStat) {
+	u.vcluster.Inc(u.s.w.stats, r)
+	u.s.route.Stats.Inc(u.s.w.stats, r)
 }
 
 // judge counts a host's answer as its success or error. An answer to gRPC is judged by
@@ -330,6 +347,8 @@ func (u *upstream) finished() {
 	if s.info.RequestEnd != 0 {
 		ms := uint64(s.info.UpstreamEnd-s.info.RequestEnd) / uint64(time.Millisecond)
 		u.cluster.ObserveTime(ms, s.internal)
+		u.vcluster.Time(s.w.stats, ms)
+		s.route.Stats.Time(s.w.stats, ms)
 	}
 	u.clearTimeouts()
 	s.pauseClient(false)

@@ -45,13 +45,13 @@ const (
 
 // Filter returns the extension.
 func Filter() stream.NetworkFilter {
-	names := stream.NewNames()
+	names, routes := stream.NewNames(), route.NewStatNames()
 	return stream.NetworkFilter{
 		Name:   "envoy.filters.network.http_connection_manager",
 		Config: &hcmv3.HttpConnectionManager{},
 		Fields: Fields(),
 		Compile: func(c sdk.Compiler, m proto.Message) (stream.ConnFactory, error) {
-			cfg, err := compile(c, m.(*hcmv3.HttpConnectionManager))
+			cfg, err := compile(c, m.(*hcmv3.HttpConnectionManager), routes)
 			if err != nil {
 				return nil, err
 			}
@@ -65,17 +65,21 @@ func Filter() stream.NetworkFilter {
 	}
 }
 
-func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
+func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, names *route.StatNames) (*stream.Config, error) {
+	root := c.Stats()
 	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
-		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
+		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
 		}
+	}
+	if err := compileRoutes(c, pb, cfg, route.Options{ValidateClusters: true, Scope: root, Names: names}); err != nil {
+		return nil, err
 	}
 	var logs accesslog.CompileOptions
 	if h, ok := c.(host); ok {
@@ -288,12 +292,12 @@ func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HT
 	return ext, conf, err
 }
 
-func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config, o route.Options) error {
 	rc := pb.GetRouteConfig()
 	if rc == nil {
 		return c.Errorf("has no route_config; rds and scoped_routes are not built yet")
 	}
-	t, err := route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	t, err := route.Compile(c.At("route_config"), rc, o)
 	cfg.Routes = route.NewSlot(t)
 	return err
 }

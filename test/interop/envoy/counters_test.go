@@ -135,6 +135,7 @@ var differentOnPurpose = []struct {
 // counters picks the case's own counters, under the names that do not depend on ports.
 func (b *bench) counters(all map[string]uint64) map[string]uint64 {
 	prefixes := map[string]string{
+		"vhost." + b.prefix() + ".":                   "vhost.case.", // of cases that name their virtual host so
 		"http." + b.prefix() + ".":                    "http.case.",
 		fmt.Sprintf("listener.127.0.0.1_%d.", b.port): "listener.",
 	}
