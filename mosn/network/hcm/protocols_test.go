@@ -62,7 +62,7 @@ func compileWith(t *testing.T, only, fields string) (names []string, err error) 
 			fields { key: "protocol" value { string_value: "`+only+`" } } } } }`)
 	}
 	cfg, err := compile(h, sdktest.Text[hcmv3.HttpConnectionManager](t, fields+` stat_prefix: "t" http_filters { name: "r" typed_config {
-		[type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {} } }`))
+		[type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {} } }`), nil)
 	if err != nil {
 		return nil, err
 	}
