@@ -122,7 +122,7 @@ func foreign() []string {
 		"lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected", "lb_zone_cluster_too_small",
 		"lb_zone_no_capacity_left", "lb_zone_routing_all_directly", "lb_zone_routing_cross_zone",
 		"lb_zone_routing_sampled", "original_dst_host_invalid",
-		"upstream_cx_connect_with_0_rtt", "upstream_http3_broken", "upstream_rq_0rtt", "upstream_rq_rx_reset_no_error",
+		"upstream_cx_connect_with_0_rtt", "upstream_cx_preconnect_skipped", "upstream_queue_overloaded", "upstream_http3_broken", "upstream_rq_0rtt", "upstream_rq_rx_reset_no_error",
 	}
 }
 
@@ -161,11 +161,12 @@ const (
 	hRqTime
 	hRqTimeExternal
 	hRqTimeInternal
+	hRqPerCx // not milliseconds
 )
 
 func histogramNames() []string {
 	return []string{"upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_time",
-		"external.upstream_rq_time", "internal.upstream_rq_time"}
+		"external.upstream_rq_time", "internal.upstream_rq_time", "upstream_rq_per_cx"}
 }
 
 // ResponseKind says what else than a response a response is.

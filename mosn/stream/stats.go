@@ -102,7 +102,7 @@ func (s *Stats) gauges() []named[sdk.Gauge] {
 // dashboard finds them.
 func foreign() []string {
 	return []string{
-		"downstream_cx_http3_total", "downstream_cx_overload_disable_keepalive",
+		"downstream_cx_http1_soft_drain", "downstream_cx_http3_total", "downstream_cx_overload_disable_keepalive",
 		"downstream_cx_ssl_total", "downstream_rq_http3_total", "downstream_rq_overload_close",
 		"downstream_rq_rejected_via_ip_detection", "downstream_rq_too_many_premature_resets",
 		"passthrough_internal_redirect_bad_location", "passthrough_internal_redirect_no_route",
