@@ -110,6 +110,7 @@ type StreamInfo struct {
 	UpstreamEnd        int64 // last byte of the response received
 	ResponseStart      int64 // first byte sent downstream
 	End                int64
+	Logged             int64 // the access log is being written
 
 	// Codec is that of the request, where Protocol is RPC.
 	Codec        *Codec
@@ -126,6 +127,10 @@ type StreamInfo struct {
 	// Body bytes, as Envoy counts BYTES_RECEIVED and BYTES_SENT.
 	BytesReceived uint64
 	BytesSent     uint64
+
+	// Bytes on the wire, with heads and framing; those of the upstream are of the last
+	// attempt and known when the log is written.
+	DownstreamWire, UpstreamWire Wire
 
 	StreamID     uint64
 	ConnectionID uint64
@@ -159,7 +164,9 @@ type StreamInfo struct {
 	UpstreamConnectionID   uint64
 
 	HealthCheck bool
-	LogType     LogType // why the access log is being written
+	// CloseConnection has the client's connection end with the response.
+	CloseConnection bool
+	LogType         LogType // why the access log is being written
 
 	// Dynamic is what filters write for each other and for the log. The rest is what the
 	// configuration says of the parts on the request's way, nil when it says nothing or
@@ -225,6 +232,9 @@ func (t LogType) String() string {
 		"NotSet", "DownstreamStart", "DownstreamPeriodic", "DownstreamEnd", "DownstreamTunnelSuccessfullyEstablished",
 	}[t]
 }
+
+// Wire counts bytes.
+type Wire struct{ Received, Sent uint64 }
 
 // Tried is a connection that a request was given to.
 type Tried struct {

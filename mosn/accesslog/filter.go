@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"strconv"
 
@@ -13,7 +14,7 @@ import (
 
 // CompileOptions is what filters need beside the compiler.
 type CompileOptions struct {
-	Runtime *runtime.Snapshot // nil: no overrides
+	Runtime *runtime.Values // nil: no overrides
 }
 
 // Compile compiles one entry of an access_log field; c stands at it.
@@ -103,6 +104,8 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 		return compileMetadata(c.At("metadata_filter"), f.MetadataFilter)
 	case *accesslogv3.AccessLogFilter_LogTypeFilter:
 		return compileType(f.LogTypeFilter), nil
+	case *accesslogv3.AccessLogFilter_ExtensionFilter:
+		return compileExtension(c.At("extension_filter"), f.ExtensionFilter)
 	case nil:
 		return nil, c.Errorf("no filter is given")
 	default:
@@ -112,31 +115,35 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 
 // comparison compares a number of the stream with a constant.
 type comparison struct {
-	op    accesslogv3.ComparisonFilter_Op
-	value uint64
-	of    func(*sdk.StreamInfo) uint64
+	op      accesslogv3.ComparisonFilter_Op
+	value   uint64
+	key     string // of the runtime, for the value
+	runtime *runtime.Values
+	of      func(*sdk.StreamInfo) uint64
 }
 
 func compileComparison(pb *accesslogv3.ComparisonFilter, o CompileOptions, of func(*sdk.StreamInfo) uint64) *comparison {
 	v := pb.GetValue()
-	return &comparison{pb.GetOp(), o.Runtime.Uint(v.GetRuntimeKey(), uint64(v.GetDefaultValue())), of}
+	return &comparison{pb.GetOp(), uint64(v.GetDefaultValue()), v.GetRuntimeKey(), o.Runtime, of}
 }
 
 func responseCode(info *sdk.StreamInfo) uint64 { return uint64(info.ResponseCode) }
 
-func durationMs(info *sdk.StreamInfo) uint64 { return uint64(max(0, info.End-info.Start)) / 1e6 }
+func durationMs(info *sdk.StreamInfo) uint64 {
+	return uint64(max(0, cmp.Or(info.End, info.Logged)-info.Start)) / 1e6
+}
 
 func (f *comparison) pass(info *sdk.StreamInfo, _, _, _ *sdk.Headers) bool {
-	n := f.of(info)
+	n, value := f.of(info), f.runtime.Uint(f.key, f.value)
 	switch f.op {
 	case accesslogv3.ComparisonFilter_GE:
-		return n >= f.value
+		return n >= value
 	case accesslogv3.ComparisonFilter_LE:
-		return n <= f.value
+		return n <= value
 	case accesslogv3.ComparisonFilter_NE:
-		return n != f.value
+		return n != value
 	}
-	return n == f.value
+	return n == value
 }
 
 // notHealthCheck drops what the health check filter has answered.
@@ -148,7 +155,7 @@ func (notHealthCheck) pass(info *sdk.StreamInfo, _, _, _ *sdk.Headers) bool { re
 // way choose alike, or by chance.
 type share struct {
 	fraction    runtime.Fraction
-	runtime     *runtime.Snapshot
+	runtime     *runtime.Values
 	independent bool
 }
 

@@ -18,6 +18,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
 	"sofamesh.io/sofamesh/mosn/filter/healthcheck"
 	"sofamesh.io/sofamesh/mosn/filter/localratelimit"
+	"sofamesh.io/sofamesh/mosn/filter/lua"
 	"sofamesh.io/sofamesh/mosn/filter/rbac"
 	"sofamesh.io/sofamesh/mosn/filter/setfilterstate"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
@@ -38,7 +39,7 @@ func Default() config.Extensions {
 		HTTPFilters: []*sdk.HTTPFilter{
 			buffer.Filter(), cors.Filter(), fault.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
-			headermutation.Filter(), healthcheck.Filter(), localratelimit.Filter(), rbac.Filter(), setfilterstate.Filter(),
+			headermutation.Filter(), healthcheck.Filter(), localratelimit.Filter(), lua.Filter(), rbac.Filter(), setfilterstate.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},

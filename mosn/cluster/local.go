@@ -215,11 +215,26 @@ type LBContext struct {
 	// taken whoever it is.
 	Tried       []*Host
 	MaxAttempts int
+	// Override is the address of the host that is to be chosen, "" for any. When it is not
+	// to be had, any is chosen, or with Strict none.
+	Override string
+	Strict   bool
 }
 
 // Choose returns a host for a request, nil when there is none to be used. It leaves
 // ctx.Attempt changed.
 func (lc *LoopCluster) Choose(ctx *LBContext) *Host {
+	if ctx.Override != "" {
+		for _, h := range lc.hosts.hosts {
+			if h.address == ctx.Override && h.Health() != Unhealthy {
+				return h
+			}
+		}
+		if ctx.Strict {
+			lc.inc(CxNoneHealthy)
+			return nil
+		}
+	}
 	h := lc.choose(&ctx.LBContext)
 	for n := 0; h != nil && n < ctx.MaxAttempts && contains(ctx.Tried, h); n++ {
 		ctx.Attempt++
@@ -357,8 +372,14 @@ func (lc *LoopCluster) Inc(s Stat) { lc.inc(s) }
 // its place: upstream_rq_completed, _2xx, _200, and the same for requests from
 // inside or outside (x-envoy-internal).
 func (lc *LoopCluster) CountResponse(code int, internal bool) {
-	lc.inc(RqCompleted)
 	lc.countCode(0, code)
+	lc.CountOrigin(code, internal)
+}
+
+// CountOrigin is CountResponse, but for the codes of the cluster itself: those of
+// requests from inside or outside are all that is counted by code.
+func (lc *LoopCluster) CountOrigin(code int, internal bool) {
+	lc.inc(RqCompleted)
 	kind := External
 	if internal {
 		kind = Internal

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/idtable"
@@ -38,8 +39,9 @@ type muxConn struct {
 	hosts       *hostCalls // nil: the host may not call
 
 	beatTimer eventloop.Timer
-	heard     uint64 // BytesIn when the beat timer was set
-	missed    int    // heartbeats without an answer
+	heard     uint64        // BytesIn when the beat timer was set
+	missed    int           // heartbeats without an answer
+	heardAt   time.Duration // when something has come, or the connection was made
 	talk      talk
 	stuck     uint64 // a half-written request: those begun after this one are behind it
 	oneWays   int    // requests without response that wait for the socket
@@ -87,6 +89,7 @@ func (cn *muxConn) room() bool {
 // OnConnect implements eventloop.Handler.
 func (cn *muxConn) OnConnect(*eventloop.Conn) {
 	cn.established()
+	cn.heardAt = cn.pool.lc.local.loop.Now()
 	cn.speak()
 	cn.armBeat()
 	cn.vacant()
@@ -94,6 +97,7 @@ func (cn *muxConn) OnConnect(*eventloop.Conn) {
 
 // attach gives a call a stream and tells it.
 func (cn *muxConn) attach(c *Call) {
+	cn.probe()
 	idle := cn.first == nil
 	id := cn.codec.NewStream()
 	for n := 1; !cn.calls.Put(id, c); n++ {
@@ -242,8 +246,10 @@ func (cn *muxConn) drain() {
 
 // OnData implements eventloop.Handler.
 func (cn *muxConn) OnData(_ *eventloop.Conn, in []byte) int {
+	now := cn.pool.lc.local.loop.Now()
+	cn.heardAt = now
 	if cn.clock != nil {
-		cn.clock.Clock(cn.pool.lc.local.loop.Now())
+		cn.clock.Clock(now)
 	}
 	cn.pool.lc.local.effort = turnEffort
 	used := cn.decode(in)

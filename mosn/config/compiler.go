@@ -14,6 +14,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -28,6 +29,7 @@ type unit struct {
 	listener *listenerv3.Listener // nil for other resources
 	edges    map[string]bool      // clusters that it names
 	warnings []string
+	uses     []use // subscriptions that it has asked for
 }
 
 // compiler implements sdk.Compiler for one place in a unit. Beside that interface it
@@ -103,11 +105,7 @@ func (c compiler) WithStats(scope sdk.Scope) sdk.Compiler {
 func (c compiler) check(m proto.Message) error {
 	var errs []error
 	c.store.ext.table.Check(m.ProtoReflect(), "", func(r fields.Refusal) {
-		what := "is not built yet"
-		if !r.Declared {
-			what = "is not known to this version"
-		}
-		errs = append(errs, c.at(r.Path).Errorf("%s %s", r.Field.FullName(), what))
+		errs = append(errs, c.at(r.Path).Errorf("%s", r.Reason()))
 	})
 	validate(m, func(path, reason string) { errs = append(errs, c.at(path).Errorf("%s", reason)) })
 	return errors.Join(errs...)
@@ -253,7 +251,7 @@ func (noCaller) Call(context.Context, *sdk.CallRequest) (*sdk.CallResponse, erro
 func (c compiler) Node() *corev3.Node { return c.store.o.Node }
 
 // Runtime returns the runtime values in force.
-func (c compiler) Runtime() *runtime.Snapshot { return c.store.o.Runtime }
+func (c compiler) Runtime() *runtime.Values { return c.store.o.Runtime }
 
 // Root returns the compiler at the root of the resource.
 func (c compiler) Root() sdk.Compiler { return compiler{unit: c.unit} }
@@ -263,6 +261,9 @@ func (c compiler) Codecs() []*sdk.Codec { return c.store.ext.codecs }
 
 // Listener returns the listener that is compiled, nil when it is something else.
 func (c compiler) Listener() *listenerv3.Listener { return c.listener }
+
+// RouteNames are the names of what virtual clusters and routes count.
+func (c compiler) RouteNames() *route.StatNames { return c.store.routed }
 
 // ListenerStats is the scope of the listener that is compiled.
 func (c compiler) ListenerStats() sdk.Scope {

@@ -12,7 +12,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/fields"
@@ -73,16 +72,17 @@ var knownText string
 
 // Registry finds extensions and knows the names of those that are not here.
 type Registry struct {
-	codecs  []*sdk.Codec // in the order of the list, which is that of detection
-	http    finder[*sdk.HTTPFilter]
-	network finder[stream.NetworkFilter]
-	logs    finder[sdk.AccessLog]
-	sinks   finder[sdk.StatsSink]
-	boot    finder[sdk.BootstrapExtension]
-	table   fields.Table
-	known   map[string]string // category+" "+name or type -> name
-	types   map[string]string // type -> name, of any category
-	opaque  map[string]bool   // names of extensions that take a Struct
+	codecs    []*sdk.Codec // in the order of the list, which is that of detection
+	http      finder[*sdk.HTTPFilter]
+	network   finder[stream.NetworkFilter]
+	logs      finder[sdk.AccessLog]
+	sinks     finder[sdk.StatsSink]
+	boot      finder[sdk.BootstrapExtension]
+	table     fields.Table
+	discovery discovery
+	known     map[string]string // category+" "+name or type -> name
+	types     map[string]string // type -> name, of any category
+	opaque    map[string]bool   // names of extensions that take a Struct
 }
 
 // finder finds the extensions of one category by name or type of configuration.
@@ -134,6 +134,9 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	var err error
 	r.table, err = fields.Merge(tables...)
 	r.readKnown()
+	var bad error
+	r.discovery, bad = newDiscovery()
+	errs = append(errs, bad)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("extensions: %w", err)
 	}
@@ -247,7 +250,7 @@ func (r *Registry) messageType(url string) (protoreflect.MessageType, error) {
 	if name == url {
 		return nil, fmt.Errorf(`"@type" must be a URL such as "type.googleapis.com/%s"`, url)
 	}
-	if t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name)); err == nil {
+	if t, err := r.discovery.FindMessageByName(protoreflect.FullName(name)); err == nil {
 		return t, nil
 	}
 	return nil, r.missingType(name)

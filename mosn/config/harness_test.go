@@ -42,7 +42,7 @@ func newStore(t testing.TB, boot *Bootstrap) *Store {
 	t.Helper()
 	o := Options{Registry: newRegistry(t), Stats: stats.NewStore(stats.Options{}), Loops: 1}
 	if boot != nil {
-		o.Node, o.Runtime = boot.Proto.GetNode(), boot.Runtime
+		o.Node, o.Runtime = boot.Proto.GetNode(), boot.Runtime.Values()
 	}
 	return NewStore(o)
 }

@@ -25,7 +25,16 @@ const (
 	raw                 // JSON
 )
 
-// append appends the operator's value, not yet escaped.
+// value appends the value, not yet escaped. It is apart from append so that nothing
+// here calls itself: dst then stays on the stack of a caller who has it there.
+func (p *part) value(dst []byte, ctx *Context) ([]byte, kind) {
+	if p.op == opCoalesce {
+		return p.appendFirst(dst, ctx)
+	}
+	return p.append(dst, ctx)
+}
+
+// append appends the value of an operator that has no others in it.
 func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 	switch p.op {
 	case opReq:
@@ -50,6 +59,8 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return strconv.AppendUint(dst, size(ctx.Trailers), 10), number
 	case opPath, opQueryParam, opQueryParams, opServerName:
 		return p.appendRequest(dst, ctx.Request)
+	case opCEL, opTypedCEL:
+		return p.appendExpression(dst, ctx)
 	case opEmitTime:
 		return appendTime(dst, p.time, time.Now().UTC()), text
 	case opEmitTimeLocal:
@@ -58,8 +69,6 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return appendUUID(dst), text
 	case opLocalReplyBody:
 		return append(dst, ctx.LocalReplyBody...), text
-	case opCoalesce:
-		return p.appendFirst(dst, ctx)
 	}
 	info := ctx.Info
 	if info == nil {
@@ -116,6 +125,14 @@ func (p *part) appendNumber(dst []byte, info *sdk.StreamInfo) ([]byte, bool) {
 		n = info.BytesReceived
 	case opBytesSent:
 		n = info.BytesSent
+	case opDownstreamWireReceived:
+		n = info.DownstreamWire.Received
+	case opDownstreamWireSent:
+		n = info.DownstreamWire.Sent
+	case opUpstreamWireReceived:
+		n = info.UpstreamWire.Received
+	case opUpstreamWireSent:
+		n = info.UpstreamWire.Sent
 	case opUpstreamAttempts:
 		n = uint64(info.Attempts)
 	case opUpstreamConnectionID:

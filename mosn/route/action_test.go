@@ -320,7 +320,7 @@ func TestWeightsByRuntime(t *testing.T) {
 		{map[string]any{"split.a": 0, "split.b": 2}, "bb.."},
 		{map[string]any{"split.a": 0, "split.b": 0, "split.": 0}, "----"},
 	} {
-		var rt *runtime.Snapshot
+		var rt *runtime.Values
 		if c.layer != nil {
 			layer, err := structpb.NewStruct(c.layer)
 			if err != nil {

@@ -23,7 +23,7 @@ func newAdminCounts(names *stats.Store) adminCounts {
 	root := names.Root()
 	l := root.Scope("listener.admin")
 	return adminCounts{
-		shared: names.Shared(), http: stream.NewNames().New(root, l, "admin"),
+		shared: names.Shared(), http: stream.NewNames().WithoutHTTP2(root, l, "admin"),
 		total: l.Counter("downstream_cx_total"), destroy: l.Counter("downstream_cx_destroy"),
 		mainTotal: l.Counter("main_thread.downstream_cx_total"),
 		active:    l.Gauge("downstream_cx_active"), mainActiv: l.Gauge("main_thread.downstream_cx_active"),

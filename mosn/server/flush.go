@@ -32,8 +32,8 @@ type sink struct {
 }
 
 // startFlusher compiles the bootstrap's stats and begins to flush.
-func startFlusher(p *Proxy) error {
-	conf, sinks, err := p.store.Stats(p.boot)
+func startFlusher(p *Proxy, boot *config.Bootstrap) error {
+	conf, sinks, err := p.store.Stats(boot)
 	if err != nil {
 		closeSinks(sinks)
 		return err
@@ -43,10 +43,10 @@ func startFlusher(p *Proxy) error {
 		p: p, interval: defaultFlush, dropped: p.names.Root().Counter("server.dropped_stat_flushes"),
 		asked: make(chan chan<- struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	if d := p.boot.Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
+	if d := boot.Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
 		f.interval = d.AsDuration()
 	}
-	if p.boot.Proto.GetStatsFlushOnAdmin() {
+	if boot.Proto.GetStatsFlushOnAdmin() {
 		f.interval = 0
 	}
 	for _, s := range sinks {

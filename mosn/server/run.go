@@ -10,12 +10,13 @@ import (
 )
 
 // run opens the listeners and waits for the end. SIGTERM and SIGINT drain; a second
-// one, or admin's quitquitquit, ends at once. SIGUSR1 reopens the logs, SIGHUP is
-// ignored.
+// one, or admin's quitquitquit, ends at once. SIGUSR1 reopens the logs, SIGHUP reads
+// the configuration again.
 func (p *Proxy) run(signals <-chan os.Signal) error {
 	stop, hurry, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var listening sync.WaitGroup
 	listening.Go(func() { p.listen(signals, stop, hurry, over) })
+	listening.Go(func() { p.reloader(over) })
 	defer listening.Wait()
 	defer close(over)
 	stopped, err := p.open(stop)
@@ -54,6 +55,11 @@ func (p *Proxy) listen(signals <-chan os.Signal, stop, hurry, over chan struct{}
 			switch s {
 			case syscall.SIGUSR1:
 				p.reopenLogs()
+			case syscall.SIGHUP:
+				select {
+				case p.hups <- struct{}{}:
+				default: // it is going to be read anyway
+				}
 			case syscall.SIGTERM, syscall.SIGINT:
 				p.main.Warn("caught " + s.String())
 				if asked {
@@ -63,6 +69,18 @@ func (p *Proxy) listen(signals <-chan os.Signal, stop, hurry, over chan struct{}
 				asked = true
 				close(stop)
 			}
+		}
+	}
+}
+
+// reloader reads the configuration again when a signal has come, until over is closed.
+func (p *Proxy) reloader(over <-chan struct{}) {
+	for {
+		select {
+		case <-p.hups:
+			_ = p.reload() // the log has it
+		case <-over:
+			return
 		}
 	}
 }

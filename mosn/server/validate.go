@@ -10,9 +10,12 @@ import (
 
 // validate compiles everything and opens nothing.
 func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, stdout, stderr io.Writer, log *Log) int {
+	if err := boot.Runtime.Load(); err != nil {
+		return fail(stderr, "error initializing configuration '%s': %v", o.ConfigPath, err)
+	}
 	store := config.NewStore(config.Options{
 		Registry: registry, Stats: stats.NewStore(stats.Options{}), Loops: 1,
-		Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
+		Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
 	})
 	result := store.Apply(boot.Resources())

@@ -41,8 +41,9 @@ type Config struct {
 	DelayedCloseTimeout      time.Duration
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
+	Keepalive                Keepalive // of clients that speak HTTP/2
 	// Runtime overrides fractions; nil does not.
-	Runtime *runtime.Snapshot
+	Runtime *runtime.Values
 
 	ServerName   string
 	ServerHeader ServerHeader
@@ -70,6 +71,7 @@ type Config struct {
 	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool // router
 	NoDynamicStats           bool // router: dynamic_stats is off
+	SuppressGRPCCodes        bool // router: suppress_grpc_request_failure_code_stats
 
 	Stats Stats
 }
@@ -78,6 +80,7 @@ type Config struct {
 type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
+	Slot   *FilterSlot // where the configuration is instead, when it comes by itself
 	// Disabled leaves the filter out where the route does not turn it on.
 	Disabled bool
 }
@@ -123,6 +126,10 @@ func (cfg *Config) upgradeAllowed(kind string) bool {
 // Close implements ConnFactory.
 func (cfg *Config) Close() {
 	for _, f := range cfg.Filters {
-		f.Config.Close()
+		if f.Slot != nil {
+			f.Slot.Close()
+		} else {
+			f.Config.Close()
+		}
 	}
 }

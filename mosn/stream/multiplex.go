@@ -15,10 +15,12 @@ type sharedConn struct {
 	each    []*Stream // scratch of eachStream, nil while it is in use
 	away    int       // how often the client was told to open no further streams
 	at      uint64    // the stream of the event that is being handled
+	pulse   pulse
 }
 
 func (d *serverConn) share() {
 	d.shared = &sharedConn{}
+	d.keepAlive()
 }
 
 // keep takes a new stream into the connection.
@@ -303,7 +305,10 @@ func (d *serverConn) writeHeaders(s *Stream, m *sdk.Message, end bool) error {
 	if s.req.OneWay {
 		return nil
 	}
-	err := d.codec.WriteHeaders(d.c.Out(), s.id, m, end)
+	out := d.c.Out()
+	before := out.Len()
+	err := d.codec.WriteHeaders(out, s.id, m, end)
+	s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 	d.wrote()
 	return err
 }
@@ -312,14 +317,20 @@ func (d *serverConn) writeData(s *Stream, p []byte, end bool) int {
 	if s.req.OneWay {
 		return len(p)
 	}
-	n := d.codec.WriteData(d.c.Out(), s.id, p, end)
+	out := d.c.Out()
+	before := out.Len()
+	n := d.codec.WriteData(out, s.id, p, end)
+	s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 	d.wrote()
 	return n
 }
 
 func (d *serverConn) writeTrailers(s *Stream, m *sdk.Message) {
 	if !s.req.OneWay {
-		d.codec.WriteTrailers(d.c.Out(), s.id, m)
+		out := d.c.Out()
+		before := out.Len()
+		d.codec.WriteTrailers(out, s.id, m)
+		s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 		d.wrote()
 	}
 }

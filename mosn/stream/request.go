@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -253,6 +254,7 @@ func (s *Stream) findClient() (edge bool) {
 	switch {
 	case cfg.SchemeOverwrite != "":
 		m.SetID(sdk.HeaderScheme, cfg.SchemeOverwrite)
+		m.SetID(sdk.HeaderForwardedProto, cfg.SchemeOverwrite)
 	case !m.HasID(sdk.HeaderScheme):
 		if p := m.ID(sdk.HeaderForwardedProto); p == "http" || p == "https" {
 			scheme = p
@@ -380,16 +382,32 @@ func (s *Stream) findRoute() {
 	in := &s.w.routeIn
 	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
 	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
-	s.info.VirtualHostMetadata, s.info.RouteMetadata = nil, nil
+	s.info.VirtualHostMetadata, s.info.RouteMetadata, s.info.RouteName = nil, nil, ""
+	s.noteCluster("", nil)
 	if s.vh != nil {
 		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
-		s.info.RouteMetadata = s.route.Metadata
+		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
+		if f := s.route.Forward; f != nil {
+			name := f.Cluster(&s.req.Headers)
+			if c := s.w.clusters.Get(name); c != nil {
+				s.noteCluster(name, c)
+			}
+		}
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}
 		s.limitDuration()
+	}
+}
+
+// noteCluster tells filters and logs where the request goes; c is nil when there is no
+// such cluster.
+func (s *Stream) noteCluster(name string, c *cluster.LoopCluster) {
+	s.info.ClusterName, s.info.ClusterStatName, s.info.ClusterMetadata = name, "", nil
+	if c != nil {
+		s.info.ClusterStatName, s.info.ClusterMetadata = c.Config().StatName(), c.Config().Metadata()
 	}
 }
 

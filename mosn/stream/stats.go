@@ -135,6 +135,13 @@ func NewNames() Names {
 // New makes the handles of a connection manager: below root and below the scope of its
 // listener.
 func (n Names) New(root, listener sdk.Scope, prefix string) Stats {
+	s := n.WithoutHTTP2(root, listener, prefix)
+	s.HTTP2 = n.codecs.HTTP2(root)
+	return s
+}
+
+// WithoutHTTP2 is New for what does not speak HTTP/2.
+func (n Names) WithoutHTTP2(root, listener sdk.Scope, prefix string) Stats {
 	b := stats.BlockOf(root.Scope("http."+prefix), n.manager)
 	var s Stats
 	for i, g := range s.gauges() {
@@ -147,7 +154,6 @@ func (n Names) New(root, listener sdk.Scope, prefix string) Stats {
 	s.CxLength, s.RqTime = b.Histogram(0), b.Histogram(1)
 	s.Answers = answersOf(b, len(counters))
 	s.Listener = answersOf(stats.BlockOf(listener.Scope("http."+prefix), n.listener), 0)
-	s.HTTP2 = n.codecs.HTTP2(root)
 	return s
 }
 

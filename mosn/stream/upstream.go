@@ -74,7 +74,6 @@ func (u *upstream) begin(end bool) {
 		s.reply(sdk.Reply{Status: 404, Details: "route_not_found", Flag: sdk.FlagNoRouteFound})
 		return
 	}
-	s.info.RouteName = s.route.Name
 	switch {
 	case s.route.Redirect != nil:
 		s.redirect(s.route.Redirect)
@@ -101,7 +100,7 @@ func (u *upstream) chooseCluster() bool {
 	s := u.s
 	name := u.action.Cluster(&s.req.Headers)
 	u.cluster = s.w.clusters.Get(name)
-	s.info.ClusterName = name
+	s.noteCluster(name, u.cluster)
 	if u.cluster == nil {
 		s.w.stats.Inc(s.cfg.Stats.NoCluster)
 		s.reply(sdk.Reply{
@@ -110,8 +109,6 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
-	s.info.ClusterStatName = u.cluster.Config().StatName()
-	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {
 		u.priority = cluster.High
@@ -224,6 +221,14 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	now := s.w.now()
 	s.last = now
 	code := m.Status()
+	if code == 101 && !s.upgradeWanted && s.conn.shared != nil {
+		// Nobody has asked for it, and a protocol that multiplexes has no way to say it.
+		if !end {
+			c.Cancel(sdk.ResetProtocol)
+		}
+		u.failed(cluster.ErrProtocol, false)
+		return
+	}
 	if u.retry.wantsResponse(u, m) {
 		if u.counted() {
 			u.cluster.CountAs(cluster.Retried, code)
@@ -271,13 +276,20 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 // the health, and none without the router's dynamic_stats.
 func (u *upstream) counted() bool { return !u.s.info.HealthCheck && !u.s.cfg.NoDynamicStats }
 
-// count counts a response by its code, or what stands for one that does not come.
+// count counts a response by its code, or what stands for one that does not come; those to
+// gRPC not among the cluster's codes, if that is asked for, for they say nothing of how a
+// call ended.
 func (u *upstream) count(code int) {
-	if u.counted() {
-		u.cluster.CountResponse(code, u.s.internal)
-		u.vcluster.Code(u.s.w.stats, code)
-		u.s.route.Stats.Code(u.s.w.stats, code)
+	if !u.counted() {
+		return
 	}
+	if u.s.cfg.SuppressGRPCCodes && u.callsByGRPC() {
+		u.cluster.CountOrigin(code, u.s.internal)
+	} else {
+		u.cluster.CountResponse(code, u.s.internal)
+	}
+	u.vcluster.Code(u.s.w.stats, code)
+	u.s.route.Stats.Code(u.s.w.stats, code)
 }
 
 // inc counts for the cluster, the virtual cluster and the route.

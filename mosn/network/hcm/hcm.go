@@ -11,6 +11,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -28,9 +29,20 @@ type host interface {
 	Node() *corev3.Node
 	Listener() *listenerv3.Listener
 	ListenerStats() sdk.Scope
+	RouteNames() *route.StatNames
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
-	Runtime() *runtime.Snapshot
+	Runtime() *runtime.Values
+}
+
+// dynamic is what the compiler can do where configuration may come by itself. Both
+// methods are called where the source is named.
+type dynamic interface {
+	sdk.Compiler
+	// DynamicRoutes asks for a routing table (RDS). check, if not nil, may refuse one.
+	DynamicRoutes(name string, from *corev3.ConfigSource, check func(sdk.Compiler, *routev3.RouteConfiguration) error) (*route.Slot, error)
+	// DynamicFilter asks for the configuration of a filter (ECDS).
+	DynamicFilter(name string, from *corev3.ExtensionConfigSource) (*stream.FilterSlot, error)
 }
 
 // Envoy's defaults (http_connection_manager.proto, protocol.proto).
@@ -45,13 +57,13 @@ const (
 
 // Filter returns the extension.
 func Filter() stream.NetworkFilter {
-	names, routes := stream.NewNames(), route.NewStatNames()
+	names := stream.NewNames()
 	return stream.NetworkFilter{
 		Name:   "envoy.filters.network.http_connection_manager",
 		Config: &hcmv3.HttpConnectionManager{},
 		Fields: Fields(),
 		Compile: func(c sdk.Compiler, m proto.Message) (stream.ConnFactory, error) {
-			cfg, err := compile(c, m.(*hcmv3.HttpConnectionManager), routes)
+			cfg, err := compile(c, m.(*hcmv3.HttpConnectionManager))
 			if err != nil {
 				return nil, err
 			}
@@ -65,7 +77,7 @@ func Filter() stream.NetworkFilter {
 	}
 }
 
-func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, names *route.StatNames) (*stream.Config, error) {
+func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
 	root := c.Stats()
 	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
@@ -78,7 +90,11 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, names *route.StatN
 			return nil, err
 		}
 	}
-	if err := compileRoutes(c, pb, cfg, route.Options{ValidateClusters: true, Scope: root, Names: names}); err != nil {
+	routes := route.Options{ValidateClusters: true}
+	if h, ok := c.(host); ok {
+		routes.Scope, routes.Names = root, h.RouteNames()
+	}
+	if err := compileRoutes(c, pb, cfg, routes); err != nil {
 		return nil, err
 	}
 	var logs accesslog.CompileOptions
@@ -136,6 +152,7 @@ func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
 	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
+	cfg.Keepalive = keepalive(pb.GetHttp2ProtocolOptions().GetConnectionKeepalive())
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
@@ -238,14 +255,26 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 	}
 	for i, f := range list {
 		at := c.At(fmt.Sprintf("http_filters[%d]", i))
+		last := i == len(list)-1
+		if f.GetConfigDiscovery() != nil && !last {
+			slot, err := dynamicFilter(at.At("config_discovery"), f)
+			if err != nil {
+				return err
+			}
+			cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Slot: slot, Disabled: f.GetDisabled()})
+			continue
+		}
 		ext, conf, err := compileFilter(at, f)
 		if err != nil {
 			return err
 		}
-		if ext == nil {
+		if ext == nil && !last {
 			continue
 		}
-		if last := i == len(list)-1; ext.Terminal != last {
+		if ext == nil {
+			return at.Errorf("the optional filter named %s is not known, and is the last filter in a http filter chain", f.GetName())
+		}
+		if ext.Terminal != last {
 			if last {
 				return at.Errorf("non-terminal filter named %s of type %s is the last filter in a http filter chain", f.GetName(), ext.Name)
 			}
@@ -255,6 +284,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			cfg.NoDynamicStats = r.NoDynamicStats
+			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
 			continue
 		}
 		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
@@ -262,10 +292,23 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 	return nil
 }
 
+// dynamicFilter asks for a filter whose configuration comes by ECDS. The terminal one
+// cannot: it is part of what is compiled here.
+func dynamicFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*stream.FilterSlot, error) {
+	h, ok := c.(dynamic)
+	if !ok {
+		return nil, c.Errorf("is not possible here")
+	}
+	return h.DynamicFilter(f.GetName(), f.GetConfigDiscovery())
+}
+
 // compileFilter compiles one filter of the chain; nothing is returned for an optional one
 // that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
 	any := f.GetTypedConfig()
+	if f.GetConfigDiscovery() != nil {
+		return nil, nil, c.At("config_discovery").Errorf("the terminal filter must have a typed_config")
+	}
 	ext, err := c.HTTPFilter(f.GetName(), any)
 	switch {
 	case err != nil && f.GetIsOptional():
@@ -293,11 +336,39 @@ func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HT
 }
 
 func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config, o route.Options) error {
+	if rds := pb.GetRds(); rds != nil {
+		h, ok := c.(dynamic)
+		if !ok {
+			return c.At("rds").Errorf("is not possible here")
+		}
+		name := rds.GetRouteConfigName()
+		if name == "" {
+			return c.At("rds.route_config_name").Errorf("is missing")
+		}
+		var err error
+		cfg.Routes, err = h.At("rds.config_source").(dynamic).DynamicRoutes(name, rds.GetConfigSource(), onlyProtocol(cfg))
+		return err
+	}
 	rc := pb.GetRouteConfig()
 	if rc == nil {
-		return c.Errorf("has no route_config; rds and scoped_routes are not built yet")
+		return c.Errorf("has no route_config and no rds; scoped_routes are not built yet")
+	}
+	if check := onlyProtocol(cfg); check != nil {
+		if err := check(c.At("route_config"), rc); err != nil {
+			return err
+		}
 	}
 	t, err := route.Compile(c.At("route_config"), rc, o)
 	cfg.Routes = route.NewSlot(t)
 	return err
+}
+
+// onlyProtocol returns what the one protocol of a listener demands of routes, nil when
+// it is HTTP or one of several.
+func onlyProtocol(cfg *stream.Config) func(sdk.Compiler, *routev3.RouteConfiguration) error {
+	if len(cfg.Codecs) != 1 || !cfg.Codecs[0].Codec().RPC {
+		return nil
+	}
+	codec := cfg.Codecs[0].Codec()
+	return func(c sdk.Compiler, pb *routev3.RouteConfiguration) error { return checkLevel(c, codec, pb) }
 }

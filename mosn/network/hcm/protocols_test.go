@@ -11,6 +11,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/framecodec"
@@ -28,9 +29,10 @@ type hosted struct {
 func (h hosted) Node() *corev3.Node             { return nil }
 func (h hosted) Listener() *listenerv3.Listener { return h.listener }
 func (h hosted) ListenerStats() sdk.Scope       { return h.Stats().Scope("listener.l") }
+func (h hosted) RouteNames() *route.StatNames   { return route.NewStatNames() }
 func (h hosted) Root() sdk.Compiler             { return h.root }
 func (h hosted) Codecs() []*sdk.Codec           { return h.codecs }
-func (h hosted) Runtime() *runtime.Snapshot     { return nil }
+func (h hosted) Runtime() *runtime.Values       { return nil }
 
 // protocol is one of a level, which nobody speaks.
 func protocol(name string, level sdk.Level) *sdk.Codec {
@@ -62,7 +64,7 @@ func compileWith(t *testing.T, only, fields string) (names []string, err error) 
 			fields { key: "protocol" value { string_value: "`+only+`" } } } } }`)
 	}
 	cfg, err := compile(h, sdktest.Text[hcmv3.HttpConnectionManager](t, fields+` stat_prefix: "t" http_filters { name: "r" typed_config {
-		[type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {} } }`), nil)
+		[type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {} } }`))
 	if err != nil {
 		return nil, err
 	}

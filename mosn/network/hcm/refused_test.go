@@ -43,7 +43,7 @@ func TestRefused(t *testing.T) {
 			c := sdktest.NewCompiler(t)
 			c.AddCodec(http1.Codec())
 			c.AddHTTPFilter(Router())
-			_, err := compile(c, sdktest.Text[hcmv3.HttpConnectionManager](t, tt.fields+rest), nil)
+			_, err := compile(c, sdktest.Text[hcmv3.HttpConnectionManager](t, tt.fields+rest))
 			switch {
 			case tt.err == "" && err != nil:
 				t.Errorf("refused: %v", err)
