@@ -72,6 +72,7 @@ type Config struct {
 	AppendXForwardedPort     bool
 	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool        // router
+	NoDynamicStats           bool        // router: dynamic_stats is off
 	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
 	LocalReply               *LocalReply // nil: replies stay as they are
 
