@@ -47,7 +47,6 @@ func compileAdmin(c sdk.Compiler, pb *bootstrapv3.Admin) (*adminSpec, error) {
 		return nil, nil
 	}
 	c = c.At("admin")
-	//lint:ignore SA1019 deprecated in Envoy too, in favour of a default that is the same
 	s := &adminSpec{prof: profilePath(pb.GetProfilePath())}
 	var err error
 	if s.addr, s.mode, err = listener.CompileAddress(c.At("address"), pb.GetAddress()); err != nil {

@@ -65,7 +65,7 @@ type jsonDetails struct {
 func (v *View) WriteJSON(w io.Writer, how Buckets) error {
 	stats := []any{}
 	for _, t := range v.Texts {
-		stats = append(stats, jsonText{t.Name, t.Value})
+		stats = append(stats, jsonText(t))
 	}
 	n := len(v.Metrics)
 	for i := range v.Metrics {
