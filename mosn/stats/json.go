@@ -36,7 +36,7 @@ type jsonHistograms struct {
 func (v *View) WriteJSON(w io.Writer) error {
 	stats := []any{}
 	for _, t := range v.Texts {
-		stats = append(stats, jsonText{t.Name, t.Value})
+		stats = append(stats, jsonText(t))
 	}
 	var hists []jsonHistogram
 	for i := range v.Metrics {
