@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -290,8 +292,15 @@ func (s *files) read(f *watched, subs []*fileSub) error {
 			errs = append(errs, sub.deliver(u.only(sub.want)))
 		}
 	}
+	if info, err := os.Stat(f.spec.path); err == nil && info.Size() >= largeFile {
+		debug.FreeOSMemory() // what reading it has left behind
+	}
 	return errors.Join(errs...)
 }
+
+// largeFile is the size of a file whose reading takes memory worth giving back at once:
+// several tens of times as much.
+const largeFile = 2 << 20
 
 // only picks what a subscription has asked for.
 func (u *Update) only(w Want) *Update {

@@ -183,7 +183,22 @@ func (u uses) script(t *testing.T, file string) {
 	name := "script " + filepath.Base(filepath.Dir(file)) + "/" + strings.TrimSuffix(filepath.Base(file), ".txtar")
 	for _, f := range archive(t, file) {
 		if strings.HasSuffix(f.Name, ".yaml") {
-			u.yaml(variable.ReplaceAllString(string(f.Data), "1"), &bootstrapv3.Bootstrap{}, use{script, name})
+			text := variable.ReplaceAllString(string(f.Data), "1")
+			u.yaml(text, &bootstrapv3.Bootstrap{}, use{script, name})
+			u.resources(text, use{script, name})
+		}
+	}
+}
+
+// resources notes the fields of a file that resources come from.
+func (u uses) resources(text string, by use) {
+	var file struct{ Resources []yaml.Node }
+	if yaml.Unmarshal([]byte(text), &file) != nil {
+		return
+	}
+	for i := range file.Resources {
+		if one, err := yaml.Marshal(&file.Resources[i]); err == nil {
+			u.yaml(string(one), &anypb.Any{}, by)
 		}
 	}
 }
