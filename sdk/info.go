@@ -145,6 +145,16 @@ type StreamInfo struct {
 
 	HealthCheck bool
 
+	// Dynamic is what filters write for each other and for the log. The rest is what the
+	// configuration says of the parts on the request's way, nil when it says nothing or
+	// the part is not chosen yet.
+	Dynamic             Metadata
+	ListenerMetadata    *Metadata
+	VirtualHostMetadata *Metadata
+	RouteMetadata       *Metadata
+	ClusterMetadata     *Metadata
+	HostMetadata        *Metadata // of the upstream host
+
 	state map[string]any
 }
 
@@ -156,7 +166,11 @@ func (i *StreamInfo) ProtocolName() string {
 	return i.Protocol.String()
 }
 
-// SetFilterState stores a value under a name for later filters and the log.
+// SetFilterState stores a value under a name for later filters and the log. It is
+// shown there when it is a string, a number, a bool, a protobuf message, or has a
+// method String; %FILTER_STATE(name:FIELD:field)% asks for a method
+//
+//	Field(name string) Value
 func (i *StreamInfo) SetFilterState(name string, v any) {
 	if i.state == nil {
 		i.state = make(map[string]any)
@@ -171,7 +185,8 @@ func (i *StreamInfo) FilterState(name string) any { return i.state[name] }
 func (i *StreamInfo) Reset() {
 	state := i.state
 	clear(state)
-	*i = StreamInfo{state: state}
+	i.Dynamic.reset()
+	*i = StreamInfo{state: state, Dynamic: i.Dynamic}
 }
 
 // Error is a failure on the request path: whose it is, what Envoy calls it, and

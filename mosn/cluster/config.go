@@ -56,15 +56,14 @@ type Config struct {
 	paired     bool                  // connections are tied to downstream connections
 	endpoints  []*endpoint
 	dns        *dnsOptions // nil for STATIC
-	metadata   *corev3.Metadata
+	metadata   *sdk.Metadata
 }
 
 // Name returns the cluster's name.
 func (c *Config) Name() string { return c.name }
 
-// Metadata returns the cluster's metadata, which must not be changed; nil when it
-// has none.
-func (c *Config) Metadata() *corev3.Metadata { return c.metadata }
+// Metadata returns the cluster's metadata, nil when it has none.
+func (c *Config) Metadata() *sdk.Metadata { return c.metadata }
 
 // CompileOptions are what a cluster takes from outside its own message.
 type CompileOptions struct {
@@ -94,7 +93,7 @@ func StatPrefix(pb *clusterv3.Cluster) string {
 // messages; c.Stats is the cluster's own scope. It runs off the loops.
 func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, error) {
 	cfg := &Config{
-		name: pb.GetName(), kind: o.Kind, metadata: pb.GetMetadata(), rpc: o.RPC,
+		name: pb.GetName(), kind: o.Kind, metadata: sdk.NewMetadata(pb.GetMetadata().GetFilterMetadata()), rpc: o.RPC,
 		paired: pb.GetConnectionPoolPerDownstreamConnection(),
 	}
 	if cfg.kind == nil {

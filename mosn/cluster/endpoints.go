@@ -59,7 +59,7 @@ func (c *Config) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (
 	e := &endpoint{
 		hostname: le.GetEndpoint().GetHostname(),
 		weight:   max(uint32Or(le.GetLoadBalancingWeight(), 1), 1),
-		metadata: le.GetMetadata(),
+		metadata: sdk.NewMetadata(le.GetMetadata().GetFilterMetadata()),
 	}
 	if le.GetEndpoint() == nil {
 		return nil, comp.Errorf("has no endpoint")
@@ -72,9 +72,8 @@ func (c *Config) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (
 	default:
 		e.health = Healthy
 	}
-	of := e.metadata.GetFilterMetadata()["envoy.lb"].GetFields()
-	e.canary = of["canary"].GetBoolValue()
-	e.hashKey = of["hash_key"].GetStringValue()
+	e.canary = e.metadata.Get("envoy.lb", "canary").Bool()
+	e.hashKey = e.metadata.Get("envoy.lb", "hash_key").Text()
 	return e, c.compileAddress(comp.At("endpoint.address"), le.GetEndpoint().GetAddress(), e)
 }
 

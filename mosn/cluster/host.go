@@ -7,6 +7,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/shared"
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // Health is whether a host may be chosen.
@@ -31,7 +32,7 @@ type endpoint struct {
 	weight   uint32
 	priority uint32
 	health   Health
-	metadata *corev3.Metadata
+	metadata *sdk.Metadata
 	locality *corev3.Locality
 	canary   bool
 }
@@ -70,9 +71,8 @@ func (h *Host) Weight() uint32 { return h.weight }
 // Priority returns the host's priority, 0 being the first.
 func (h *Host) Priority() uint32 { return h.priority }
 
-// Metadata returns the endpoint's metadata, which must not be changed; nil when it
-// has none.
-func (h *Host) Metadata() *corev3.Metadata { return h.metadata }
+// Metadata returns the endpoint's metadata, nil when it has none.
+func (h *Host) Metadata() *sdk.Metadata { return h.metadata }
 
 // Locality returns where the host says it is; nil when it does not say.
 func (h *Host) Locality() *corev3.Locality { return h.locality }

@@ -20,15 +20,14 @@ func tableFields() sdk.FieldStatus {
 				"most_specific_header_mutations_wins", "validate_clusters", "max_direct_response_body_size_bytes",
 				"request_mirror_policies", "ignore_port_in_host_matching", "ignore_path_parameters_in_path_matching",
 				"typed_per_filter_config"),
-			fields.NoEffect("metadata"), // nothing reads it yet
+			fields.NoEffect("metadata"), // neither formats nor filters of Envoy read it
 			fields.Refused("vhds", "cluster_specifier_plugins", "vhost_header", "route_specifiers")),
 		fields.Message("envoy.config.route.v3.VirtualHost",
 			fields.Supported("name", "domains", "routes", "require_tls",
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
 				"typed_per_filter_config", "include_request_attempt_count", "include_attempt_count_in_response",
 				"include_is_timeout_retry_header", "retry_policy", "per_request_buffer_limit_bytes", "request_body_buffer_limit",
-				"request_mirror_policies", "cors", "rate_limits"),
-			fields.NoEffect("metadata"), // nothing reads it yet
+				"request_mirror_policies", "cors", "rate_limits", "metadata"),
 			fields.Refused("matcher", "virtual_clusters", "retry_policy_typed_config", "hedge_policy", "route_specifiers")),
 	)
 }
@@ -38,14 +37,13 @@ func routeFields() sdk.FieldStatus {
 		fields.Message("envoy.config.route.v3.Route",
 			fields.Supported("name", "match", "route", "redirect", "direct_response", "typed_per_filter_config",
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
-				"per_request_buffer_limit_bytes", "request_body_buffer_limit",
-				"metadata"), // for rate limits by it
+				"per_request_buffer_limit_bytes", "request_body_buffer_limit", "metadata"),
 			fields.NoEffect("decorator", "tracing"), // there are no traces yet
 			fields.Refused("filter_action", "non_forwarding_action", "stat_prefix", "route_specifiers")),
 		fields.Message("envoy.config.route.v3.RouteMatch",
 			fields.Supported("prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix", "case_sensitive",
-				"runtime_fraction", "headers", "query_parameters", "cookies", "grpc", "tls_context"),
-			fields.Refused("path_match_policy", "dynamic_metadata", "filter_state")),
+				"runtime_fraction", "headers", "query_parameters", "cookies", "grpc", "tls_context", "dynamic_metadata", "filter_state"),
+			fields.Refused("path_match_policy")),
 		fields.Message("envoy.config.route.v3.RouteMatch.TlsContextMatchOptions",
 			fields.Supported("presented", "validated")),
 		fields.Message("envoy.config.route.v3.FilterConfig",

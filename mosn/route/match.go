@@ -34,6 +34,8 @@ type matcher struct {
 	headers match.Headers
 	queries match.Queries
 	cookies match.Cookies
+	dynamic []match.Metadata
+	state   []match.FilterState
 	// presented and validated ask for a property of the client's certificate.
 	presented, validated *bool
 }
@@ -79,8 +81,24 @@ func (m *matcher) matches(h *sdk.Headers, in *MatchInput, t *target) bool {
 		m.headers.Match(h) &&
 		m.queries.Match(t.full) &&
 		m.cookies.Match(h) &&
+		m.matchesInfo(in.Info) &&
 		(m.presented == nil || *m.presented == in.PeerPresented) &&
 		(m.validated == nil || *m.validated == in.PeerValidated)
+}
+
+// matchesInfo looks at what filters have said of the stream.
+func (m *matcher) matchesInfo(info *sdk.StreamInfo) bool {
+	for i := range m.dynamic {
+		if !m.dynamic[i].Match(&info.Dynamic) {
+			return false
+		}
+	}
+	for i := range m.state {
+		if !m.state[i].Match(info) {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *matcher) matchesPath(t *target) bool {
@@ -135,8 +153,28 @@ func compileMatch(c sdk.Compiler, pb *routev3.RouteMatch) (matcher, error) {
 	if m.queries, err = match.CompileQueries(c, "query_parameters", pb.GetQueryParameters()); err != nil {
 		return m, err
 	}
-	m.cookies, err = match.CompileCookies(c, "cookies", pb.GetCookies())
-	return m, err
+	if m.cookies, err = match.CompileCookies(c, "cookies", pb.GetCookies()); err != nil {
+		return m, err
+	}
+	return m, m.compileInfo(c, pb)
+}
+
+func (m *matcher) compileInfo(c sdk.Compiler, pb *routev3.RouteMatch) error {
+	for i, d := range pb.GetDynamicMetadata() {
+		one, err := match.CompileMetadata(c.At(element("dynamic_metadata", i)), d)
+		if err != nil {
+			return err
+		}
+		m.dynamic = append(m.dynamic, one)
+	}
+	for i, s := range pb.GetFilterState() {
+		one, err := match.CompileFilterState(c.At(element("filter_state", i)), s)
+		if err != nil {
+			return err
+		}
+		m.state = append(m.state, one)
+	}
+	return nil
 }
 
 func boolOf(v *wrapperspb.BoolValue) *bool {

@@ -9,6 +9,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/sdktest"
 )
 
 // respond makes a route that is only a name and a match.
@@ -209,5 +210,44 @@ func BenchmarkMatch(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestMatchInfo: routes by what filters have said of the stream.
+func TestMatchInfo(t *testing.T) {
+	table := routesOf(t, respond("dynamic", `prefix: /, dynamic_metadata: [{filter: f, path: [{key: k}], value: {string_match: {exact: v}}},
+		{filter: f, path: [{key: x}], value: {present_match: true}, invert: true}]`)+
+		respond("state", `prefix: /, filter_state: [{key: s, string_match: {prefix: v}}]`)+
+		respond("none", `prefix: /`))
+	for _, c := range []struct {
+		set  func(*sdk.StreamInfo)
+		want string
+	}{
+		{func(*sdk.StreamInfo) {}, "none"},
+		{func(i *sdk.StreamInfo) { i.Dynamic.Set("f", "k", sdk.String("v")) }, "dynamic"},
+		{func(i *sdk.StreamInfo) {
+			i.Dynamic.Merge("f", sdk.Struct(sdk.Field{Name: "k", Value: sdk.String("v")}, sdk.Field{Name: "x"}))
+		}, "dynamic"},
+		{func(i *sdk.StreamInfo) {
+			i.Dynamic.Set("f", "k", sdk.String("v"))
+			i.Dynamic.Set("f", "x", sdk.Null())
+			i.SetFilterState("s", "vw")
+		}, "state"},
+		{func(i *sdk.StreamInfo) { i.SetFilterState("s", "w") }, "none"},
+	} {
+		info := &sdk.StreamInfo{}
+		c.set(info)
+		if got := routeName(table, request("h", "/"), &MatchInput{Info: info}); got != c.want {
+			t.Errorf("%v: route %q, want %q", info.Dynamic.All().Any(), got, c.want)
+		}
+	}
+	for text, want := range map[string]string{
+		`dynamic_metadata: [{filter: f, path: [{key: k}], value: {string_match: {safe_regex: {regex: "("}}}}]`: "dynamic_metadata[0].value.string_match.safe_regex",
+		`filter_state: [{key: s, string_match: {safe_regex: {regex: "("}}}]`:                                   "filter_state[0].string_match.safe_regex",
+	} {
+		pb := parse(t, "virtual_hosts: [{name: all, domains: ['*'], routes: ["+respond("r", "prefix: /, "+text)+"]}]")
+		if _, err := Compile(sdktest.NewCompiler(t), pb, Options{}); err == nil || !strings.Contains(err.Error(), "routes[0].match."+want) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

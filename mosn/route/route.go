@@ -24,7 +24,7 @@ import (
 type Route struct {
 	Name        string
 	VirtualHost *VirtualHost
-	Metadata    *corev3.Metadata // as configured, nil when there is none
+	Metadata    *sdk.Metadata // nil when there is none
 	// BufferLimit bounds in bytes what is kept of a request's body for retries and
 	// mirrors; -1 when the configuration does not say.
 	BufferLimit int64
@@ -43,7 +43,7 @@ type Route struct {
 }
 
 // Value returns what sdk.Stream's RouteValue does: of "route" the *Forward, of "cors" a
-// configuration of the filter of that name, of "metadata" a *corev3.Metadata, of
+// configuration of the filter of that name, of "metadata" a *sdk.Metadata, of
 // "rate_limits" a *descriptor.Levels. r may be nil.
 func (r *Route) Value(field string) any {
 	switch {
@@ -70,7 +70,7 @@ func (r *Route) IdleTimeout() (time.Duration, bool) {
 }
 
 func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
-	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, cors: cc.vh.cors, Metadata: pb.GetMetadata(), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
+	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, cors: cc.vh.cors, Metadata: sdk.NewMetadata(pb.GetMetadata().GetFilterMetadata()), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
 	var err error
 	if r.match, err = compileMatch(c.At("match"), pb.GetMatch()); err != nil {
 		return nil, err

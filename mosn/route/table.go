@@ -47,6 +47,8 @@ type MatchInput struct {
 	Random uint64
 	// Runtime overrides fractions and weights; nil does not.
 	Runtime *runtime.Snapshot
+	// Info is what is known of the stream: dynamic metadata and filter state.
+	Info *sdk.StreamInfo
 	// PeerPresented and PeerValidated tell of the client's TLS certificate.
 	PeerPresented, PeerValidated bool
 }

@@ -11,7 +11,8 @@ import (
 
 // VirtualHost is a compiled envoy.config.route.v3.VirtualHost.
 type VirtualHost struct {
-	Name string
+	Name     string
+	Metadata *sdk.Metadata // nil when there is none
 	// IncludeAttemptCount and IncludeAttemptCountInResponse ask for
 	// x-envoy-attempt-count, IncludeIsTimeoutRetry for x-envoy-is-timeout-retry.
 	IncludeAttemptCount           bool
@@ -41,6 +42,7 @@ type compiler struct {
 func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.VirtualHost) (*VirtualHost, error) {
 	vh := &VirtualHost{
 		Name:                          pb.GetName(),
+		Metadata:                      sdk.NewMetadata(pb.GetMetadata().GetFilterMetadata()),
 		IncludeAttemptCount:           pb.GetIncludeRequestAttemptCount(),
 		IncludeAttemptCountInResponse: pb.GetIncludeAttemptCountInResponse(),
 		IncludeIsTimeoutRetry:         pb.GetIncludeIsTimeoutRetryHeader(),

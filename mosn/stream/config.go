@@ -18,6 +18,8 @@ type Config struct {
 	// bytes tell; the first codec also takes what is none of theirs.
 	Codecs []sdk.CodecConfig
 	Routes *route.Table
+	// ListenerMetadata is that of the listener, nil when there is none.
+	ListenerMetadata *sdk.Metadata
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig
 	Upgrades   []Upgrade

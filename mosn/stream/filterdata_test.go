@@ -8,6 +8,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/match/descriptor"
 	"sofamesh.io/sofamesh/sdk"
+	"sofamesh.io/sofamesh/sdk/sdktest"
 )
 
 // TestConnState: what a filter keeps for a connection is there for its next requests, and
@@ -65,10 +66,55 @@ func TestRouteValue(t *testing.T) {
 	if l, ok := limits.(*descriptor.Levels); !ok || len(l.Route) != 1 || len(l.VirtualHost) != 0 || l.Include {
 		t.Errorf("rate_limits: %v", limits)
 	}
-	if md, ok := metadata.(*corev3.Metadata); ok && md == nil || other != nil {
+	if md, ok := metadata.(*sdk.Metadata); ok && md == nil || other != nil {
 		t.Errorf("metadata: %v, x: %v", metadata, other)
 	}
 	if len(random) != 2 {
 		t.Errorf("random numbers: %v", random)
+	}
+}
+
+// TestMetadata: the log sees what the configuration says of the parts on the request's
+// way, and what filters have said of the request; the next request starts anew.
+func TestMetadata(t *testing.T) {
+	md := func(v string) string {
+		return fmt.Sprintf(` metadata { filter_metadata { key: "f" value { fields { key: "k" value { string_value: %q } } } } } `, v)
+	}
+	ch := newChain("a")
+	first := true
+	ch.scripts[0].on["rh"] = func(s sdk.Stream) sdk.Action {
+		if first {
+			s.Info().Dynamic.Set("f", "k", sdk.String("said"))
+		}
+		first = false
+		return sdk.Continue
+	}
+	w := newWorld(t, setup{
+		filters: ch.filters(), vhost: md("vhost"), clusters: map[string]string{"c": md("cluster")}, endpoint: md("host"),
+		route: `match { prefix: "/" } route { cluster: "c" }` + md("route"),
+		edit: func(cfg *Config) {
+			cfg.ListenerMetadata = sdk.NewMetadata(sdktest.Text[corev3.Metadata](t,
+				`filter_metadata { key: "f" value { fields { key: "k" value { string_value: "listener" } } } }`).GetFilterMetadata())
+		},
+	})
+	var seen []string
+	w.log.each = func(i *sdk.StreamInfo) {
+		one := ""
+		for _, m := range []*sdk.Metadata{i.ListenerMetadata, i.VirtualHostMetadata, i.RouteMetadata, i.ClusterMetadata, i.HostMetadata, &i.Dynamic} {
+			one += m.Get("f", "k").Text() + ","
+		}
+		seen = append(seen, one)
+	}
+	c := w.client()
+	w.send(c, get)
+	b := w.backend(1)
+	for i := range 2 {
+		if i > 0 {
+			w.send(c, get)
+		}
+		w.send(b, "HTTP/1.1 204 X\r\n\r\n")
+		if len(seen) != i+1 || seen[i] != "listener,vhost,route,cluster,host,"+[]string{"said", ""}[i]+"," {
+			t.Errorf("%d: %q", i, seen)
+		}
 	}
 }

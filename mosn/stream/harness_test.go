@@ -31,6 +31,7 @@ type setup struct {
 	table    string            // a whole RouteConfiguration instead
 	clusters map[string]string // more fields of a cluster, by its name; "c" is always there
 	hosts    int               // of cluster c; 0 is 1
+	endpoint string            // more fields of each endpoint
 	filters  []FilterConfig
 	known    []*sdk.HTTPFilter // for typed_per_filter_config
 	limit    int               // per_connection_buffer_limit_bytes; 0 is the loop's default
@@ -113,7 +114,7 @@ func (w *world) addClusters(o setup) {
 	add := func(name, fields string, first, n int) {
 		ep := ""
 		for i := range n {
-			ep += fmt.Sprintf(`lb_endpoints { endpoint { address { socket_address { address: "10.0.0.%d" port_value: 80 } } } } `, first+i)
+			ep += fmt.Sprintf(`lb_endpoints { endpoint { address { socket_address { address: "10.0.0.%d" port_value: 80 } } } %s } `, first+i, o.endpoint)
 			w.OnDial(addr(first+i), looptest.Accept)
 		}
 		if !strings.Contains(fields, "circuit_breakers") {
@@ -351,11 +352,15 @@ type recorder struct {
 	lines []string
 	infos []sdk.StreamInfo
 	count uint64
+	each  func(*sdk.StreamInfo) // nil: nothing
 }
 
 // Log implements sdk.AccessLogger.
 func (r *recorder) Log(_ int, i *sdk.StreamInfo, req, _, _ *sdk.Headers) {
 	r.count++
+	if r.each != nil {
+		r.each(i)
+	}
 	or := func(s string) string {
 		if s == "" {
 			return "-"

@@ -370,12 +370,14 @@ func (s *Stream) findRoute() {
 		s.random = s.w.rand.Uint64() | 1
 	}
 	in := &s.w.routeIn
-	in.Random, in.Runtime = s.random, s.cfg.Runtime
+	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
 	s.vh, s.route = s.cfg.Routes.Match(&s.req.Headers, in)
+	s.info.VirtualHostMetadata, s.info.RouteMetadata = nil, nil
 	if s.vh != nil {
-		s.info.VirtualHostName = s.vh.Name
+		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
+		s.info.RouteMetadata = s.route.Metadata
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}

@@ -167,7 +167,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.StartTime = w.loop.Wall()
 	i.Start = int64(now)
 	i.Protocol, i.Codec = s.req.Protocol, s.req.Codec
-	i.ConnectionID = d.c.ID()
+	i.ConnectionID, i.ListenerMetadata = d.c.ID(), d.cfg.ListenerMetadata
 	i.DownstreamDirectRemote = d.c.RemoteAddr().AddrPort
 	i.DownstreamRemote = i.DownstreamDirectRemote
 	local := d.c.LocalAddr()

@@ -106,6 +106,7 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
+	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {
 		u.priority = cluster.High
@@ -137,7 +138,7 @@ func (u *upstream) try() {
 	}
 	s.phase.move(attempt)
 	s.info.Attempts++
-	s.info.UpstreamHost = u.host.Address()
+	s.info.UpstreamHost, s.info.HostMetadata = u.host.Address(), u.host.Metadata()
 	u.setAttemptHeaders()
 	if !u.spend() {
 		return
@@ -360,7 +361,7 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
 	}
 	if e == cluster.ErrPendingOverflow {
-		u.s.info.UpstreamHost = "" // no connection was chosen, and Envoy names none
+		u.s.info.UpstreamHost, u.s.info.HostMetadata = "", nil // no connection was chosen, and Envoy names none
 	}
 	if e.Reset == sdk.ResetOverflow {
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }

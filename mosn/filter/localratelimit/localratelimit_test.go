@@ -306,7 +306,6 @@ func TestRefused(t *testing.T) {
 		{on + `rate_limits { actions { remote_address {} } limit { dynamic_metadata { metadata_key { key: "a" path { key: "b" } } } } }`, "rate_limits[0].limit"},
 		{on + `rate_limits { actions { remote_address {} } hits_addend {} }`, "rate_limits[0].hits_addend: takes either"},
 		{on + `rate_limits { actions { remote_address {} } hits_addend { format: "%PROTOCOL%1" } }`, "rate_limits[0].hits_addend.format"},
-		{on + `rate_limits { actions { metadata { descriptor_key: "a" metadata_key { key: "a" path { key: "b" } } } } }`, "actions[0].metadata.source: DYNAMIC"},
 		{on + `response_headers_to_add { header { key: ":x" value: "y" } }`, "response_headers_to_add[0]"},
 	} {
 		if _, err := Filter().Compile(sdktest.NewCompiler(t), parse(t, c.config)); err == nil || !strings.Contains(err.Error(), c.want) {

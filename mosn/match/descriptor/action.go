@@ -7,8 +7,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/edit"
 	"sofamesh.io/sofamesh/mosn/match"
@@ -44,9 +42,9 @@ type action struct {
 	queries   match.Queries
 	addresses match.Addresses
 
-	space  string // of metadata
-	path   []*metadatav3.MetadataKey_PathSegment
-	v4, v6 int // masked: lengths of prefixes
+	path    match.MetadataPath // of metadata
+	dynamic bool               // of the stream's, not the route's
+	v4, v6  int                // masked: lengths of prefixes
 }
 
 // text is a configured value.
@@ -96,7 +94,12 @@ func compileAction(c sdk.Compiler, pb *routev3.RateLimit_Action) (a action, err 
 		a = action{kind: constant, key: cmp.Or(p.GetDescriptorKey(), "generic_key")}
 		a.value, err = compileText(c.At("generic_key"), p.GetDescriptorValue(), p.GetDefaultValue(), formatted)
 	case *routev3.RateLimit_Action_Metadata:
-		return compileMetadata(c.At("metadata"), s.Metadata)
+		a = compileMetadata(s.Metadata)
+	case *routev3.RateLimit_Action_DynamicMetadata: // the older form of metadata
+		p := s.DynamicMetadata
+		a = compileMetadata(&routev3.RateLimit_Action_MetaData{
+			DescriptorKey: p.GetDescriptorKey(), MetadataKey: p.GetMetadataKey(), DefaultValue: p.GetDefaultValue(),
+		})
 	default:
 		return compileMatch(c, pb, formatted)
 	}
@@ -132,13 +135,10 @@ func compileMatch(c sdk.Compiler, pb *routev3.RateLimit_Action, formatted bool) 
 	return a, err
 }
 
-func compileMetadata(c sdk.Compiler, pb *routev3.RateLimit_Action_MetaData) (action, error) {
+func compileMetadata(pb *routev3.RateLimit_Action_MetaData) action {
 	a := action{kind: metadata, key: pb.GetDescriptorKey(), skip: pb.GetSkipIfAbsent(), value: text{otherwise: pb.GetDefaultValue()}}
-	if pb.GetSource() != routev3.RateLimit_Action_MetaData_ROUTE_ENTRY {
-		return a, c.At("source").Errorf("%s: dynamic metadata is not built yet", pb.GetSource())
-	}
-	a.space, a.path = pb.GetMetadataKey().GetKey(), pb.GetMetadataKey().GetPath()
-	return a, nil
+	a.path, a.dynamic = match.CompileMetadataPath(pb.GetMetadataKey()), pb.GetSource() == routev3.RateLimit_Action_MetaData_DYNAMIC
+	return a
 }
 
 // localCluster is the cluster that this proxy belongs to, as its node says.
@@ -224,24 +224,13 @@ func (a *action) remote(l *List, addr netip.Addr) (Entry, bool) {
 	return Entry{a.key, view(l.buf[start:])}, true
 }
 
-// metadata returns the text under the path in the metadata of the route.
+// metadata returns the text under the path in the metadata of the stream or its route.
 func (a *action) metadata(s sdk.Stream) string {
-	md, _ := s.RouteValue("metadata").(*corev3.Metadata)
-	fields := md.GetFilterMetadata()[a.space].GetFields()
-	var v *structpb.Value
-	for _, p := range a.path {
-		switch p := p.GetSegment().(type) {
-		case *metadatav3.MetadataKey_PathSegment_Key:
-			v = fields[p.Key]
-		case *metadatav3.MetadataKey_PathSegment_Index:
-			list := v.GetListValue().GetValues()
-			if v = nil; int64(p.Index) < int64(len(list)) {
-				v = list[p.Index]
-			}
-		}
-		fields = v.GetStructValue().GetFields()
+	if a.dynamic {
+		return a.path.Of(&s.Info().Dynamic).Text()
 	}
-	return v.GetStringValue()
+	md, _ := s.RouteValue("metadata").(*sdk.Metadata)
+	return a.path.Of(md).Text()
 }
 
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -20,7 +20,7 @@ type request struct {
 	sdk.Stream
 	head     sdk.Headers
 	info     sdk.StreamInfo
-	metadata *corev3.Metadata
+	metadata *sdk.Metadata
 }
 
 func (r *request) Request() *sdk.Headers        { return &r.head }
@@ -65,7 +65,8 @@ func newRequest(t testing.TB) *request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"space": space}}
+	r.metadata = sdk.NewMetadata(map[string]*structpb.Struct{"space": space})
+	r.info.Dynamic.Set("space", "k", sdk.String("dynamic"))
 	return r
 }
 
@@ -114,6 +115,10 @@ func TestActions(t *testing.T) {
 		{metadata(`path { key: "n" }`, ""), "none", ""},
 		{metadata(`path { key: "x" }`, `default_value: "d"`), "m=d", ""},
 		{metadata(`path { key: "x" }`, `skip_if_absent: true`), "", ""},
+		{strings.Replace(metadata(`path { key: "k" }`, ""), "ROUTE_ENTRY", "DYNAMIC", 1), "m=dynamic", ""},
+		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "k" } } }`, "m=dynamic", ""},
+		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "x" } } }`, "none", ""},
+		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "x" } } default_value: "d" }`, "m=d", ""},
 	} {
 		for _, values := range []*runtime.Snapshot{nil, formats} {
 			want := c.want
