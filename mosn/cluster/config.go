@@ -77,6 +77,9 @@ type CompileOptions struct {
 	RPC []sdk.CodecConfig
 }
 
+// StatName returns the cluster's name in stats, Envoy's observability name.
+func (c *Config) StatName() string { return c.statName }
+
 // StatPrefix returns the prefix of a cluster's stats, "cluster.<name>", as Envoy
 // makes it: of alt_stat_name if that is set, without colons. The Stats of the
 // Compiler given to Compile must have it.

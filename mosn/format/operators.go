@@ -53,6 +53,8 @@ const (
 	opGRPCStatus
 	opGRPCStatusSnake
 	opGRPCStatusNumber
+	opTraceID
+	opSpanID
 	opConstant // HOSTNAME, ENVIRONMENT: known when the format is compiled
 	opAbsent   // an ENVIRONMENT that is not set
 )
@@ -121,6 +123,8 @@ var operators = map[string]spec{
 	"FILTER_STATE":                                  {opFilterStateTyped, someParams, true},
 	"GRPC_STATUS":                                   {opGRPCStatus, optionalParams, false},
 	"GRPC_STATUS_NUMBER":                            {opGRPCStatusNumber, noParams, false},
+	"TRACE_ID":                                      {opTraceID, noParams, false},
+	"SPAN_ID":                                       {opSpanID, noParams, false},
 	"HOSTNAME":                                      {opConstant, noParams, false},
 	"ENVIRONMENT":                                   {opConstant, someParams, true},
 }
@@ -142,7 +146,7 @@ var later = []string{
 	"DYNAMIC_METADATA", "EMIT_TIME", "EMIT_TIME_LOCAL", "FILTER_CHAIN_NAME", "LOCAL_REPLY_BODY",
 	"METADATA", "PATH", "QUERY_PARAM", "QUERY_PARAMS", "REQUESTED_SERVER_NAME", "REQUEST_HEADER", "REQUEST_HEADERS_BYTES",
 	"REQUEST_TRAILER", "REQ_WITHOUT_QUERY", "RESPONSE_HEADER", "RESPONSE_HEADERS_BYTES", "RESPONSE_TRAILER", "RESPONSE_TRAILERS_BYTES",
-	"SECRET", "SPAN_ID", "START_TIME_LOCAL", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "TRACE_ID", "UNIQUE_ID",
+	"SECRET", "START_TIME_LOCAL", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "UNIQUE_ID",
 	"UPSTREAM_CONNECTION_IDS_ATTEMPTED", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
 	"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "UPSTREAM_DETECTED_CLOSE_TYPE", "UPSTREAM_FILTER_STATE", "UPSTREAM_HEADER_BYTES_RECEIVED",
 	"UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", "UPSTREAM_HOST_NAME",

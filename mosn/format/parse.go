@@ -14,6 +14,9 @@ import (
 // that is wrong, unknown or not built yet.
 func Parse(s string) (*Format, error) { return parseText(s, false) }
 
+// ParseOmitting is Parse for a format in which what is missing is nothing, not "-".
+func ParseOmitting(s string) (*Format, error) { return parseText(s, true) }
+
 // Single reports whether f is nothing but one operator, or one text.
 func (f *Format) Single() bool { return len(f.parts) == 1 }
 

@@ -24,6 +24,7 @@ type Config struct {
 	Filters    []FilterConfig
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
+	Tracing    *Tracing // nil: requests are not traced
 
 	RequestTimeout           time.Duration
 	RequestHeadersTimeout    time.Duration
@@ -48,6 +49,8 @@ type Config struct {
 	GenerateRequestID        bool
 	PreserveExternalID       bool
 	AlwaysSetRequestID       bool
+	BareRequestID            bool // of UuidRequestIdConfig: pack_trace_reason is off
+	IgnoreRequestID          bool // use_request_id_for_trace_sampling is off
 	Via                      string
 	UserAgent                string // the local cluster's name when add_user_agent is set
 	NodeID                   string
@@ -114,5 +117,8 @@ func (cfg *Config) upgradeAllowed(kind string) bool {
 func (cfg *Config) Close() {
 	for _, f := range cfg.Filters {
 		f.Config.Close()
+	}
+	if cfg.Tracing != nil && cfg.Tracing.Queue != nil {
+		cfg.Tracing.Queue.Close()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -341,6 +342,9 @@ func (s *Stream) requestID(edge bool) {
 		return
 	}
 	if m.HasID(sdk.HeaderRequestID) && (!edge || cfg.PreserveExternalID) {
+		if edge && !cfg.BareRequestID {
+			trace.SetReason(&m.Headers, trace.NotTraceable) // outsiders do not choose what is traced
+		}
 		return
 	}
 	var raw [16]byte

@@ -31,8 +31,9 @@ type Stream struct {
 
 // perRequest is what a stream forgets with the request.
 type perRequest struct {
-	cfg  *Config
-	conn *serverConn
+	cfg   *Config
+	conn  *serverConn
+	trace *tracing // nil: the connection manager does not trace, or the request is refused
 
 	id    uint64 // of the codec
 	phase phase
@@ -107,6 +108,9 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 	if bad := s.prepareRequest(); bad != nil {
 		s.reply(*bad)
 		return
+	}
+	if s.cfg.Tracing != nil {
+		s.startTrace()
 	}
 	s.makeChain()
 	s.headersFrom(toServer, 0, end)
@@ -290,6 +294,9 @@ func (s *Stream) tellFilters(i int) {
 func (s *Stream) settle() {
 	w := s.w
 	s.account()
+	if s.trace != nil {
+		s.endTrace()
+	}
 	for _, l := range s.cfg.AccessLogs {
 		l.Log(w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
 	}
@@ -329,6 +336,9 @@ func (s *Stream) reclaim() {
 	s.respTrail.Reset()
 	s.info.Reset()
 	s.clearChain()
+	if s.trace != nil {
+		s.w.releaseTracing(s.trace)
+	}
 	s.slots = s.slots[:0]
 	s.up.reset()
 	s.perRequest = perRequest{}

@@ -143,6 +143,7 @@ func (u *upstream) try() {
 	if !u.spend() {
 		return
 	}
+	u.traceTry()
 	u.tryTimeout = false
 	u.start()
 }
@@ -157,6 +158,7 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
+	s.trySent(c, false)
 	if !s.requestWhole() {
 		return
 	}
@@ -190,6 +192,7 @@ func (u *upstream) sentAll() {
 	s := u.s
 	u.endSent = true
 	s.info.UpstreamRequestEnd = int64(s.w.now())
+	s.trySent(&u.call, true)
 	u.armTimeout()
 }
 
@@ -209,8 +212,10 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	now := s.w.now()
 	s.last = now
 	code := m.Status()
+	s.tryAnswered(&m.Headers)
 	if u.retry.wantsResponse(u, m) {
 		u.host.Errors.Add(1)
+		s.tryEnded(tryOutcome{canceled: !end})
 		if !end {
 			c.Cancel(sdk.ResetLocal)
 		}
@@ -281,6 +286,7 @@ func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
+	u.s.tryStatus(&m.Headers)
 	u.finished()
 	if u.unjudged {
 		u.judgeGRPC(&m.Headers)
@@ -296,6 +302,7 @@ func (u *upstream) finished() {
 		ms := uint64(s.info.UpstreamEnd-s.info.RequestEnd) / uint64(time.Millisecond)
 		u.cluster.ObserveTime(ms, s.internal)
 	}
+	s.tryEnded(tryOutcome{end: s.info.UpstreamEnd})
 	u.clearTimeouts()
 	s.pauseClient(false)
 }
@@ -315,6 +322,7 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	if !s.phase.live() {
 		return
 	}
+	s.tryEnded(tryOutcome{reason: e.Reset.String(), flags: e.Flag})
 	if s.respHeadSent || u.answered {
 		s.info.Details = "upstream_reset_after_response_started{" + resetDetails(e, u.reason) + "}"
 		s.w.stats.Inc(s.cfg.Stats.RqTxReset)
@@ -402,6 +410,7 @@ func (u *upstream) end() {
 	if u.call.Active() {
 		u.call.Cancel(sdk.ResetLocal)
 	}
+	u.s.tryEnded(tryOutcome{canceled: true})
 	u.retry.release(u)
 	u.body.Release()
 	u.saved.Release()

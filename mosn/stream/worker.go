@@ -54,6 +54,7 @@ type Worker struct {
 	dead     *Stream     // ended; reclaimed when depth is 0
 	shadows  *shadow     // mirrors to be reused
 	reverses *reverse    // hosts' requests to be reused
+	traces   *tracing    // to be reused
 	depth    int         // callbacks that are on the stack
 	talkers  *serverConn // whose codecs have something to say; told when depth is 0 again
 
