@@ -66,6 +66,24 @@ func (e *CallError) Error() string { return e.Text }
 // Unwrap returns Err.
 func (e *CallError) Unwrap() error { return e.Err }
 
+// Answer returns the answer that Envoy's client makes up in place of the missing one, nil
+// where it makes none up (Status).
+func (e *CallError) Answer() *CallResponse {
+	if e.Status == 0 {
+		return nil
+	}
+	r := &CallResponse{Body: []byte(e.Text)}
+	r.Headers.SetStatus(e.Status)
+	if e.Err.Reset == ResetOverflow {
+		r.Headers.SetID(HeaderEnvoyOverloaded, "true")
+	}
+	if e.Text != "" {
+		r.Headers.SetInt(HeaderContentLength, int64(len(e.Text)))
+		r.Headers.AddID(HeaderContentType, "text/plain")
+	}
+	return r
+}
+
 // CallID names a call of Stream.Call. 0 is none.
 type CallID uint64
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"syscall"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
@@ -64,6 +65,34 @@ var (
 		Details: "upstream_reset_before_response_started{remote_refused_stream_reset}",
 	}
 )
+
+// FailureStatus is what an attempt that failed before an answer counts as, and the
+// status of the answer that the proxy gives in place of one.
+func FailureStatus(e *sdk.Error) int {
+	if e.Reset == sdk.ResetProtocol {
+		return 502
+	}
+	return 503
+}
+
+// FailureText is the body of that answer; retried says that the attempt was not the first.
+func FailureText(e *sdk.Error, retried bool) string {
+	again := ""
+	if retried {
+		again = "retried and the latest "
+	}
+	return "upstream connect error or disconnect/reset before headers. " + again + "reset reason: " + e.Reset.String()
+}
+
+// FailureDetails is what %RESPONSE_CODE_DETAILS% has in braces: why the attempt failed,
+// and what the transport says of it ("" for nothing).
+func FailureDetails(e *sdk.Error, transport string) string {
+	d := strings.ReplaceAll(e.Reset.String(), " ", "_")
+	if transport != "" {
+		d += "|" + strings.ReplaceAll(transport, " ", "_")
+	}
+	return d
+}
 
 // transportFailure is Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON% for a connection
 // that could not be made, "" for a timeout.

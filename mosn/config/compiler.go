@@ -199,13 +199,16 @@ func (c compiler) Cluster(name string) bool {
 // Caller implements sdk.Compiler.
 func (c compiler) Caller(cluster string) sdk.Caller {
 	c.edges[cluster] = true
-	return noCaller{}
+	if c.store.o.Calls == nil { // nothing is called while validating
+		return noCaller{}
+	}
+	return c.store.o.Calls.Caller(cluster)
 }
 
 type noCaller struct{}
 
 func (noCaller) Call(context.Context, *sdk.CallRequest) (*sdk.CallResponse, error) {
-	return nil, errors.New("config: calls are not built yet")
+	return nil, errors.New("config: nothing is called while configuration is validated")
 }
 
 // Node returns the identity of this proxy. It must not be changed.

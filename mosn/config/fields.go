@@ -10,6 +10,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/match"
 	"sofamesh.io/sofamesh/mosn/match/descriptor"
 	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/mosn/service"
 	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -20,7 +21,8 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 // of extensions.
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
-		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), trace.Fields(),
+		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
+		trace.Fields(),
 		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 

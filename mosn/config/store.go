@@ -15,6 +15,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
 
+	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/runtime"
@@ -40,6 +41,8 @@ type Options struct {
 	BindConfig *corev3.BindConfig // cluster_manager.upstream_bind_config
 	// LogOutput opens an access log; nil opens none.
 	LogOutput func(path string) (sdk.LogOutput, error)
+	// Calls makes the calls of extensions' goroutines; nil makes none.
+	Calls     *callout.Manager
 	Clusters  *cluster.Manager
 	Listeners *listener.Manager
 }

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -54,4 +55,20 @@ type DialConfig struct {
 	Options   []SockOpt
 	// Watermarks of the write queue in bytes; 0 takes Conn's default.
 	HighWatermark, LowWatermark int
+}
+
+// MachineAddress is the machine's first IPv4 address that is not loopback, "" when it
+// has none: what Envoy writes to x-forwarded-for for the machine itself. It asks the
+// kernel, so it is not for loops.
+func MachineAddress() string {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return ""
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	return ""
 }

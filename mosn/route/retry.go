@@ -96,9 +96,78 @@ func ParseRetryOn(s string) (on RetryOn, allKnown bool) {
 	return on, allKnown
 }
 
+// Response reports whether the conditions are for an answer, by its status, gRPC's
+// included. RetryStatusCodes and RetryHeaders are not looked at.
+func (on RetryOn) Response(h *sdk.Headers) bool {
+	if h.HasID(sdk.HeaderEnvoyRateLimited) {
+		return on&RetryEnvoyRatelimited != 0
+	}
+	code := h.Status()
+	switch {
+	case on&Retry5xx != 0 && code >= 500,
+		on&RetryGatewayError != 0 && code >= 502 && code <= 504,
+		on&RetryRetriable4xx != 0 && code == 409:
+		return true
+	}
+	switch h.ID(sdk.HeaderGRPCStatus) {
+	case "1":
+		return on&RetryGRPCCancelled != 0
+	case "4":
+		return on&RetryGRPCDeadlineExceeded != 0
+	case "8":
+		return on&RetryGRPCResourceExhausted != 0
+	case "13":
+		return on&RetryGRPCInternal != 0
+	case "14":
+		return on&RetryGRPCUnavailable != 0
+	}
+	return false
+}
+
+// Reset reports whether the conditions are for an attempt that ended without an answer;
+// sent says that the head of the request was written.
+func (on RetryOn) Reset(e *sdk.Error, sent bool) bool {
+	if e.Reset == sdk.ResetOverflow {
+		return false
+	}
+	switch {
+	case on&(Retry5xx|RetryGatewayError|RetryReset) != 0:
+		return true
+	case on&RetryRefusedStream != 0 && e.Reset == sdk.ResetRefused:
+		return true
+	case on&RetryConnectFailure != 0 && (e.Reset == sdk.ResetConnFailure || e.Reset == sdk.ResetConnTimeout):
+		return true
+	}
+	return on&RetryResetBeforeRequest != 0 && !sent
+}
+
+// Idempotent reports whether doing a request of this method twice is as good as once
+// (RFC 9110, 9.2.2).
+func Idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
+		return true
+	}
+	return false
+}
+
+// Backoff is Envoy's time before the n-th retry, n from 1: a random one below
+// base * (2^n - 1), at most limit.
+func Backoff(base, limit time.Duration, n uint32, random uint64) time.Duration {
+	if n < 32 {
+		limit = min(limit, base*time.Duration((uint64(1)<<n)-1))
+	}
+	if limit <= 0 {
+		return 0
+	}
+	return time.Duration(random % uint64(limit))
+}
+
+// DefaultBackoff is the base without a policy (upstream.base_retry_backoff_ms).
+const DefaultBackoff = 25 * time.Millisecond
+
 // Envoy's defaults.
 const (
-	defaultBackoffBase    = 25 * time.Millisecond // upstream.base_retry_backoff_ms
 	backoffMaxFactor      = 10
 	defaultRateLimitedMax = 300 * time.Second
 )
@@ -176,7 +245,7 @@ func compileRetry(c sdk.Compiler, pb *routev3.RetryPolicy) (*RetryPolicy, error)
 }
 
 func (p *RetryPolicy) backoff(c sdk.Compiler, pb *routev3.RetryPolicy) error {
-	p.BackoffBase = defaultBackoffBase
+	p.BackoffBase = DefaultBackoff
 	if b := pb.GetRetryBackOff(); b != nil {
 		p.BackoffBase = max(millis(b.GetBaseInterval()), time.Millisecond)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/accesslog"
+	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/config"
 	"sofamesh.io/sofamesh/mosn/eventloop"
@@ -55,6 +56,7 @@ type Proxy struct {
 	clusters  *cluster.Manager
 	listeners *listener.Manager
 	workers   []*stream.Worker
+	calls     *callout.Manager
 	store     *config.Store
 	admin     *admin
 
@@ -83,7 +85,7 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Clusters: p.clusters, Listeners: p.listeners,
+		LogOutput:  p.outputs.Open, Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners,
 	})
 	if err := p.apply(); err != nil {
 		p.Close()
@@ -103,11 +105,16 @@ func (p *Proxy) count(loops int) {
 		return p.group.Loop(loop).Call(func(*eventloop.Loop) { fn() })
 	})
 	p.clusters = cluster.NewManager(cluster.Options{Group: p.group, Stats: locals, Shared: p.names.Shared()})
+	calls := make([]*callout.Local, loops)
+	address, total := eventloop.MachineAddress(), p.names.Root().Counter("http.async-client.rq_total")
 	for i, local := range locals {
 		w := stream.NewWorker(p.group.Loop(i), p.clusters.Local(i), local)
 		w.Failing = &p.failed
 		p.workers = append(p.workers, w)
+		calls[i] = w.Calls()
+		calls[i].Address, calls[i].Total = address, total
 	}
+	p.calls = callout.NewManager(calls)
 	p.listeners = listener.NewManager(p.workers)
 	p.stats = newServerStats(p)
 }

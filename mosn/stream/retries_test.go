@@ -212,29 +212,6 @@ func TestRetriableRequestHeaders(t *testing.T) {
 	}
 }
 
-// TestBackoffBounds: the wait is random below base * (2^n - 1), cut at the maximum.
-func TestBackoffBounds(t *testing.T) {
-	r := retryState{base: 20 * time.Millisecond, max: 100 * time.Millisecond}
-	for n, limit := range []time.Duration{0, 20, 60, 100, 100} {
-		r.count = uint32(n)
-		top := time.Duration(0)
-		for i := range uint64(1000) {
-			d := r.backoff(i * 0x9e3779b97f4a7c15)
-			if d < 0 || d >= limit*time.Millisecond && limit > 0 || limit == 0 && d != 0 {
-				t.Fatalf("retry %d waits %v, limit %v ms", n, d, limit)
-			}
-			top = max(top, d)
-		}
-		if top < limit*time.Millisecond*9/10 {
-			t.Errorf("retry %d waits at most %v of %v ms", n, top, limit)
-		}
-	}
-	r.count = 4000 // no overflow
-	if d := r.backoff(1 << 62); d >= 100*time.Millisecond {
-		t.Errorf("waits %v", d)
-	}
-}
-
 // TestBackoffIsWaited: nothing goes out before the back-off is over.
 func TestBackoffIsWaited(t *testing.T) {
 	w := newWorld(t, setup{action: `retry_policy { retry_on: "5xx" retry_back_off { base_interval { seconds: 10 } max_interval { seconds: 10 } } }`})

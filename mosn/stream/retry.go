@@ -12,12 +12,6 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// Envoy's back-off without a policy.
-const (
-	defaultBackoffBase = 25 * time.Millisecond
-	defaultBackoffMax  = 10 * defaultBackoffBase
-)
-
 // errPerTryTimeout is the failure of an attempt that took too long.
 var errPerTryTimeout = &sdk.Error{
 	Side: sdk.Upstream, Flag: sdk.FlagUpstreamRequestTimeout, Reset: sdk.ResetLocal,
@@ -49,7 +43,7 @@ func (r *retryState) setup(s *Stream, u *upstream) {
 	h := &s.req.Headers
 	p := u.action.Retry
 	r.policy = p
-	r.base, r.max = defaultBackoffBase, defaultBackoffMax
+	r.base, r.max = route.DefaultBackoff, 10*route.DefaultBackoff
 	r.left = 1
 	if p != nil {
 		r.on, r.left = p.On, p.NumRetries
@@ -138,18 +132,13 @@ func (r *retryState) askedFor(h *sdk.Headers, wall time.Time) time.Duration {
 }
 
 func (r *retryState) matchesResponse(m *sdk.Message) bool {
-	code := m.Status()
-	limited := m.HasID(sdk.HeaderEnvoyRateLimited)
-	if limited {
-		return r.on&route.RetryEnvoyRatelimited != 0
-	}
-	switch {
-	case r.on&route.Retry5xx != 0 && code >= 500,
-		r.on&route.RetryGatewayError != 0 && code >= 502 && code <= 504,
-		r.on&route.RetryRetriable4xx != 0 && code == 409:
+	if r.on.Response(&m.Headers) {
 		return true
 	}
-	if r.on&route.RetryStatusCodes != 0 {
+	if m.HasID(sdk.HeaderEnvoyRateLimited) {
+		return false
+	}
+	if code := m.Status(); r.on&route.RetryStatusCodes != 0 {
 		if r.policy != nil && slices.Contains(r.policy.StatusCodes, uint32(code)) {
 			return true
 		}
@@ -159,26 +148,7 @@ func (r *retryState) matchesResponse(m *sdk.Message) bool {
 			}
 		}
 	}
-	if r.on&route.RetryHeaders != 0 && r.policy != nil && anyHeader(r.policy.Headers, &m.Headers) {
-		return true
-	}
-	return m.HasID(sdk.HeaderGRPCStatus) && r.matchesGRPC(m)
-}
-
-func (r *retryState) matchesGRPC(m *sdk.Message) bool {
-	switch m.ID(sdk.HeaderGRPCStatus) {
-	case "1":
-		return r.on&route.RetryGRPCCancelled != 0
-	case "4":
-		return r.on&route.RetryGRPCDeadlineExceeded != 0
-	case "8":
-		return r.on&route.RetryGRPCResourceExhausted != 0
-	case "13":
-		return r.on&route.RetryGRPCInternal != 0
-	case "14":
-		return r.on&route.RetryGRPCUnavailable != 0
-	}
-	return false
+	return r.on&route.RetryHeaders != 0 && r.policy != nil && anyHeader(r.policy.Headers, &m.Headers)
 }
 
 // wantsReset decides on an attempt that ended without a response.
@@ -193,28 +163,7 @@ func (r *retryState) wantsReset(u *upstream, e *sdk.Error, reused bool) bool {
 		u.retryNow = true
 		return true
 	}
-	if r.on == 0 || !r.matchesReset(u, e) {
-		return false
-	}
-	return r.take(u)
-}
-
-func (r *retryState) matchesReset(u *upstream, e *sdk.Error) bool {
-	if e.Reset == sdk.ResetOverflow {
-		return false
-	}
-	const anyReset = route.Retry5xx | route.RetryGatewayError | route.RetryReset
-	switch {
-	case r.on&anyReset != 0:
-		return true
-	case r.on&route.RetryRefusedStream != 0 && e.Reset == sdk.ResetRefused:
-		return true
-	case r.on&route.RetryConnectFailure != 0 && (e.Reset == sdk.ResetConnFailure || e.Reset == sdk.ResetConnTimeout):
-		return true
-	case r.on&route.RetryResetBeforeRequest != 0 && !u.headSent:
-		return true
-	}
-	return false
+	return r.on.Reset(e, u.headSent) && r.take(u)
 }
 
 // idleRace reports whether the attempt died because it met a kept connection that
@@ -229,14 +178,7 @@ func (r *retryState) idleRace(u *upstream, e *sdk.Error, reused bool) bool {
 	if !s.requestEnded || s.info.BytesReceived > 0 && !u.keep {
 		return false // the body is gone
 	}
-	if e.Unsent {
-		return true
-	}
-	switch s.req.Method() {
-	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
-		return true
-	}
-	return false
+	return e.Unsent || route.Idempotent(s.req.Method())
 }
 
 // take asks for one more attempt: the count, then the cluster's breaker.
@@ -280,19 +222,7 @@ func (r *retryState) schedule(u *upstream) {
 		return
 	}
 	u.cluster.Inc(cluster.RqRetryBackoffExponential)
-	s.setDeadline(dlBackoff, max(r.backoff(s.w.rand.Uint64()), time.Nanosecond))
-}
-
-// backoff is Envoy's: a random time below base * (2^n - 1), at most max.
-func (r *retryState) backoff(random uint64) time.Duration {
-	limit := r.max
-	if r.count < 32 {
-		limit = min(limit, r.base*time.Duration((uint64(1)<<r.count)-1))
-	}
-	if limit <= 0 {
-		return 0
-	}
-	return time.Duration(random % uint64(limit))
+	s.setDeadline(dlBackoff, max(route.Backoff(r.base, r.max, r.count, s.w.rand.Uint64()), time.Nanosecond))
 }
 
 // settled: a response came that asks for no retry.

@@ -243,7 +243,7 @@ func (m *shadow) OnCallWritable(*cluster.Call) { m.flush() }
 
 // OnCallFailed implements cluster.CallEvents.
 func (m *shadow) OnCallFailed(_ *cluster.Call, e *sdk.Error) {
-	m.count(failureStatus(e))
+	m.count(cluster.FailureStatus(e))
 	m.finish()
 }
 

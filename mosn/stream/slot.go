@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -23,6 +24,7 @@ type slot struct {
 	stateUsed bool
 	after     func()
 	afterAt   time.Duration
+	calls     callout.Set
 	cancel    context.CancelFunc // of Asyncs that are under way
 	ctx       context.Context
 }
@@ -107,6 +109,7 @@ func (sl *slot) finish() {
 		sl.cancel = nil
 	}
 	sl.after = nil
+	sl.calls.CancelAll()
 	sl.req.hold.Release()
 	sl.resp.hold.Release()
 	sl.filter.OnEnd(sl)
@@ -270,12 +273,22 @@ func (sl *slot) Slot() (*any, bool) {
 }
 
 // Call implements sdk.Stream.
-func (sl *slot) Call(string, *sdk.CallRequest, func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
-	panic("stream: calls are not built yet")
+func (sl *slot) Call(cluster string, r *sdk.CallRequest, done func(*sdk.CallResponse, *sdk.CallError)) sdk.CallID {
+	if !sl.s.phase.live() {
+		return 0
+	}
+	return sl.calls.Start(sl.s.w.calls, sl, cluster, r, done)
 }
 
 // CancelCall implements sdk.Stream.
-func (sl *slot) CancelCall(sdk.CallID) {}
+func (sl *slot) CancelCall(id sdk.CallID) { sl.calls.Cancel(id) }
+
+// OnCallDone implements callout.Owner.
+func (sl *slot) OnCallDone(done callout.Done, resp *sdk.CallResponse, err *sdk.CallError) {
+	sl.s.w.enter()
+	defer sl.s.leave()
+	done(resp, err)
+}
 
 // After implements sdk.Stream with the stream's one timer.
 func (sl *slot) After(d time.Duration, fn func()) {

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"strings"
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
@@ -130,6 +129,7 @@ func (u *upstream) try() {
 	}
 	u.host = u.choose()
 	if u.host == nil {
+		u.cluster.CountResponse(503, s.internal)
 		s.reply(sdk.Reply{
 			Status: 503, Body: "no healthy upstream", Details: "no_healthy_upstream",
 			Flag: sdk.FlagNoHealthyUpstream, Edit: nil,
@@ -324,7 +324,7 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	}
 	s.tryEnded(tryOutcome{reason: e.Reset.String(), flags: e.Flag})
 	if s.respHeadSent || u.answered {
-		s.info.Details = "upstream_reset_after_response_started{" + resetDetails(e, u.reason) + "}"
+		s.info.Details = "upstream_reset_after_response_started{" + cluster.FailureDetails(e, u.reason) + "}"
 		s.w.stats.Inc(s.cfg.Stats.RqTxReset)
 		s.replyOrAbortUpstream(e)
 		return
@@ -357,16 +357,9 @@ func (s *Stream) replyOrAbortUpstream(e *sdk.Error) {
 
 // failureReply is Envoy's answer to a failed attempt.
 func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
-	var b strings.Builder
-	b.WriteString("upstream connect error or disconnect/reset before headers. ")
-	if u.retry.count > 0 {
-		b.WriteString("retried and the latest ")
-	}
-	b.WriteString("reset reason: ")
-	b.WriteString(e.Reset.String())
 	r := sdk.Reply{
-		Status: failureStatus(e), Body: b.String(), Flag: e.Flag,
-		Details: "upstream_reset_before_response_started{" + resetDetails(e, u.reason) + "}",
+		Status: cluster.FailureStatus(e), Body: cluster.FailureText(e, u.retry.count > 0), Flag: e.Flag,
+		Details: "upstream_reset_before_response_started{" + cluster.FailureDetails(e, u.reason) + "}",
 	}
 	if e == cluster.ErrPendingOverflow {
 		u.s.info.UpstreamHost, u.s.info.HostMetadata = "", nil // no connection was chosen, and Envoy names none
@@ -375,22 +368,6 @@ func (u *upstream) failureReply(e *sdk.Error) sdk.Reply {
 		r.Edit = func(h *sdk.Headers) { h.SetID(sdk.HeaderEnvoyOverloaded, "true") }
 	}
 	return r
-}
-
-// failureStatus is what a failed attempt counts as.
-func failureStatus(e *sdk.Error) int {
-	if e.Reset == sdk.ResetProtocol {
-		return 502
-	}
-	return 503
-}
-
-func resetDetails(e *sdk.Error, reason string) string {
-	d := strings.ReplaceAll(e.Reset.String(), " ", "_")
-	if reason != "" {
-		d += "|" + strings.ReplaceAll(reason, " ", "_")
-	}
-	return d
 }
 
 // again makes the attempt that a failure has led to.

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/route"
@@ -42,6 +43,7 @@ type Worker struct {
 
 	loop     *eventloop.Loop
 	clusters *cluster.Local
+	calls    *callout.Local
 	stats    *stats.Local
 	rand     *rand.ChaCha8
 
@@ -76,6 +78,7 @@ func NewWorker(loop *eventloop.Loop, clusters *cluster.Local, st *stats.Local) *
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails (crypto/rand)
 	w := &Worker{loop: loop, clusters: clusters, stats: st, rand: rand.NewChaCha8(seed)}
+	w.calls = callout.NewLocal(loop, clusters, st)
 	w.chunk.Init(loop.Buffers())
 	w.replyBody.Init(loop.Buffers())
 	w.conns.init()
@@ -84,6 +87,9 @@ func NewWorker(loop *eventloop.Loop, clusters *cluster.Local, st *stats.Local) *
 
 // Loop returns the worker's loop.
 func (w *Worker) Loop() *eventloop.Loop { return w.loop }
+
+// Calls makes the calls of filters and of goroutines.
+func (w *Worker) Calls() *callout.Local { return w.calls }
 
 // Stats returns the loop's slots.
 func (w *Worker) Stats() *stats.Local { return w.stats }

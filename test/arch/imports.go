@@ -21,7 +21,7 @@ type layer struct {
 func leaves() []string {
 	return []string{
 		"mosn/stats/...", "mosn/match/...", "mosn/format/...", "mosn/edit/...", "mosn/runtime/...", "mosn/fields/...", "mosn/metadata/...",
-		"mosn/idtable", "mosn/shared/...", "mosn/secret/...", "mosn/accesslog", "mosn/trace", "mosn/report",
+		"mosn/idtable", "mosn/service", "mosn/shared/...", "mosn/secret/...", "mosn/accesslog", "mosn/trace", "mosn/report",
 	}
 }
 
@@ -40,8 +40,8 @@ func ladder() []rung {
 			"the loop moves bytes and the route table is compiled data: neither knows of streams or clusters, so both are tested alone"},
 		{[]string{"mosn/transport/*"}, nil, "a transport socket turns bytes into bytes on a connection of a loop"},
 		{[]string{"mosn/cluster/..."}, nil, "hosts and pools use connections; they do not know what a stream is"},
+		{[]string{"mosn/callout/..."}, nil, "a call of the proxy's own is an attempt at a cluster without a stream: streams hand their filters a way to it"},
 		{[]string{"mosn/stream/..."}, nil, "one life cycle for all protocols: codecs come as sdk.Codec, filters as sdk values"},
-		{[]string{"mosn/callout/..."}, nil, "calls that filters make are streams to clusters, so they stand above both"},
 		{[]string{"mosn/network/*", "mosn/listener/..."}, nil, "what a listener accepts is handed to streams or clusters, never the other way"},
 		{[]string{"mosn/config/..."}, nil, "configuration compiles everything below it and is known to none of it"},
 		{[]string{"mosn/xds/..."}, nil, "xDS is a source for the store of config"},

@@ -20,7 +20,7 @@ func folders() map[string][]string {
 			"bin", "out"}, // the last two are the build's and ignored by git
 		"cmd": {"meshctl", "mosn", "sofapilot"},
 		"mosn": {"accesslog", "agent", "builtin", "callout", "cluster", "config", "edit", "eventloop", "fields", "filter", "format", "idtable", "listener",
-			"match", "metadata", "network", "protocol", "report", "route", "runtime", "secret", "server", "shared", "stats", "stream", "trace",
+			"match", "metadata", "network", "protocol", "report", "route", "runtime", "secret", "server", "service", "shared", "stats", "stream", "trace",
 			"transport", "xds"},
 		"test": {"arch", "bench", "interop", "script", "sim", "skipcheck"},
 	}

@@ -5,7 +5,6 @@ package hcm
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sofamesh.io/sofamesh/mosn/accesslog"
+	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -61,7 +61,7 @@ func Filter() stream.NetworkFilter {
 }
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
-	cfg := &stream.Config{LocalAddress: localAddress()}
+	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
@@ -246,19 +246,4 @@ func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 	var err error
 	cfg.Routes, err = route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
 	return err
-}
-
-// localAddress is the machine's first address that is not loopback: what Envoy
-// writes to x-forwarded-for in place of a loopback peer.
-func localAddress() string {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return ""
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
-			return n.IP.String()
-		}
-	}
-	return ""
 }
