@@ -44,6 +44,9 @@ type Compiler interface {
 	HTTPFilter(name string, typ string) (*HTTPFilter, error)
 	Codec(name string) (*Codec, error)
 	AccessLog(name string, a *anypb.Any) (AccessLogger, error)
+	// Tracer compiles a tracing provider, and gives the queue for its spans, which is to be
+	// closed by who asked.
+	Tracer(name string, a *anypb.Any) (TraceProvider, SpanQueue, error)
 	// LogOutput opens the file that access loggers write their lines to; all loggers
 	// of one path share it. "/dev/stdout" and "/dev/stderr" are the process's own
 	// streams.

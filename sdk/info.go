@@ -131,6 +131,7 @@ type StreamInfo struct {
 	VirtualHostName string
 	VirtualCluster  string
 	ClusterName     string // the cluster that was chosen
+	ClusterAltName  string // what it is called where people look (alt_stat_name)
 	UpstreamHost    string // ip:port or path of the host that was chosen
 
 	// DownstreamRemote is the client as headers tell (XFF rules applied),

@@ -25,6 +25,8 @@ import (
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/mosn/trace/opentelemetry"
+	"sofamesh.io/sofamesh/mosn/trace/zipkin"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -40,6 +42,7 @@ func Default() config.Extensions {
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
+		Tracers:        []sdk.Tracer{opentelemetry.Tracer(), zipkin.Tracer()},
 	}
 }
 

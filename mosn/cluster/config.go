@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 // Config is a compiled cluster: immutable, shared by all loops.
 type Config struct {
 	name, statName string
+	observed       string
 	kind           *Kind
 	scope          sdk.Scope
 	block          stats.Block
@@ -77,8 +79,9 @@ type CompileOptions struct {
 	RPC []sdk.CodecConfig
 }
 
-// StatName returns the cluster's name in stats, Envoy's observability name.
-func (c *Config) StatName() string { return c.statName }
+// ObservabilityName returns what the cluster is called where people look: alt_stat_name,
+// else its name.
+func (c *Config) ObservabilityName() string { return c.observed }
 
 // StatPrefix returns the prefix of a cluster's stats, "cluster.<name>", as Envoy
 // makes it: of alt_stat_name if that is set, without colons. The Stats of the
@@ -102,6 +105,7 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	if cfg.kind == nil {
 		cfg.kind = NewKind()
 	}
+	cfg.observed = cmp.Or(pb.GetAltStatName(), pb.GetName())
 	cfg.statName = strings.TrimPrefix(StatPrefix(pb), "cluster.")
 	cfg.dial.Timeout = duration(pb.GetConnectTimeout(), defaultConnectTimeout)
 	cfg.high = int(uint32Or(pb.GetPerConnectionBufferLimitBytes(), defaultBufferLimit))

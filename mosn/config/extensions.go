@@ -23,6 +23,7 @@ type Extensions struct {
 	HTTPFilters    []*sdk.HTTPFilter
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
+	Tracers        []sdk.Tracer
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
 }
@@ -35,6 +36,7 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.HTTPFilters = append(out.HTTPFilters, o.HTTPFilters...)
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
+		out.Tracers = append(out.Tracers, o.Tracers...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
 	return out
@@ -45,6 +47,7 @@ const (
 	categoryHTTP    = "envoy.filters.http"
 	categoryNetwork = "envoy.filters.network"
 	categoryLog     = "envoy.access_loggers"
+	categoryTracer  = "envoy.tracers"
 )
 
 //go:embed extensions.txt
@@ -56,6 +59,7 @@ type Registry struct {
 	http    finder[*sdk.HTTPFilter]
 	network finder[stream.NetworkFilter]
 	logs    finder[sdk.AccessLog]
+	tracers finder[sdk.Tracer]
 	table   fields.Table
 	known   map[string]string // category+" "+name or type -> name
 	types   map[string]string // type -> name, of any category
@@ -72,6 +76,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
 		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
+		tracers: newFinder[sdk.Tracer](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
@@ -92,6 +97,10 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	for _, l := range e.AccessLogs {
 		errs = append(errs, r.logs.add(l, l.Name, l.Config))
 		tables = append(tables, l.Fields)
+	}
+	for _, t := range e.Tracers {
+		errs = append(errs, r.tracers.add(t, t.Name, t.Config))
+		tables = append(tables, t.Fields)
 	}
 	var err error
 	r.table, err = fields.Merge(tables...)

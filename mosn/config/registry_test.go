@@ -30,6 +30,9 @@ func TestEveryFieldIsDeclared(t *testing.T) {
 	for _, l := range r.logs.byName {
 		roots = append(roots, l.Config.ProtoReflect().Descriptor())
 	}
+	for _, t := range r.tracers.byName {
+		roots = append(roots, t.Config.ProtoReflect().Descriptor())
+	}
 	for _, field := range r.table.Undeclared(roots...) {
 		t.Errorf("%s has no status", field)
 	}
@@ -38,7 +41,7 @@ func TestEveryFieldIsDeclared(t *testing.T) {
 func TestRegistryRefusesDoubles(t *testing.T) {
 	e := extensions()
 	for _, double := range []Extensions{
-		{Codecs: e.Codecs}, {HTTPFilters: e.HTTPFilters}, {NetworkFilters: e.NetworkFilters}, {AccessLogs: e.AccessLogs},
+		{Codecs: e.Codecs}, {HTTPFilters: e.HTTPFilters}, {NetworkFilters: e.NetworkFilters}, {AccessLogs: e.AccessLogs}, {Tracers: e.Tracers},
 	} {
 		if _, err := NewRegistry(e.With(double)); err == nil || !strings.Contains(err.Error(), "is listed twice") {
 			t.Errorf("%+v: %v", double, err)

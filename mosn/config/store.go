@@ -13,6 +13,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
 
 	"sofamesh.io/sofamesh/mosn/callout"
@@ -42,7 +43,11 @@ type Options struct {
 	// LogOutput opens an access log; nil opens none.
 	LogOutput func(path string) (sdk.LogOutput, error)
 	// Calls makes the calls of extensions' goroutines; nil makes none.
-	Calls     *callout.Manager
+	Calls *callout.Manager
+	// Spans opens the queue of a tracing provider; nil: no spans are sent.
+	Spans func(key string, p sdk.TraceProvider) sdk.SpanQueue
+	// Tracing is the provider for those who trace and name none.
+	Tracing   *tracev3.Tracing_Http
 	Clusters  *cluster.Manager
 	Listeners *listener.Manager
 }

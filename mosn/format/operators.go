@@ -25,6 +25,7 @@ const (
 	opCommonDuration
 	opUpstreamHost
 	opUpstreamCluster
+	opUpstreamClusterRaw
 	opUpstreamLocal
 	opUpstreamLocalIP
 	opUpstreamLocalPort
@@ -96,7 +97,7 @@ var operators = map[string]spec{
 	"COMMON_DURATION":                        {opCommonDuration, someParams, false},
 	"UPSTREAM_HOST":                          {opUpstreamHost, noParams, false},
 	"UPSTREAM_CLUSTER":                       {opUpstreamCluster, noParams, false},
-	"UPSTREAM_CLUSTER_RAW":                   {opUpstreamCluster, noParams, false},
+	"UPSTREAM_CLUSTER_RAW":                   {opUpstreamClusterRaw, noParams, false},
 	"UPSTREAM_LOCAL_ADDRESS":                 {opUpstreamLocal, noParams, false},
 	"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":    {opUpstreamLocalIP, noParams, false},
 	"UPSTREAM_LOCAL_PORT":                    {opUpstreamLocalPort, noParams, false},

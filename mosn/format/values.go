@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"net/netip"
@@ -121,6 +122,8 @@ func (p *part) stringOf(info *sdk.StreamInfo) (s string, spaced, ok bool) {
 	case opVirtualCluster:
 		return info.VirtualCluster, true, true
 	case opUpstreamCluster:
+		return cmp.Or(info.ClusterAltName, info.ClusterName), true, true
+	case opUpstreamClusterRaw:
 		return info.ClusterName, true, true
 	case opUpstreamHost:
 		return info.UpstreamHost, true, true

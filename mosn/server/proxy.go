@@ -17,6 +17,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -53,6 +54,7 @@ type Proxy struct {
 	collector *stats.Collector
 	stats     *serverStats
 	outputs   *accesslog.Outputs
+	spans     *trace.Exporters
 	clusters  *cluster.Manager
 	listeners *listener.Manager
 	workers   []*stream.Worker
@@ -81,11 +83,13 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 		Loops: loops, Stdout: out.Stdout, Stderr: out.Stderr, FlushInterval: o.FileFlushInterval,
 		Scope: p.names.Root(), Shared: p.names.Shared(), Log: func(msg string) { log.For(compFile).Error(msg) },
 	})
+	p.spans = trace.NewExporters(trace.Options{Loops: loops, Shared: p.names.Shared()})
 	p.group.Start()
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners,
+		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Proto.GetTracing().GetHttp(),
+		Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners,
 	})
 	if err := p.apply(); err != nil {
 		p.Close()
@@ -205,7 +209,7 @@ func (p *Proxy) Close() {
 	if p.admin != nil {
 		p.admin.close()
 	}
-	err := p.listeners.Close()
+	err := errors.Join(p.listeners.Close(), p.spans.Close()) // the loops make the calls
 	p.clusters.Close()
 	p.group.Stop()
 	if err = errors.Join(err, p.outputs.Close()); err != nil {

@@ -65,6 +65,7 @@ type Config struct {
 	AppendXForwardedPort     bool
 	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool // router
+	StartChildSpan           bool // router: an attempt has a span of its own
 
 	Stats Stats
 }

@@ -129,7 +129,7 @@ func appendPeer(dst []byte, a netip.AddrPort) []byte {
 
 func tagCluster(sp *sdk.Span, c *cluster.LoopCluster) {
 	sp.Tag("upstream_cluster", c.Name())
-	sp.Tag("upstream_cluster.name", c.Config().StatName())
+	sp.Tag("upstream_cluster.name", c.Config().ObservabilityName())
 }
 
 // tagGRPC tells the status that stands in h, and reports whether it is a server's failure.
@@ -329,11 +329,7 @@ func (m *shadow) endTrace(code int) {
 	if mt.cfg != nil && mt.span.Sampled {
 		sp := &mt.span
 		sp.End = sp.Start.Add(m.w.now() - mt.start)
-		protocol := "-"
-		if m.ready {
-			protocol = protocolName(m.call.Codec())
-		}
-		tagAttempt(sp, m.cluster, mt.host, protocol, code, 0)
+		tagAttempt(sp, m.cluster, mt.host, sdk.HTTP11.String(), code, 0) // whatever it is, as in Envoy
 		if code == 0 || code >= 500 {
 			sp.Tag("error", "true")
 		}

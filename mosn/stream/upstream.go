@@ -105,6 +105,7 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
+	s.info.ClusterAltName = u.cluster.Config().ObservabilityName()
 	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {

@@ -62,3 +62,9 @@ func ParseHex(s string) (n uint64, ok bool) {
 	}
 	return n, true
 }
+
+// InjectW3C writes where s stands into traceparent.
+func InjectW3C(s *sdk.Span, h *sdk.Headers) {
+	var b [parentSize]byte
+	h.Set(TraceParent, str(AppendW3C(b[:0], s.TraceContext, s.Sampled)))
+}

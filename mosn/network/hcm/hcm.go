@@ -11,6 +11,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -30,6 +31,7 @@ type host interface {
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
 	Runtime() *runtime.Snapshot
+	Tracing() *tracev3.Tracing_Http // for those who trace and name no provider
 }
 
 // Envoy's defaults (http_connection_manager.proto, protocol.proto).
@@ -67,6 +69,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
 		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
+		compileRequestID,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
@@ -84,10 +87,13 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		}
 	}
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
+	if err != nil {
+		return nil, err
+	}
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
-	return cfg, err
+	return cfg, compileTracing(c, pb, cfg)
 }
 
 // duration returns the value of a field, def when it is not set.
@@ -210,7 +216,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			return at.Errorf("terminal filter named %s of type %s must be the last filter in a http filter chain", f.GetName(), ext.Name)
 		}
 		if r, ok := conf.(*routerConfig); ok {
-			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
+			cfg.SuppressEnvoyHeaders, cfg.StartChildSpan = r.SuppressEnvoyHeaders, r.StartChildSpan
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			continue
 		}

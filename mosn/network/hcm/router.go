@@ -16,6 +16,7 @@ type routerConfig struct {
 	// RespectExpectedTimeout makes a trusted x-envoy-expected-rq-timeout-ms of the
 	// request its timeout.
 	RespectExpectedTimeout bool
+	StartChildSpan         bool
 }
 
 // New implements sdk.HTTPConfig and is not called.
@@ -31,8 +32,8 @@ func Router() *sdk.HTTPFilter {
 		Config:   &routerv3.Router{},
 		Terminal: true,
 		Fields: fields.Message("envoy.extensions.filters.http.router.v3.Router",
-			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout"),
-			fields.NoEffect("dynamic_stats", "start_child_span"),
+			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout", "start_child_span"),
+			fields.NoEffect("dynamic_stats"),
 			fields.Refused("upstream_log", "upstream_log_options", "strict_check_headers",
 				"suppress_grpc_request_failure_code_stats", "upstream_http_filters", "reject_connect_request_early_data"),
 		),
@@ -45,5 +46,7 @@ func compileRouter(_ sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
 	return &routerConfig{
 		SuppressEnvoyHeaders:   pb.GetSuppressEnvoyHeaders(),
 		RespectExpectedTimeout: pb.GetRespectExpectedRqTimeout(),
+		//lint:ignore SA1019 deprecated, and still obeyed by Envoy
+		StartChildSpan: pb.GetStartChildSpan(),
 	}, nil
 }

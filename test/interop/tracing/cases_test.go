@@ -73,7 +73,7 @@ tracing: {custom_tags: [{tag: both, literal: {value: route}}, {tag: more, litera
 		{name: "otlp-operation-empty", provider: otlpHTTP, tracing: "spawn_upstream_span: true\noperation: \"%REQ(NONE)%\"\nupstream_operation: \"%REQ(NONE)%\"", requests: []string{"GET /a"}, spans: 2},
 		{name: "otlp-http2", provider: otlpHTTP, tracing: "spawn_upstream_span: true", route: "match: {prefix: /}\nroute: {cluster: backend2}", requests: []string{"GET /a"}, spans: 2},
 		{name: "otlp-rewrite", provider: otlpHTTP, route: "match: {prefix: /}\nroute: {cluster: backend, prefix_rewrite: /new/, host_rewrite_literal: other.test, timeout: 0s}", requests: []string{"GET /a"}, spans: 1},
-		{name: "otlp-mirror", provider: otlpHTTP, route: "match: {prefix: /}\nroute: {cluster: backend, request_mirror_policies: [{cluster: backend2}, {cluster: backend2, trace_sampled: {value: false}}]}", requests: []string{"GET /a"}, spans: 2},
+		{name: "otlp-mirror", provider: otlpHTTP, route: "match: {prefix: /}\nroute: {cluster: backend, request_mirror_policies: [{cluster: backend2}, {cluster: backend2, trace_sampled: false}]}", requests: []string{"GET /a"}, spans: 2},
 		{name: "otlp-timeout", provider: otlpHTTP, tracing: "spawn_upstream_span: true", route: "match: {prefix: /}\nroute: {cluster: backend, timeout: 0.3s}", requests: []string{"GET /sleep"}, spans: 2},
 		{name: "otlp-per-try", provider: otlpHTTP, tracing: "spawn_upstream_span: true", route: "match: {prefix: /}\nroute: {cluster: backend, timeout: 2s, retry_policy: {retry_on: 5xx, num_retries: 1, per_try_timeout: 0.3s}}", requests: []string{"GET /sleep"}, spans: 3},
 		{name: "otlp-reset", provider: otlpHTTP, tracing: "spawn_upstream_span: true", requests: []string{"GET /close"}, spans: 2},

@@ -127,7 +127,7 @@ func (c *collector) otlp(name string, body []byte, about []string) (spans []span
 			about = append(about, "resource "+attribute(kv))
 		}
 		for _, ss := range rs.ScopeSpans {
-			about = append(about, "scope "+ss.Scope.GetName()+" "+ss.Scope.GetVersion())
+			about = append(about, fmt.Sprintf("scope %t %t", ss.Scope.GetName() != "", ss.Scope.GetVersion() != ""))
 			for _, s := range ss.Spans {
 				one := span{
 					Trace: hex.EncodeToString(s.TraceId), ID: hex.EncodeToString(s.SpanId), Parent: hex.EncodeToString(s.ParentSpanId),

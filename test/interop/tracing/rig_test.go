@@ -324,8 +324,10 @@ func tree(spans []span) string {
 }
 
 var (
-	uuid    = regexp.MustCompile(`\b([0-9a-f]{8}-[0-9a-f]{4}-)([0-9a-f])([0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})\b`)
-	hexID   = regexp.MustCompile(`\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b`)
+	uuid  = regexp.MustCompile(`\b([0-9a-f]{8}-[0-9a-f]{4}-)([0-9a-f])([0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})\b`)
+	hexID = regexp.MustCompile(`\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b`)
+	// self is what a program says of itself, which differs.
+	self    = regexp.MustCompile(`(?m)^(resource telemetry\.sdk\.\w+ =) .*$`)
 	address = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
 )
 
@@ -344,8 +346,7 @@ func (r *rig) mask(s string) string {
 		return ids[id]
 	})
 	s = address.ReplaceAllString(s, "127.0.0.1:PORT")
-	s = regexp.MustCompile(`[0-9a-f]{40}/1\.40\.0/\S+|1\.40\.0\S*`).ReplaceAllString(s, "VERSION")
-	return s
+	return self.ReplaceAllString(s, "$1 ITSELF")
 }
 
 // few reports that an id has at most two different digits.
