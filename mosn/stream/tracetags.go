@@ -54,7 +54,8 @@ func (s *Stream) endTrace() {
 // tagRequest tells of the request what it says itself.
 func (s *Stream) tagRequest(t *tracing) {
 	sp, h := &t.span, &s.req.Headers
-	sp.TagBytes("peer.address", appendPeer(t.scratch[:0], s.info.DownstreamDirectRemote))
+	t.scratch = appendPeer(t.scratch[:0], s.info.DownstreamDirectRemote)
+	sp.TagBytes("peer.address", t.scratch)
 	if s.rpc {
 		s.tagRPC(t)
 		return
