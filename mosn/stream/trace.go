@@ -106,6 +106,9 @@ func (s *Stream) startTrace() {
 		if t.on = cfg.Provider.Start(&t.span, o); t.on {
 			t.span.Start = s.info.StartTime
 			s.info.Trace = t.span.TraceContext
+			if t.joined && t.span.Span != o.ID { // it is the other half of the caller's
+				t.rpcID = append(t.rpcID[:0], t.sofa.RPC...)
+			}
 		}
 	}
 	if !s.rpc {

@@ -59,7 +59,7 @@ func TestEnvoy(t *testing.T) {
 // runAll runs all cases through one process, side by side: they mostly wait.
 func runAll(t *testing.T, binary, name string, list []*testCase) map[string]string {
 	t.Helper()
-	r := start(t, binary, name, list, newCollector(t), "")
+	r := start(t, binary, name, list, newCollector(t))
 	results := map[string]string{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup

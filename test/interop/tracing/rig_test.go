@@ -134,7 +134,7 @@ func cluster(name string, http2 bool, ports ...int) string {
 }
 
 // start runs a proxy with the listeners of all cases.
-func start(t testing.TB, binary, name string, cases []*testCase, collect *collector, extra string) *rig {
+func start(t testing.TB, binary, name string, cases []*testCase, collect *collector, clusters ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, ports: map[string]int{}, dir: t.TempDir(), collect: collect, ids: map[string]string{}}
 	backend := serve(t, http.HandlerFunc(answer))
@@ -151,12 +151,12 @@ static_resources:
 `)
 	b.WriteString(cluster("backend", false, backend) + cluster("backend2", true, backend) + cluster("collector", false, collect.port) + cluster("collector2", true, collect.port))
 	b.WriteString(cluster("refused", false, peers.RefusedPort(t), peers.RefusedPort(t)))
-	b.WriteString("  listeners:\n")
+	b.WriteString(strings.Join(clusters, "") + "  listeners:\n")
 	for _, c := range cases {
 		r.ports[c.name] = peers.HoldPort(t)
 		b.WriteString(c.listener(r.ports[c.name], filepath.Join(r.dir, c.name+".log")))
 	}
-	p, err := peers.StartProxy(t, binary, r.dir, name, []byte(b.String()+extra), r.admin, 1)
+	p, err := peers.StartProxy(t, binary, r.dir, name, []byte(b.String()), r.admin, 1)
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, b.String())
 	}
@@ -262,9 +262,19 @@ func (r *rig) run(c *testCase) string {
 	for _, line := range about {
 		b.WriteString(line + "\n")
 	}
+	b.WriteString(r.stats(c))
 	log := r.log(c, len(c.requests))
 	b.WriteString("log\n" + indent(log, 2))
 	return r.mask(b.String())
+}
+
+// stats are the counters of why requests are traced.
+func (r *rig) stats(c *testCase) string {
+	var b strings.Builder
+	for _, reason := range []string{"random_sampling", "client_enabled", "service_forced", "not_traceable", "health_check"} {
+		fmt.Fprintf(&b, "%s: %d\n", reason, peers.Stat(r.t, r.p, r.admin, "http."+c.name+".tracing."+reason))
+	}
+	return b.String()
 }
 
 // await waits for the spans of a case, and a little longer for those that must not come.
