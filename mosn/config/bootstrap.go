@@ -10,6 +10,7 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -174,6 +175,13 @@ func (b *Bootstrap) loadRuntime(c compiler) error {
 	}
 	b.Runtime = snapshot
 	return nil
+}
+
+// Tracing returns the provider for connection managers that trace and name none, nil for
+// none.
+func (b *Bootstrap) Tracing() *tracev3.Tracing_Http {
+	//lint:ignore SA1019 deprecated, and still obeyed by Envoy
+	return b.Proto.GetTracing().GetHttp()
 }
 
 // Where returns where a field was written, as "file:line", or the deepest field

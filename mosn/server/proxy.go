@@ -88,7 +88,7 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Proto.GetTracing().GetHttp(),
+		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Tracing(),
 		Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners,
 	})
 	if err := p.apply(); err != nil {

@@ -14,7 +14,7 @@ func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, std
 		Registry: registry, Stats: stats.NewStore(stats.Options{}), Loops: 1,
 		Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		Tracing:    boot.Proto.GetTracing().GetHttp(),
+		Tracing:    boot.Tracing(),
 	})
 	result := store.Apply(boot.Resources())
 	err := result.Err()

@@ -47,6 +47,7 @@ func compileTracing(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		return nil
 	}
 	counts := c.Stats().Scope("tracing")
+	h, hosted := c.(host)
 	c = c.At("tracing")
 	t := &stream.Tracing{
 		Verbose: p.GetVerbose(), NoPropagation: p.GetNoContextPropagation(), Hop: p.GetSpawnUpstreamSpan().GetValue(),
@@ -80,7 +81,7 @@ func compileTracing(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		return err
 	}
 	provider := p.GetProvider()
-	if h, ok := c.(host); ok {
+	if hosted {
 		t.Outbound = h.Listener().GetTrafficDirection() == corev3.TrafficDirection_OUTBOUND
 		t.NodeID, t.Zone = h.Node().GetId(), h.Node().GetLocality().GetZone()
 		if provider == nil {

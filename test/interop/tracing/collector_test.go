@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -277,6 +276,3 @@ func (c *collector) zipkinProto(name string, body []byte) (spans []span) {
 	}
 	return spans
 }
-
-// sortedKeys is for deterministic output.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
