@@ -35,6 +35,9 @@ type CallRetry struct {
 	On string
 	// Attempts is the most that are made after the first.
 	Attempts uint32
+	// Elsewhere is how many more choices are made in place of a host that was tried
+	// (previous_hosts); 0 takes any.
+	Elsewhere int
 	// Base and Max are those of the exponential back-off; 0 is Envoy's 25 ms, and ten
 	// times Base.
 	Base, Max time.Duration

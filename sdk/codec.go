@@ -216,6 +216,16 @@ type Switcher interface {
 	Switched(request *Message) (id uint64, ok bool)
 }
 
+// Parker is a CodecConn with flow control whose connection, too, has a window. Parked
+// tells that n bytes of a stream's body stay in the hands of the owner for what may be
+// long: until Consumed they count for the window of their stream, but no more for that
+// of the connection, so that other streams are not stopped. The owner bounds how many
+// there are. It comes at most once for every byte of EventData.
+type Parker interface {
+	CodecConn
+	Parked(out *Buffer, id uint64, n int)
+}
+
 // Heartbeater is a CodecConn that can ask whether its peer is alive. Each
 // WriteHeartbeat replaces the last: the answer to it, and to no other, is an
 // EventHeartbeat. The owner keeps the time and closes what stays silent.
@@ -264,6 +274,25 @@ type Event struct {
 	Stream uint64
 	Msg    *Message
 	Data   []byte
+}
+
+// TurnEffort is how much of one connection is handled in a turn of its loop, in units of
+// Event.Effort. What has come beyond that waits, so that nobody waits long for a peer
+// that makes much work with few bytes.
+const TurnEffort = 256
+
+// Effort is about what it costs to handle the event, for which Decode has consumed n
+// bytes: to begin a stream, or to refuse one, which is EventNone with an error of the
+// stream, is much more than to go on.
+func (e *Event) Effort(n int) int {
+	effort := 1 + n/512
+	switch e.Kind {
+	case EventHeaders, EventNone:
+		effort += 8
+	case EventReset:
+		effort += 3
+	}
+	return effort
 }
 
 // ResetReason says why a stream ended early.

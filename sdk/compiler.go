@@ -40,13 +40,17 @@ type Compiler interface {
 	// Unpack decodes an Any into a new message of its own type, checks it against the
 	// declared fields and the message's own validation rules (PGV).
 	Unpack(a *anypb.Any) (proto.Message, error)
-	// HTTPFilter and Codec find extensions by name (or by the type of the Any).
-	HTTPFilter(name string, typ string) (*HTTPFilter, error)
+	// HTTPFilter finds a filter by the type of its configuration (or that of a route for
+	// it), by name when there is none or it is a Struct. Codec finds a codec by name.
+	HTTPFilter(name string, config *anypb.Any) (*HTTPFilter, error)
 	Codec(name string) (*Codec, error)
 	AccessLog(name string, a *anypb.Any) (AccessLogger, error)
 	// Tracer compiles a tracing provider, and gives the queue for its spans, which is to be
 	// closed by who asked.
 	Tracer(name string, a *anypb.Any) (TraceProvider, SpanQueue, error)
+	// Missing makes the error for an extension that is not here: whether Envoy has it
+	// in that category ("envoy.transport_sockets.upstream"), and which name is near.
+	Missing(category, name string, a *anypb.Any) error
 	// LogOutput opens the file that access loggers write their lines to; all loggers
 	// of one path share it. "/dev/stdout" and "/dev/stderr" are the process's own
 	// streams.

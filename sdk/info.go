@@ -99,12 +99,18 @@ type StreamInfo struct {
 
 	Start              int64 // first byte of the request seen
 	RequestEnd         int64 // last byte of the request received
+	UpstreamAttempt    int64 // the last attempt began to look for a connection
+	UpstreamReady      int64 // and had one, or knew that there is none
+	UpstreamConnect    int64 // that connection was begun, perhaps for another stream
+	UpstreamConnected  int64 // and stood
 	UpstreamRequest    int64 // first byte sent upstream
 	UpstreamRequestEnd int64 // last byte sent upstream
 	UpstreamResponse   int64 // first byte of the response received
+	UpstreamBody       int64 // first byte of the response's body received
 	UpstreamEnd        int64 // last byte of the response received
 	ResponseStart      int64 // first byte sent downstream
 	End                int64
+	Logged             int64 // the access log is being written
 
 	// Codec is that of the request, where Protocol is RPC.
 	Codec        *Codec
@@ -131,8 +137,17 @@ type StreamInfo struct {
 	VirtualHostName string
 	VirtualCluster  string
 	ClusterName     string // the cluster that was chosen
-	ClusterAltName  string // what it is called where people look (alt_stat_name)
+	ClusterStatName string // its alt_stat_name, else its name; "" when there is no such cluster
 	UpstreamHost    string // ip:port or path of the host that was chosen
+	// UpstreamHostname is what the endpoint is called, "" when it has no name;
+	// UpstreamProtocol what is spoken with it, "" while there is no connection.
+	UpstreamHostname string
+	UpstreamProtocol string
+	FilterChainName  string // of the listener
+	// CustomFlags are those of extensions, comma separated (%CUSTOM_FLAGS%).
+	CustomFlags string
+	// Tried are the connections that the request was given to, one an attempt.
+	Tried []Tried
 
 	// DownstreamRemote is the client as headers tell (XFF rules applied),
 	// DownstreamDirectRemote the peer of the connection. Path is set instead for Unix
@@ -145,6 +160,9 @@ type StreamInfo struct {
 	UpstreamConnectionID   uint64
 
 	HealthCheck bool
+	// CloseConnection has the client's connection end with the response.
+	CloseConnection bool
+	LogType         LogType // why the access log is being written
 
 	// Trace is the trace that the request is part of, with the span of the request; none
 	// when the connection manager does not trace.
@@ -191,7 +209,34 @@ func (i *StreamInfo) Reset() {
 	state := i.state
 	clear(state)
 	i.Dynamic.reset()
-	*i = StreamInfo{state: state, Dynamic: i.Dynamic}
+	clear(i.Tried)
+	*i = StreamInfo{state: state, Dynamic: i.Dynamic, Tried: i.Tried[:0]}
+}
+
+// LogType says why an access log is written, as %ACCESS_LOG_TYPE% prints it.
+type LogType uint8
+
+// The types that there are here; LogNotSet is that of listeners.
+const (
+	LogNotSet LogType = iota
+	LogDownstreamStart
+	LogDownstreamPeriodic
+	LogDownstreamEnd
+	LogTunnelEstablished
+	numLogTypes
+)
+
+// String returns Envoy's name.
+func (t LogType) String() string {
+	return [numLogTypes]string{
+		"NotSet", "DownstreamStart", "DownstreamPeriodic", "DownstreamEnd", "DownstreamTunnelSuccessfullyEstablished",
+	}[t]
+}
+
+// Tried is a connection that a request was given to.
+type Tried struct {
+	Host, Hostname string
+	ConnectionID   uint64
 }
 
 // Error is a failure on the request path: whose it is, what Envoy calls it, and

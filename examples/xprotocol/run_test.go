@@ -2,18 +2,15 @@ package xprotocol
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +18,7 @@ import (
 	"sofamesh.io/sofamesh/examples/xprotocol/ping"
 	"sofamesh.io/sofamesh/mosn/builtin"
 	"sofamesh.io/sofamesh/mosn/server"
+	"sofamesh.io/sofamesh/test/tutorial"
 )
 
 // TestConfiguration: the example is valid. So is a listener for one protocol only,
@@ -43,8 +41,9 @@ func TestConfiguration(t *testing.T) {
 
 // TestTutorial builds and runs what the tutorial says, on ports of its own.
 func TestTutorial(t *testing.T) {
-	dir := follow(t)
-	ports := ownPorts(t)
+	text := tutorial.Read(t, "README.md")
+	dir := follow(t, text)
+	ports := tutorial.OwnPorts(t, "18090", "18091", "18092", "18093", "19902")
 	config := filepath.Join(dir, "mosn.yaml")
 	p, err := os.ReadFile(config)
 	if err != nil {
@@ -53,24 +52,24 @@ func TestTutorial(t *testing.T) {
 	if err := os.WriteFile(config, []byte(ports.Replace(string(p))), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	commands, want := consoles(t)
-	var servers []*process
+	commands, want := text.Consoles()
+	var servers []*tutorial.Process
 	var got []string
 	for _, c := range commands {
 		c = ports.Replace(c)
 		if background, ok := strings.CutSuffix(c, " &"); ok {
-			s := start(t, dir, background)
+			s := tutorial.Start(t, dir, background)
 			servers = append(servers, s)
 			fields := strings.Fields(background)
 			if fields[1] == "serve" {
-				s.waitFor(t, func() bool { return dials(fields[2]) })
+				s.WaitFor(t, func() bool { return tutorial.Dials(fields[2]) })
 			} else {
-				s.waitFor(t, func() bool { return answers(ports.Replace("http://127.0.0.1:19902/ready")) })
+				s.WaitFor(t, func() bool { return tutorial.Answers(ports.Replace("http://127.0.0.1:19902/ready")) })
 			}
 			continue
 		}
 		if url, ok := strings.CutPrefix(c, "curl "); ok {
-			got = append(got, get(t, url))
+			got = append(got, tutorial.Get(t, url))
 			continue
 		}
 		out, err := exec.Command("bash", "-c", "cd "+dir+" && timeout 20 "+c).CombinedOutput()
@@ -90,17 +89,17 @@ func TestTutorial(t *testing.T) {
 	}
 	desks(t, ports)
 	for _, s := range servers[:2] {
-		s.stop()
+		s.Stop()
 	}
 	out, _ := exec.Command(filepath.Join(dir, "bin/try"), "call", ports.Replace("127.0.0.1:18090"), "a").CombinedOutput()
 	if !strings.HasPrefix(string(out), "1: upstream connect error") {
 		t.Errorf("without servers: %s", out)
 	}
 	proxy := servers[2]
-	proxy.stop()
+	proxy.Stop()
 	for _, line := range []string{`"POST / ping" 200`, `"POST / ping" 503`, `"GET / HTTP/1.1" 200`, `"POST /com.acme.Orders/Place desk" 200`, `"POST /com.acme.Orders/Cancel desk" 403`} {
-		if !strings.Contains(proxy.out.String(), line) {
-			t.Errorf("the access log has no %s:\n%s", line, proxy.out.String())
+		if !strings.Contains(proxy.Out.String(), line) {
+			t.Errorf("the access log has no %s:\n%s", line, proxy.Out.String())
 		}
 	}
 }
@@ -228,101 +227,4 @@ func readDesk(conn net.Conn) (f desker, err error) {
 		f.texts, texts = append(f.texts, string(texts[2:n])), texts[n:]
 	}
 	return f, err
-}
-
-// ownPorts replaces the tutorial's ports by free ones.
-func ownPorts(t *testing.T) *strings.Replacer {
-	t.Helper()
-	var pairs []string
-	for _, port := range []string{"18090", "18091", "18092", "18093", "19902"} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		_, free, _ := net.SplitHostPort(ln.Addr().String())
-		pairs = append(pairs, port, free)
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// process is a program of the tutorial's in the background.
-type process struct {
-	cmd    *exec.Cmd
-	out    bytes.Buffer
-	errs   bytes.Buffer
-	exited chan struct{}
-}
-
-func start(t *testing.T, dir, command string) *process {
-	t.Helper()
-	fields := strings.Fields(command)
-	p := &process{cmd: exec.Command(filepath.Join(dir, fields[0]), fields[1:]...), exited: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.out, &p.errs
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = p.cmd.Wait()
-		close(p.exited)
-	}()
-	t.Cleanup(p.stop)
-	return p
-}
-
-// stop ends the program; after it, out and errs are complete.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.exited:
-	case <-time.After(20 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.exited
-	}
-}
-
-func (p *process) waitFor(t *testing.T, ready func() bool) {
-	t.Helper()
-	for range 400 {
-		if ready() {
-			return
-		}
-		select {
-		case <-p.exited:
-			t.Fatalf("%s has ended: %s", p.cmd, cmp.Or(p.errs.String(), "without a word"))
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	t.Fatalf("%s is not ready", p.cmd)
-}
-
-func dials(address string) bool {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
-}
-
-func answers(url string) bool {
-	resp, err := http.Get(url)
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
-}
-
-func get(t *testing.T, url string) string {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(body))
 }

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"strconv"
 
@@ -13,7 +14,7 @@ import (
 
 // CompileOptions is what filters need beside the compiler.
 type CompileOptions struct {
-	Runtime *runtime.Snapshot // nil: no overrides
+	Runtime *runtime.Values // nil: no overrides
 }
 
 // Compile compiles one entry of an access_log field; c stands at it.
@@ -67,14 +68,14 @@ type filtered struct {
 
 // Log implements sdk.AccessLogger.
 func (f *filtered) Log(loop int, info *sdk.StreamInfo, request, response, trailers *sdk.Headers) {
-	if f.filter.pass(info, request) {
+	if f.filter.pass(info, request, response, trailers) {
 		f.logger.Log(loop, info, request, response, trailers)
 	}
 }
 
 // filter decides whether a stream is logged. It is immutable and shared by loops.
 type filter interface {
-	pass(info *sdk.StreamInfo, request *sdk.Headers) bool
+	pass(info *sdk.StreamInfo, request, response, trailers *sdk.Headers) bool
 }
 
 func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOptions) (filter, error) {
@@ -97,6 +98,12 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 		return &header{m}, err
 	case *accesslogv3.AccessLogFilter_ResponseFlagFilter:
 		return compileFlags(c.At("response_flag_filter"), f.ResponseFlagFilter.GetFlags())
+	case *accesslogv3.AccessLogFilter_GrpcStatusFilter:
+		return compileGRPC(f.GrpcStatusFilter), nil
+	case *accesslogv3.AccessLogFilter_MetadataFilter:
+		return compileMetadata(c.At("metadata_filter"), f.MetadataFilter)
+	case *accesslogv3.AccessLogFilter_LogTypeFilter:
+		return compileType(f.LogTypeFilter), nil
 	case nil:
 		return nil, c.Errorf("no filter is given")
 	default:
@@ -106,47 +113,51 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 
 // comparison compares a number of the stream with a constant.
 type comparison struct {
-	op    accesslogv3.ComparisonFilter_Op
-	value uint64
-	of    func(*sdk.StreamInfo) uint64
+	op      accesslogv3.ComparisonFilter_Op
+	value   uint64
+	key     string // of the runtime, for the value
+	runtime *runtime.Values
+	of      func(*sdk.StreamInfo) uint64
 }
 
 func compileComparison(pb *accesslogv3.ComparisonFilter, o CompileOptions, of func(*sdk.StreamInfo) uint64) *comparison {
 	v := pb.GetValue()
-	return &comparison{pb.GetOp(), o.Runtime.Uint(v.GetRuntimeKey(), uint64(v.GetDefaultValue())), of}
+	return &comparison{pb.GetOp(), uint64(v.GetDefaultValue()), v.GetRuntimeKey(), o.Runtime, of}
 }
 
 func responseCode(info *sdk.StreamInfo) uint64 { return uint64(info.ResponseCode) }
 
-func durationMs(info *sdk.StreamInfo) uint64 { return uint64(max(0, info.End-info.Start)) / 1e6 }
+func durationMs(info *sdk.StreamInfo) uint64 {
+	return uint64(max(0, cmp.Or(info.End, info.Logged)-info.Start)) / 1e6
+}
 
-func (f *comparison) pass(info *sdk.StreamInfo, _ *sdk.Headers) bool {
-	n := f.of(info)
+func (f *comparison) pass(info *sdk.StreamInfo, _, _, _ *sdk.Headers) bool {
+	n, value := f.of(info), f.runtime.Uint(f.key, f.value)
 	switch f.op {
 	case accesslogv3.ComparisonFilter_GE:
-		return n >= f.value
+		return n >= value
 	case accesslogv3.ComparisonFilter_LE:
-		return n <= f.value
+		return n <= value
 	case accesslogv3.ComparisonFilter_NE:
-		return n != f.value
+		return n != value
 	}
-	return n == f.value
+	return n == value
 }
 
 // notHealthCheck drops what the health check filter has answered.
 type notHealthCheck struct{}
 
-func (notHealthCheck) pass(info *sdk.StreamInfo, _ *sdk.Headers) bool { return !info.HealthCheck }
+func (notHealthCheck) pass(info *sdk.StreamInfo, _, _, _ *sdk.Headers) bool { return !info.HealthCheck }
 
 // share logs a share of the streams: by the request's id, so that all proxies on its
 // way choose alike, or by chance.
 type share struct {
 	fraction    runtime.Fraction
-	runtime     *runtime.Snapshot
+	runtime     *runtime.Values
 	independent bool
 }
 
-func (f *share) pass(_ *sdk.StreamInfo, request *sdk.Headers) bool {
+func (f *share) pass(_ *sdk.StreamInfo, request, _, _ *sdk.Headers) bool {
 	if !f.independent {
 		if n, ok := stable(request.ID(sdk.HeaderRequestID)); ok {
 			return f.fraction.Enabled(f.runtime, n)
@@ -183,9 +194,9 @@ func compileGroup(c sdk.Compiler, pbs []*accesslogv3.AccessLogFilter, o CompileO
 	return g, nil
 }
 
-func (g *group) pass(info *sdk.StreamInfo, request *sdk.Headers) bool {
+func (g *group) pass(info *sdk.StreamInfo, request, response, trailers *sdk.Headers) bool {
 	for _, f := range g.filters {
-		if f.pass(info, request) != g.all {
+		if f.pass(info, request, response, trailers) != g.all {
 			return !g.all
 		}
 	}
@@ -195,7 +206,9 @@ func (g *group) pass(info *sdk.StreamInfo, request *sdk.Headers) bool {
 // header looks at a request header.
 type header struct{ matcher match.Header }
 
-func (f *header) pass(_ *sdk.StreamInfo, request *sdk.Headers) bool { return f.matcher.Match(request) }
+func (f *header) pass(_ *sdk.StreamInfo, request, _, _ *sdk.Headers) bool {
+	return f.matcher.Match(request)
+}
 
 // flags wants one of some response flags.
 type flags struct{ any sdk.ResponseFlag }
@@ -215,4 +228,4 @@ func compileFlags(c sdk.Compiler, names []string) (filter, error) {
 	return f, nil
 }
 
-func (f flags) pass(info *sdk.StreamInfo, _ *sdk.Headers) bool { return info.Flags&f.any != 0 }
+func (f flags) pass(info *sdk.StreamInfo, _, _, _ *sdk.Headers) bool { return info.Flags&f.any != 0 }

@@ -141,14 +141,66 @@ func TestSeveral(t *testing.T) {
 	}
 }
 
+// TestOutcomes: filters by what is known only at the end, and by why the log is written.
+func TestOutcomes(t *testing.T) {
+	const md = `metadata_filter { matcher { filter: "f" path { key: "k" } value { string_match { exact: "v" } } } %s }`
+	for _, c := range []struct {
+		filter            string
+		response, trailer string // grpc-status of each
+		code              int
+		k                 string // in the metadata
+		why               sdk.LogType
+		want              bool
+	}{
+		{filter: `grpc_status_filter { statuses: OK statuses: NOT_FOUND }`, trailer: "5", want: true},
+		{filter: `grpc_status_filter { statuses: OK statuses: NOT_FOUND }`, response: "0", want: true},
+		{filter: `grpc_status_filter { statuses: OK }`, trailer: "5"},
+		{filter: `grpc_status_filter { statuses: OK exclude: true }`, trailer: "5", want: true},
+		{filter: `grpc_status_filter { statuses: OK exclude: true }`, trailer: "0"},
+		{filter: `grpc_status_filter { statuses: UNAVAILABLE }`, code: 503, want: true},
+		{filter: `grpc_status_filter { statuses: UNKNOWN }`, want: true},
+		{filter: `grpc_status_filter { statuses: UNKNOWN }`, trailer: "x"},
+		{filter: strings.ReplaceAll(md, "%s", ""), k: "v", want: true},
+		{filter: strings.ReplaceAll(md, "%s", ""), k: "w"},
+		{filter: strings.ReplaceAll(md, "%s", ""), want: true},
+		{filter: strings.ReplaceAll(md, "%s", "match_if_key_not_found { value: false }")},
+		{filter: strings.ReplaceAll(md, "%s", "match_if_key_not_found { value: false }"), k: "v", want: true},
+		{filter: `metadata_filter {}`, want: true},
+		{filter: `metadata_filter { match_if_key_not_found { value: false } }`},
+		{filter: `log_type_filter { types: DownstreamEnd }`, why: sdk.LogDownstreamEnd, want: true},
+		{filter: `log_type_filter { types: DownstreamEnd types: TcpPeriodic }`, why: sdk.LogDownstreamStart},
+		{filter: `log_type_filter { types: DownstreamEnd exclude: true }`, why: sdk.LogDownstreamStart, want: true},
+		{filter: `log_type_filter { types: DownstreamTunnelSuccessfullyEstablished }`, why: sdk.LogTunnelEstablished, want: true},
+	} {
+		end, logger, err := compileText(t, CompileOptions{}, "filter { "+c.filter+" }")
+		if err != nil {
+			t.Errorf("%s: %v", c.filter, err)
+			continue
+		}
+		info, response, trailers := &sdk.StreamInfo{ResponseCode: c.code, LogType: c.why}, &sdk.Headers{}, &sdk.Headers{}
+		if c.response != "" {
+			response.Add("grpc-status", c.response)
+		}
+		if c.trailer != "" {
+			trailers.Add("grpc-status", c.trailer)
+		}
+		if c.k != "" {
+			info.Dynamic.Set("f", "k", sdk.String(c.k))
+		}
+		if logger.Log(0, info, &sdk.Headers{}, response, trailers); (end.n == 1) != c.want {
+			t.Errorf("%+v: %d lines", c, end.n)
+		}
+	}
+}
+
 func TestFilterErrors(t *testing.T) {
 	for filter, want := range map[string]string{
 		`filter {}`:                      "access_log[0].filter: no filter is given",
 		`filter { traceable_filter {} }`: "access_log[0].filter: *accesslogv3.AccessLogFilter_TraceableFilter is not supported yet",
-		`filter { response_flag_filter { flags: "NR" flags: "XX" } }`:                                        `access_log[0].filter.response_flag_filter.flags[1]: "XX" is not a response flag`,
-		`filter { and_filter { filters { not_health_check_filter {} } filters { grpc_status_filter {} } } }`: "access_log[0].filter.and_filter.filters[1]: *accesslogv3.AccessLogFilter_GrpcStatusFilter is not",
-		`filter { or_filter { filters {} } }`:                                                                "access_log[0].filter.or_filter.filters[0]: no filter",
-		`filter { header_filter { header { name: "a" string_match { safe_regex { regex: "(" } } } } }`:       "access_log[0].filter.header_filter.header.string_match",
+		`filter { response_flag_filter { flags: "NR" flags: "XX" } }`:                                      `access_log[0].filter.response_flag_filter.flags[1]: "XX" is not a response flag`,
+		`filter { and_filter { filters { not_health_check_filter {} } filters { extension_filter {} } } }`: "access_log[0].filter.and_filter.filters[1]: *accesslogv3.AccessLogFilter_ExtensionFilter is not",
+		`filter { or_filter { filters {} } }`:                                                              "access_log[0].filter.or_filter.filters[0]: no filter",
+		`filter { header_filter { header { name: "a" string_match { safe_regex { regex: "(" } } } } }`:     "access_log[0].filter.header_filter.header.string_match",
 	} {
 		_, _, err := compileText(t, CompileOptions{}, filter)
 		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), "accesslog_v3", "accesslogv3"), want) {
@@ -168,7 +220,7 @@ func TestFieldsAreDeclared(t *testing.T) {
 	}
 	root := (&accesslogv3.AccessLog{}).ProtoReflect().Descriptor()
 	missing := slices.DeleteFunc(table.Undeclared(root), func(name string) bool {
-		return strings.HasPrefix(name, "envoy.config.route.v3.HeaderMatcher.") // mosn/route declares those
+		return strings.HasPrefix(name, "envoy.config.route.v3.HeaderMatcher.") || strings.HasPrefix(name, "envoy.type.matcher.v3.") // mosn/match declares those
 	})
 	if len(missing) > 0 {
 		t.Errorf("undeclared: %q", missing)

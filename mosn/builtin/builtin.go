@@ -1,6 +1,6 @@
 // Package builtin is THE list of the data plane's extensions, as data: what the mosn
 // binary is built with. A proxy with codecs of its own is built with With, one with
-// other extensions takes Default() and adds them with Extensions.With.
+// other extensions takes Default() and adds theirs with Extensions.Add.
 package builtin
 
 import (
@@ -18,12 +18,14 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
 	"sofamesh.io/sofamesh/mosn/filter/healthcheck"
 	"sofamesh.io/sofamesh/mosn/filter/localratelimit"
+	"sofamesh.io/sofamesh/mosn/filter/lua"
 	"sofamesh.io/sofamesh/mosn/filter/rbac"
 	"sofamesh.io/sofamesh/mosn/filter/setfilterstate"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
+	"sofamesh.io/sofamesh/mosn/report/holmes"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/mosn/trace/opentelemetry"
 	"sofamesh.io/sofamesh/mosn/trace/zipkin"
@@ -37,10 +39,11 @@ func Default() config.Extensions {
 		HTTPFilters: []*sdk.HTTPFilter{
 			buffer.Filter(), cors.Filter(), fault.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
-			headermutation.Filter(), healthcheck.Filter(), localratelimit.Filter(), rbac.Filter(), setfilterstate.Filter(),
+			headermutation.Filter(), healthcheck.Filter(), localratelimit.Filter(), lua.Filter(), rbac.Filter(), setfilterstate.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
+		Bootstrap:      []sdk.BootstrapExtension{holmes.Extension()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
 		Tracers:        []sdk.Tracer{opentelemetry.Tracer(), zipkin.Tracer()},
 	}
@@ -50,9 +53,9 @@ func Default() config.Extensions {
 //
 //	func main() { server.Main(builtin.With(mycodec.Codec)) }
 func With(codecs ...func() *sdk.Codec) config.Extensions {
-	var more config.Extensions
+	var more sdk.Extensions
 	for _, codec := range codecs {
 		more.Codecs = append(more.Codecs, codec())
 	}
-	return Default().With(more)
+	return Default().Add(more)
 }

@@ -76,6 +76,7 @@ func (c *call) begin(name string, r *sdk.CallRequest) {
 	if c.cluster = l.clusters.Get(name); c.cluster == nil {
 		c.fail(noCluster())
 	} else {
+		l.stats.Inc(l.Total)
 		c.try()
 	}
 	c.starting = false
@@ -109,6 +110,9 @@ func (c *call) try() {
 	c.req.SetInt(sdk.HeaderEnvoyExpectedTimeoutMs, max(1, left.Milliseconds()))
 	if c.attempts > 0 && c.req.HasID(sdk.HeaderGRPCTimeout) {
 		grpc.SetTimeout(&c.req.Headers, max(left, time.Millisecond))
+	}
+	if n := c.retry.elsewhere; n > 0 && c.host != nil {
+		c.lb.Tried, c.lb.MaxAttempts = append(c.lb.Tried, c.host), n
 	}
 	c.lb.Attempt = c.attempts
 	c.attempts++
@@ -200,7 +204,8 @@ func (c *call) release() {
 	l := c.l
 	c.perCall = perCall{}
 	c.set, c.owner, c.done, c.id = nil, nil, nil, 0
-	c.lb = cluster.LBContext{}
+	clear(c.lb.Tried)
+	c.lb = cluster.LBContext{Tried: c.lb.Tried[:0]}
 	c.req.Reset()
 	c.resp.Body = c.resp.Body[:0]
 	if cap(c.resp.Body) > keptSize {

@@ -44,7 +44,7 @@ func TestServiceTime(t *testing.T) {
 	w := newWorld(t, "")
 	got := ""
 	w.set.Start(w.l, w, "c", request("GET", ""), func(r *sdk.CallResponse, _ *sdk.CallError) {
-		got = r.Headers.Value("x-envoy-upstream-service-time")
+		got = strings.Clone(r.Headers.Value("x-envoy-upstream-service-time"))
 	})
 	w.Advance(12 * time.Millisecond)
 	w.send(w.host(), ok)

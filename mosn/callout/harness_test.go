@@ -43,8 +43,10 @@ type compiler struct {
 
 func (c *compiler) Stats() sdk.Scope { return c.scope }
 
-func addr() eventloop.Addr {
-	return eventloop.TCPAddr(netip.MustParseAddrPort("10.0.0.1:80"))
+func addr() eventloop.Addr { return hostAddr(1) }
+
+func hostAddr(n int) eventloop.Addr {
+	return eventloop.TCPAddr(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 80))
 }
 
 func newWorld(t testing.TB, fields string) *world {
@@ -54,12 +56,32 @@ func newWorld(t testing.TB, fields string) *world {
 	w.collect = stats.NewCollector(store, []*stats.Local{local}, func(_ int, fn func()) error { fn(); return nil })
 	w.m = cluster.NewManager(cluster.Options{Group: w.Group, Stats: []*stats.Local{local}, Shared: store.Shared(), Seed: 1})
 	w.Advance(time.Millisecond) // a time of 0 would mean "not yet"
+	list := clusters(t, store, addr().AddrPort, fields)
+	w.OnDial(addr(), looptest.Accept)
+	w.OnDial(hostAddr(2), looptest.Accept)
+	if err := w.m.Update(list, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.Settle()
+	w.l = NewLocal(w.Loop, w.m.Local(0), local)
+	w.l.Address, w.l.Total = "10.7.7.7", store.Root().Counter("http.async-client.rq_total")
+	w.l.rand = rand.NewPCG(1, 1) // every run is the same
+	t.Cleanup(w.finish)
+	return w
+}
+
+// clusters compiles c, with one host and more fields, empty, and two, with two hosts.
+func clusters(t testing.TB, store *stats.Store, host netip.AddrPort, fields string) []*cluster.Config {
+	t.Helper()
 	kind := cluster.NewKind()
 	var list []*cluster.Config
 	for _, text := range []string{
-		`name: "c" connect_timeout { seconds: 5 } ` + fields + ` load_assignment { cluster_name: "c" endpoints { lb_endpoints {
-			endpoint { address { socket_address { address: "10.0.0.1" port_value: 80 } } } } } }`,
+		fmt.Sprintf(`name: "c" connect_timeout { seconds: 5 } %s load_assignment { cluster_name: "c" endpoints { lb_endpoints {
+			endpoint { address { socket_address { address: %q port_value: %d } } } } } }`, fields, host.Addr(), host.Port()),
 		`name: "empty" load_assignment { cluster_name: "empty" }`,
+		`name: "two" lb_policy: RANDOM load_assignment { cluster_name: "two" endpoints {
+			lb_endpoints { endpoint { address { socket_address { address: "10.0.0.1" port_value: 80 } } } }
+			lb_endpoints { endpoint { address { socket_address { address: "10.0.0.2" port_value: 80 } } } } } }`,
 	} {
 		pb := sdktest.Text[clusterv3.Cluster](t, text)
 		c := &compiler{sdktest.NewCompiler(t), store.Root().Scope(cluster.StatPrefix(pb))}
@@ -71,16 +93,7 @@ func newWorld(t testing.TB, fields string) *world {
 		}
 		list = append(list, cfg)
 	}
-	w.OnDial(addr(), looptest.Accept)
-	if err := w.m.Update(list, nil); err != nil {
-		t.Fatal(err)
-	}
-	w.Settle()
-	w.l = NewLocal(w.Loop, w.m.Local(0), local)
-	w.l.Address, w.l.Total = "10.7.7.7", store.Root().Counter("http.async-client.rq_total")
-	w.l.rand = rand.NewPCG(1, 1) // every run is the same
-	t.Cleanup(w.finish)
-	return w
+	return list
 }
 
 // OnCallDone implements Owner.

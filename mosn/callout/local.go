@@ -12,7 +12,7 @@ import (
 // Local makes the calls of one loop.
 type Local struct {
 	// Address is the machine's, for x-forwarded-for; "" leaves that out. Total counts the
-	// calls. Both are set before the first.
+	// calls to clusters that are known. Both are set before the first.
 	Address string
 	Total   sdk.Counter
 
@@ -64,7 +64,6 @@ func (s *Set) Start(l *Local, o Owner, cluster string, r *sdk.CallRequest, done 
 		c.next.prev = c
 	}
 	s.first = c
-	l.stats.Inc(l.Total)
 	c.begin(cluster, r)
 	return c.id
 }

@@ -15,6 +15,7 @@ type retryState struct {
 	left      uint32
 	made      uint32
 	base, max time.Duration
+	elsewhere int  // choices in place of a host that was tried
 	held      bool // a place of the retry breaker
 	silent    bool // the one retry of a request that met a closed idle connection was made
 	now       bool // the next attempt needs no back-off
@@ -25,7 +26,7 @@ func (r *retryState) setup(p *sdk.CallRetry) {
 		return
 	}
 	r.on, _ = route.ParseRetryOn(p.On)
-	r.left, r.base, r.max = p.Attempts, p.Base, p.Max
+	r.left, r.base, r.max, r.elsewhere = p.Attempts, p.Base, p.Max, p.Elsewhere
 	if r.base <= 0 {
 		r.base = route.DefaultBackoff
 	}

@@ -34,6 +34,35 @@ func TestRetry(t *testing.T) {
 		"upstream_rq_retry_backoff_exponential", 1, "circuit_breakers.default.rq_retry_open", 0)
 }
 
+// TestRetryElsewhere: a host that was tried is avoided.
+func TestRetryElsewhere(t *testing.T) {
+	w := newWorld(t, "")
+	for range 20 {
+		r := retried("reset", 1)
+		r.Retry.Elsewhere = 50
+		w.startTo("two", r)
+		first, second := w.Dialled(hostAddr(1)), w.Dialled(hostAddr(2))
+		if (first == nil) == (second == nil) {
+			t.Fatal("not one host was tried")
+		}
+		next := hostAddr(2)
+		if first == nil {
+			first, next = second, addr()
+		}
+		first.Close()
+		w.Settle()
+		w.Advance(100 * time.Millisecond)
+		other := w.Dialled(next)
+		if other == nil {
+			t.Fatal("the host that was tried is tried again")
+		}
+		w.send(other, ok)
+		w.ended(`200 "ok"`)
+		other.Close()
+		w.Settle()
+	}
+}
+
 // TestRetriesRunOut: the last answer is the owner's.
 func TestRetriesRunOut(t *testing.T) {
 	w := newWorld(t, "")

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"time"
+
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -83,6 +85,7 @@ type Call struct {
 	received uint64 // wire bytes, once ended
 	sent     uint64
 	connID   uint64
+	connect  [2]time.Duration // when the connection was begun, and stood
 	failure  string
 
 	state        callState
@@ -124,6 +127,23 @@ func (c *Call) TransportFailure() string { return c.failure }
 
 // ConnID returns the id of the connection that the Call has or had, 0 if none.
 func (c *Call) ConnID() uint64 { return c.connID }
+
+// ConnectTimes returns when the connection that the Call has or had was begun, and when
+// it stood, on the clock of all loops; 0 if there is none or another loop has it.
+func (c *Call) ConnectTimes() (begun, stood time.Duration) { return c.connect[0], c.connect[1] }
+
+// Protocol returns what is spoken with the host that the Call was last started with, as
+// Envoy's %UPSTREAM_PROTOCOL%, or the name of the codec.
+func (c *Call) Protocol() string {
+	switch name := c.pool.way.codec.Codec().Name; name {
+	case "http1":
+		return sdk.HTTP11.String()
+	case "http2":
+		return sdk.HTTP2.String()
+	default:
+		return name
+	}
+}
 
 // LocalAddr returns our address on the connection, while the Call is Ready. It is
 // not known where another loop has the connection.

@@ -9,21 +9,21 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 
 	"sofamesh.io/sofamesh/mosn/cluster/lb"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/sdk"
 )
 
-const (
-	rawBuffer       = "envoy.transport_sockets.raw_buffer"
-	rawBufferType   = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
-	httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-)
+const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 func (c *Config) compileTransport(comp sdk.Compiler, pb *clusterv3.Cluster) error {
-	if ts := pb.GetTransportSocket(); ts != nil && ts.GetName() != rawBuffer && ts.GetTypedConfig().GetTypeUrl() != rawBufferType {
-		return comp.At("transport_socket").Errorf("transport socket %q is not supported yet", ts.GetName())
+	switch ts := pb.GetTransportSocket(); {
+	case ts == nil, ts.GetTypedConfig() == nil && ts.GetName() == "envoy.transport_sockets.raw_buffer":
+	case ts.GetTypedConfig().MessageIs(&rawv3.RawBuffer{}):
+	default: // as in Envoy the type says which it is, not the name
+		return comp.At("transport_socket").Missing("envoy.transport_sockets.upstream", ts.GetName(), ts.GetTypedConfig())
 	}
 	k := pb.GetUpstreamConnectionOptions().GetTcpKeepalive()
 	if k == nil {
@@ -65,15 +65,11 @@ func (c *Config) compileBind(comp sdk.Compiler, b *corev3.BindConfig) error {
 func (c *Config) compileBalancing(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	common := pb.GetCommonLbConfig()
 	c.lb = lbOptions{
-		panicThreshold:   defaultPanicThreshold,
-		overprovisioning: defaultOverprovisioning,
-		hashHostname:     common.GetConsistentHashingLbConfig().GetUseHostnameForHashing(),
+		panicThreshold: defaultPanicThreshold,
+		hashHostname:   common.GetConsistentHashingLbConfig().GetUseHostnameForHashing(),
 	}
 	if p := common.GetHealthyPanicThreshold(); p != nil {
 		c.lb.panicThreshold = uint32(math.Round(p.GetValue()))
-	}
-	if f := pb.GetLoadAssignment().GetPolicy().GetOverprovisioningFactor(); f != nil {
-		c.lb.overprovisioning = f.GetValue()
 	}
 	var err error
 	c.lb.policy, err = policyOf(comp, pb)

@@ -32,10 +32,10 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("priority %d: %+v", prio, got)
 		}
 	}
-	if c.lb.panicThreshold != 50 || c.lb.overprovisioning != 140 || c.lb.hashHostname {
+	if c.lb.panicThreshold != 50 || c.hosts.overprovisioning != 140 || c.lb.hashHostname {
 		t.Errorf("%+v", c.lb)
 	}
-	if e := c.endpoints[0]; e.weight != 1 || e.health != Healthy || e.hostname != "" || e.addr != addr(1) {
+	if e := c.hosts.endpoints[0]; e.weight != 1 || e.health != Healthy || e.hostname != "" || e.addr != addr(1) {
 		t.Errorf("%+v", e)
 	}
 }
@@ -76,7 +76,7 @@ load_assignment { cluster_name: "x" policy { overprovisioning_factor { value: 10
 	if c.thresholds != want {
 		t.Errorf("%+v", c.thresholds)
 	}
-	if c.lb.panicThreshold != 13 || c.lb.overprovisioning != 100 || !c.lb.hashHostname {
+	if c.lb.panicThreshold != 13 || c.hosts.overprovisioning != 100 || !c.lb.hashHostname {
 		t.Errorf("%+v", c.lb)
 	}
 	if d := *c.dns; d != (dnsOptions{refresh: 3 * time.Second, jitter: time.Second, failBase: 2 * time.Second,
@@ -92,7 +92,7 @@ load_assignment { cluster_name: "x" policy { overprovisioning_factor { value: 10
 	if c.Metadata() == nil || c.statName != "outbound|80||a.b_80" {
 		t.Errorf("metadata %v, stat name %q", c.Metadata(), c.statName)
 	}
-	a, b, ip := c.endpoints[0], c.endpoints[1], c.endpoints[2]
+	a, b, ip := c.hosts.endpoints[0], c.hosts.endpoints[1], c.hosts.endpoints[2]
 	if a.name != "a.b" || a.port != 81 || a.hostname != "h" || a.weight != 5 || a.health != Unhealthy || a.hashKey != "hk" || !a.canary ||
 		a.locality.GetZone() != "z" {
 		t.Errorf("%+v", a)
@@ -117,7 +117,7 @@ func TestStatPrefix(t *testing.T) {
 func TestRefused(t *testing.T) {
 	ep0 := `load_assignment { cluster_name: "c" endpoints { lb_endpoints { endpoint { address { `
 	for _, c := range []struct{ text, want string }{
-		{`name: "c" type: EDS`, "type: EDS is not supported"},
+		{`name: "c" type: EDS`, "eds_cluster_config: cannot create an EDS cluster without an EDS config"},
 		{`name: "c" type: LOGICAL_DNS`, "type: LOGICAL_DNS is not supported"},
 		{`name: "c" type: ORIGINAL_DST`, "type: ORIGINAL_DST is not supported"},
 		{`name: "c" cluster_type { name: "envoy.clusters.redis" }`, `cluster_type: "envoy.clusters.redis"`},
@@ -127,8 +127,8 @@ func TestRefused(t *testing.T) {
 			"ring_hash_lb_config: ring hash: minimum_ring_size (20) > maximum_ring_size (10)"},
 		{`name: "c" lb_policy: RING_HASH ring_hash_lb_config { maximum_ring_size { value: 10 } }`, "minimum_ring_size (1024) >"},
 		{`name: "c" lb_policy: MAGLEV maglev_lb_config { table_size { value: 100 } }`, "maglev_lb_config.table_size: 100 is not a prime"},
-		{`name: "c" transport_socket { name: "envoy.transport_sockets.tls" }`, `transport_socket: transport socket "envoy.transport_sockets.tls"`},
-		{`name: "c" typed_extension_protocol_options { key: "x" value {} }`, `protocol options "x"`},
+		{`name: "c" transport_socket { name: "envoy.transport_sockets.tls" }`, `transport_socket: no envoy.transport_sockets.upstream extension "envoy.transport_sockets.tls"`},
+		{`name: "c" typed_extension_protocol_options { key: "x" value {} }`, `no envoy.upstream_options extension "x"`},
 		{`name: "c" common_http_protocol_options { max_stream_duration { seconds: 1 } }`, "common_http_protocol_options.max_stream_duration"},
 		{`name: "c" common_http_protocol_options { max_connection_duration_jitter { value: 1 } }`, "max_connection_duration_jitter"},
 		{`name: "c" upstream_bind_config { source_address { address: "localhost" port_value: 0 } }`, "upstream_bind_config.source_address.address: malformed"},
@@ -151,7 +151,7 @@ func TestRefused(t *testing.T) {
 func TestPipe(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	c := w.config(`name: "c" load_assignment { cluster_name: "c" endpoints { lb_endpoints { endpoint { address { pipe { path: "/run/x" } } } } } }`)
-	if a := c.endpoints[0].addr; a.Path != "/run/x" {
+	if a := c.hosts.endpoints[0].addr; a.Path != "/run/x" {
 		t.Errorf("%+v", a)
 	}
 }
@@ -221,6 +221,7 @@ func TestHTTPVersions(t *testing.T) {
 		{two, "http2", "http2"},
 		{two + "protocol_selection: USE_DOWNSTREAM_PROTOCOL", "http1", "http2"},
 		{"protocol_selection: USE_DOWNSTREAM_PROTOCOL", "http1", "http2"},
+		{strings.ReplaceAll(two, "timeout {", "interval_jitter { value: 50 } connection_idle_interval { seconds: 4 } timeout {"), "http2", "http2"},
 		{options("explicit_http_config { http_protocol_options {} }"), "http1", "http1"},
 		{options("explicit_http_config { " + two + " }"), "http2", "http2"},
 		{options("use_downstream_protocol_config { " + two + " }"), "http1", "http2"},
@@ -243,7 +244,11 @@ func TestHTTPVersions(t *testing.T) {
 		if one.codec.Codec().Name != tt.one || second.codec.Codec().Name != tt.two {
 			t.Errorf("%s: %s, %s", tt.fields, one.codec.Codec().Name, second.codec.Codec().Name)
 		}
-		want := Multiplex{MaxStreams: 7, HeartbeatInterval: 3 * time.Second, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 1}
+		want := Multiplex{MaxStreams: 7, HeartbeatInterval: 3 * time.Second, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 1,
+			HeartbeatJitter: 450 * time.Millisecond}
+		if strings.Contains(tt.fields, "jitter") {
+			want.HeartbeatJitter, want.IdleInterval = 1500*time.Millisecond, 4*time.Second
+		}
 		if got := *c.multiplex(second); strings.Contains(tt.fields, "keepalive") && got != want {
 			t.Errorf("%s: %+v", tt.fields, got)
 		}
@@ -301,7 +306,6 @@ func TestRefusedFields(t *testing.T) {
 	for text, want := range map[string]string{
 		`health_checks {}`:                                                      "health_checks",
 		`outlier_detection {}`:                                                  "outlier_detection",
-		`eds_cluster_config {}`:                                                 "eds_cluster_config",
 		`round_robin_lb_config { slow_start_config {} }`:                        "round_robin_lb_config.slow_start_config",
 		`common_lb_config { locality_weighted_lb_config {} }`:                   "common_lb_config.locality_weighted_lb_config",
 		`load_assignment { policy { drop_overloads {} } }`:                      "load_assignment.policy.drop_overloads",
@@ -359,7 +363,7 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		var hosts []*Host
-		for i, e := range cfg.endpoints {
+		for i, e := range cfg.hosts.endpoints {
 			h := newHost(e, e.addr)
 			h.slot = uint32(i)
 			hosts = append(hosts, h)

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"strings"
 	"time"
 
@@ -34,7 +33,6 @@ const (
 // Config is a compiled cluster: immutable, shared by all loops.
 type Config struct {
 	name, statName string
-	observed       string
 	kind           *Kind
 	scope          sdk.Scope
 	block          stats.Block
@@ -56,16 +54,23 @@ type Config struct {
 	mux2       Multiplex             // for HTTP/2
 	perHost    [numPriorities]uint32 // most shared connections to a host, over all loops; 0: each loop has its own
 	paired     bool                  // connections are tied to downstream connections
-	endpoints  []*endpoint
-	dns        *dnsOptions // nil for STATIC
+	hosts      *Assignment           // of the configuration, or what EDS said first; nil: not yet known
+	dns        *dnsOptions           // nil unless STRICT_DNS
+	eds        bool                  // hosts come by Assign
 	metadata   *sdk.Metadata
 }
 
 // Name returns the cluster's name.
 func (c *Config) Name() string { return c.name }
 
+// StatName returns what the cluster is called in stats: alt_stat_name, else its name.
+func (c *Config) StatName() string { return c.statName }
+
 // Metadata returns the cluster's metadata, nil when it has none.
 func (c *Config) Metadata() *sdk.Metadata { return c.metadata }
+
+// Begin sets the hosts that a cluster of type EDS begins with. It comes before Update.
+func (c *Config) Begin(a *Assignment) { c.hosts = a }
 
 // CompileOptions are what a cluster takes from outside its own message.
 type CompileOptions struct {
@@ -78,10 +83,6 @@ type CompileOptions struct {
 	// process share them.
 	RPC []sdk.CodecConfig
 }
-
-// ObservabilityName returns what the cluster is called where people look: alt_stat_name,
-// else its name.
-func (c *Config) ObservabilityName() string { return c.observed }
 
 // StatPrefix returns the prefix of a cluster's stats, "cluster.<name>", as Envoy
 // makes it: of alt_stat_name if that is set, without colons. The Stats of the
@@ -105,7 +106,6 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	if cfg.kind == nil {
 		cfg.kind = NewKind()
 	}
-	cfg.observed = cmp.Or(pb.GetAltStatName(), pb.GetName())
 	cfg.statName = strings.TrimPrefix(StatPrefix(pb), "cluster.")
 	cfg.dial.Timeout = duration(pb.GetConnectTimeout(), defaultConnectTimeout)
 	cfg.high = int(uint32Or(pb.GetPerConnectionBufferLimitBytes(), defaultBufferLimit))

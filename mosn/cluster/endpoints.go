@@ -24,30 +24,62 @@ func (c *Config) compileHosts(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	switch pb.GetType() {
 	case clusterv3.Cluster_STATIC:
 	case clusterv3.Cluster_STRICT_DNS:
-		c.dns = dnsOptionsOf(comp, pb)
+		var err error
+		if c.dns, err = dnsOptionsOf(comp, pb); err != nil {
+			return err
+		}
+	case clusterv3.Cluster_EDS:
+		if pb.GetEdsClusterConfig() == nil {
+			return comp.At("eds_cluster_config").Errorf("cannot create an EDS cluster without an EDS config")
+		}
+		c.eds = true
+		return nil // its hosts come by Assign
 	default:
 		return comp.At("type").Errorf("%s is not supported yet", pb.GetType())
 	}
-	for i, l := range pb.GetLoadAssignment().GetEndpoints() {
-		at := comp.At(fmt.Sprintf("load_assignment.endpoints[%d]", i))
-		if err := c.compileLocality(at, l); err != nil {
-			return err
-		}
-	}
-	return nil
+	a, err := compileAssignment(comp.At("load_assignment"), pb.GetLoadAssignment(), c.dns != nil)
+	c.hosts = a
+	return err
 }
 
-func (c *Config) compileLocality(comp sdk.Compiler, l *endpointv3.LocalityLbEndpoints) error {
+// Assignment is a compiled ClusterLoadAssignment: the hosts of a cluster. It is
+// immutable, and several clusters may have the same.
+type Assignment struct {
+	endpoints        []*endpoint
+	overprovisioning uint32 // percent
+	resolve          bool   // addresses may be names
+}
+
+// Len returns the number of endpoints.
+func (a *Assignment) Len() int { return len(a.endpoints) }
+
+// CompileAssignment compiles what EDS says of a cluster. c stands at the message,
+// which has passed its own validation and the check against Fields.
+func CompileAssignment(c sdk.Compiler, pb *endpointv3.ClusterLoadAssignment) (*Assignment, error) {
+	return compileAssignment(c, pb, false)
+}
+
+func compileAssignment(comp sdk.Compiler, pb *endpointv3.ClusterLoadAssignment, resolve bool) (*Assignment, error) {
+	a := &Assignment{overprovisioning: uint32Or(pb.GetPolicy().GetOverprovisioningFactor(), defaultOverprovisioning), resolve: resolve}
+	for i, l := range pb.GetEndpoints() {
+		if err := a.compileLocality(comp.At(fmt.Sprintf("endpoints[%d]", i)), l); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *Assignment) compileLocality(comp sdk.Compiler, l *endpointv3.LocalityLbEndpoints) error {
 	var weights uint64
 	for i, le := range l.GetLbEndpoints() {
 		at := comp.At(fmt.Sprintf("lb_endpoints[%d]", i))
-		e, err := c.compileEndpoint(at, le)
+		e, err := a.compileEndpoint(at, le)
 		if err != nil {
 			return err
 		}
 		e.priority, e.locality = l.GetPriority(), l.GetLocality()
 		weights += uint64(e.weight)
-		c.endpoints = append(c.endpoints, e)
+		a.endpoints = append(a.endpoints, e)
 	}
 	if weights > math.MaxUint32 {
 		return comp.Errorf("the sum of weights of all upstream hosts in a locality exceeds %d", uint32(math.MaxUint32))
@@ -55,7 +87,7 @@ func (c *Config) compileLocality(comp sdk.Compiler, l *endpointv3.LocalityLbEndp
 	return nil
 }
 
-func (c *Config) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (*endpoint, error) {
+func (a *Assignment) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (*endpoint, error) {
 	e := &endpoint{
 		hostname: le.GetEndpoint().GetHostname(),
 		weight:   max(uint32Or(le.GetLoadBalancingWeight(), 1), 1),
@@ -74,19 +106,19 @@ func (c *Config) compileEndpoint(comp sdk.Compiler, le *endpointv3.LbEndpoint) (
 	}
 	e.canary = e.metadata.Get("envoy.lb", "canary").Bool()
 	e.hashKey = e.metadata.Get("envoy.lb", "hash_key").Text()
-	return e, c.compileAddress(comp.At("endpoint.address"), le.GetEndpoint().GetAddress(), e)
+	return e, a.compileAddress(comp.At("endpoint.address"), le.GetEndpoint().GetAddress(), e)
 }
 
 // compileAddress takes the address; a name only where it can be resolved.
-func (c *Config) compileAddress(comp sdk.Compiler, a *corev3.Address, e *endpoint) error {
-	if p := a.GetPipe(); p != nil {
-		if c.dns != nil {
+func (a *Assignment) compileAddress(comp sdk.Compiler, pb *corev3.Address, e *endpoint) error {
+	if p := pb.GetPipe(); p != nil {
+		if a.resolve {
 			return comp.Errorf("a pipe has no name to resolve: only socket_address can be used with STRICT_DNS")
 		}
 		e.addr = eventloop.UnixAddr(p.GetPath())
 		return nil
 	}
-	sa := a.GetSocketAddress()
+	sa := pb.GetSocketAddress()
 	if sa == nil {
 		return comp.Errorf("only socket_address and pipe are supported yet")
 	}
@@ -96,12 +128,12 @@ func (c *Config) compileAddress(comp sdk.Compiler, a *corev3.Address, e *endpoin
 	e.port = uint16(sa.GetPortValue())
 	if ip, err := netip.ParseAddr(sa.GetAddress()); err == nil {
 		e.addr = eventloop.TCPAddr(netip.AddrPortFrom(ip.Unmap(), e.port))
-		if c.dns != nil && e.hostname == "" {
+		if a.resolve && e.hostname == "" {
 			e.hostname = sa.GetAddress()
 		}
 		return nil
 	}
-	if c.dns == nil {
+	if !a.resolve {
 		return comp.At("socket_address.address").Errorf(
 			"malformed IP address: %s. Consider setting the cluster type to 'STRICT_DNS'", sa.GetAddress())
 	}
@@ -120,7 +152,7 @@ type dnsOptions struct {
 	warm              bool // wait_for_warm_on_init
 }
 
-func dnsOptionsOf(comp sdk.Compiler, pb *clusterv3.Cluster) *dnsOptions {
+func dnsOptionsOf(comp sdk.Compiler, pb *clusterv3.Cluster) (*dnsOptions, error) {
 	o := &dnsOptions{
 		refresh: duration(pb.GetDnsRefreshRate(), defaultDNSRefresh),
 		jitter:  duration(pb.GetDnsJitter(), 0),
@@ -130,9 +162,12 @@ func dnsOptionsOf(comp sdk.Compiler, pb *clusterv3.Cluster) *dnsOptions {
 	if f := pb.GetDnsFailureRefreshRate(); f != nil {
 		o.failBase = f.GetBaseInterval().AsDuration()
 		o.failMax = duration(f.GetMaxInterval(), 10*o.failBase)
+		if o.failMax < o.failBase {
+			return nil, comp.At("dns_failure_refresh_rate.max_interval").Errorf("is less than base_interval")
+		}
 	}
 	if pb.GetRespectDnsTtl() {
 		comp.At("respect_dns_ttl").Warnf("the resolver does not tell the TTL: names are resolved every dns_refresh_rate (%v)", o.refresh)
 	}
-	return o
+	return o, nil
 }

@@ -1,12 +1,18 @@
 package cluster
 
-import "sofamesh.io/sofamesh/sdk"
+import (
+	"maps"
+
+	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/sdk"
+)
 
 // Fields declares what is done with each field of the messages that make a cluster.
 // Of codecs' messages (Http1ProtocolOptions) it knows nothing; those are the codecs'
 // to declare.
 func Fields() sdk.FieldStatus {
 	s := sdk.FieldStatus{}
+	maps.Copy(s, fields.ConfigSource())
 	for _, part := range []func(fieldsOf){
 		clusterFields, balancingFields, protocolFields, endpointFields, connectionFields,
 	} {
@@ -25,7 +31,7 @@ type fieldsOf func(message string, state sdk.FieldState, names ...string)
 func clusterFields(set fieldsOf) {
 	const m = "config.cluster.v3.Cluster"
 	set(m, sdk.Supported,
-		"name", "alt_stat_name", "type", "connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy", "load_assignment",
+		"name", "alt_stat_name", "type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy", "load_assignment",
 		"max_requests_per_connection", "circuit_breakers", "common_http_protocol_options", "http_protocol_options",
 		"typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate", "dns_lookup_family",
 		"wait_for_warm_on_init", "upstream_bind_config", "ring_hash_lb_config", "maglev_lb_config", "least_request_lb_config",
@@ -36,13 +42,14 @@ func clusterFields(set fieldsOf) {
 	set(m, sdk.NoEffect,
 		"respect_dns_ttl", "cleanup_interval", "close_connections_on_host_health_failure", "ignore_health_on_host_removal")
 	set(m, sdk.Refused,
-		"transport_socket_matches", "transport_socket_matcher", "stats_matcher", "cluster_type", "eds_cluster_config",
+		"transport_socket_matches", "transport_socket_matcher", "stats_matcher", "cluster_type",
 		"per_connection_buffer_high_watermark_timeout", "health_checks", "upstream_http_protocol_options",
 		"dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config",
 		"typed_dns_resolver_config", "outlier_detection", "lb_subset_config", "original_dst_lb_config",
 		"filters", "load_balancing_policy", "lrs_server", "lrs_report_endpoint_metrics", "track_timeout_budgets",
 		"upstream_config", "track_cluster_stats", "preconnect_policy",
 		"queuing_policies")
+	set(m+".EdsClusterConfig", sdk.Supported, "eds_config", "service_name")
 	set(m+".RefreshRate", sdk.Supported, "base_interval", "max_interval")
 
 	const b = "config.cluster.v3.CircuitBreakers"
@@ -92,14 +99,15 @@ func protocolFields(set fieldsOf) {
 func endpointFields(set fieldsOf) {
 	const e = "config.endpoint.v3."
 	set(e+"ClusterLoadAssignment", sdk.Supported, "cluster_name", "endpoints", "policy")
-	set(e+"ClusterLoadAssignment", sdk.Refused, "named_endpoints")
+	set(e+"ClusterLoadAssignment", sdk.Ignored, "named_endpoints")
 	set(e+"ClusterLoadAssignment.Policy", sdk.Supported, "overprovisioning_factor")
 	set(e+"ClusterLoadAssignment.Policy", sdk.Refused, "drop_overloads", "endpoint_stale_after", "weighted_priority_health")
 	set(e+"LocalityLbEndpoints", sdk.Supported, "locality", "lb_endpoints", "priority")
 	// Weights and distances of localities matter to locality-weighted balancing alone,
 	// which is refused.
 	set(e+"LocalityLbEndpoints", sdk.NoEffect, "load_balancing_weight", "proximity", "metadata")
-	set(e+"LocalityLbEndpoints", sdk.Refused, "load_balancer_endpoints", "leds_cluster_locality_config")
+	set(e+"LocalityLbEndpoints", sdk.Ignored, "load_balancer_endpoints")
+	set(e+"LocalityLbEndpoints", sdk.Refused, "leds_cluster_locality_config")
 	set(e+"LbEndpoint", sdk.Supported, "endpoint", "health_status", "metadata", "load_balancing_weight")
 	set(e+"LbEndpoint", sdk.Refused, "endpoint_name")
 	set(e+"Endpoint", sdk.Supported, "address", "hostname")

@@ -34,7 +34,7 @@ func (s *HostSet) has(h *Host) bool {
 type lbOptions struct {
 	policy           sdk.LBPolicy
 	panicThreshold   uint32 // percent (common_lb_config.healthy_panic_threshold)
-	overprovisioning uint32 // percent (load_assignment.policy.overprovisioning_factor)
+	overprovisioning uint32 // percent (policy.overprovisioning_factor of the assignment)
 	hashHostname     bool   // consistent_hashing_lb_config.use_hostname_for_hashing
 }
 
@@ -73,10 +73,11 @@ func newHostSet(hosts []*Host, o *lbOptions) *HostSet {
 func levelsOf(hosts []*Host, s *HostSet) []level {
 	var levels []level
 	for _, h := range hosts {
-		for uint32(len(levels)) <= h.priority {
+		priority := h.Priority()
+		for uint32(len(levels)) <= priority {
 			levels = append(levels, level{})
 		}
-		l := &levels[h.priority]
+		l := &levels[priority]
 		l.all = append(l.all, h)
 		switch h.Health() {
 		case Healthy:
@@ -202,7 +203,7 @@ func (s *HostSet) add(share uint32, hosts []*Host, panics bool, o *lbOptions) {
 func lbHosts(hosts []*Host, byHostname bool) []sdk.LBHost {
 	out := make([]sdk.LBHost, len(hosts))
 	for i, h := range hosts {
-		out[i] = sdk.LBHost{Key: h.key(byHostname), Weight: h.weight, Active: &h.ActiveRequests.Int64}
+		out[i] = sdk.LBHost{Key: h.key(byHostname), Weight: h.Weight(), Active: &h.ActiveRequests.Int64}
 	}
 	return out
 }

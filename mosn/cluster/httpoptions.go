@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"cmp"
+	"strconv"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -18,6 +19,8 @@ import (
 // deprecated fields of the cluster.
 type httpOptions struct {
 	at         sdk.Compiler // where they stand
+	http1At    string       // below at
+	http2At    string
 	common     *corev3.HttpProtocolOptions
 	http1      *corev3.Http1ProtocolOptions // nil: not spoken, if http2 is
 	http2      *corev3.Http2ProtocolOptions
@@ -27,13 +30,13 @@ type httpOptions struct {
 // compileProtocol takes the protocol and the limits of a connection.
 func (c *Config) compileProtocol(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 	o := httpOptions{
-		at: comp, common: pb.GetCommonHttpProtocolOptions(), http1: pb.GetHttpProtocolOptions(), http2: pb.GetHttp2ProtocolOptions(),
+		at: comp, http1At: "http_protocol_options", http2At: "http2_protocol_options", common: pb.GetCommonHttpProtocolOptions(), http1: pb.GetHttpProtocolOptions(), http2: pb.GetHttp2ProtocolOptions(),
 		downstream: pb.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL,
 	}
 	for name, a := range pb.GetTypedExtensionProtocolOptions() {
-		field := comp.At("typed_extension_protocol_options[" + name + "]")
+		field := comp.At("typed_extension_protocol_options[" + strconv.Quote(name) + "]")
 		if name != httpOptionsName {
-			return field.Errorf("protocol options %q are not supported yet", name)
+			return field.Missing("envoy.upstream_options", name, nil) // found by name
 		}
 		m, err := field.Unpack(a)
 		if err != nil {
@@ -56,9 +59,13 @@ func (c *Config) compileProtocol(comp sdk.Compiler, pb *clusterv3.Cluster) error
 
 func (o *httpOptions) take(c sdk.Compiler, pb *httpv3.HttpProtocolOptions) error {
 	*o = httpOptions{at: c, common: pb.GetCommonHttpProtocolOptions()}
+	within := func(field string) {
+		o.http1At, o.http2At = field+".http_protocol_options", field+".http2_protocol_options"
+	}
 	switch u := pb.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		e, at := u.ExplicitHttpConfig, c.At("explicit_http_config")
+		within("explicit_http_config")
 		switch e.GetProtocolConfig().(type) {
 		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions:
 			o.http1 = e.GetHttpProtocolOptions()
@@ -69,6 +76,7 @@ func (o *httpOptions) take(c sdk.Compiler, pb *httpv3.HttpProtocolOptions) error
 		}
 	case *httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
 		d := u.UseDownstreamProtocolConfig
+		within("use_downstream_protocol_config")
 		o.http1, o.http2, o.downstream = d.GetHttpProtocolOptions(), d.GetHttp2ProtocolOptions(), true
 		if d.GetHttp3ProtocolOptions() != nil {
 			return c.At("use_downstream_protocol_config.http3_protocol_options").Errorf("HTTP/3 is not built yet")
@@ -102,7 +110,7 @@ func (c *Config) compileHTTP(o *httpOptions) error {
 		if o.http1 != nil {
 			opts = o.http1
 		}
-		if c.http, err = o.codec("http1", opts); err != nil {
+		if c.http, err = o.codec("http1", o.http1At, opts); err != nil {
 			return err
 		}
 	}
@@ -113,7 +121,7 @@ func (c *Config) compileHTTP(o *httpOptions) error {
 	if o.http2 != nil {
 		opts = o.http2
 	}
-	if c.http2, err = o.codec("http2", opts); err != nil {
+	if c.http2, err = o.codec("http2", o.http2At, opts); err != nil {
 		return err
 	}
 	if c.http == nil {
@@ -125,16 +133,22 @@ func (c *Config) compileHTTP(o *httpOptions) error {
 		HeartbeatInterval: k.GetInterval().AsDuration(),
 		HeartbeatTimeout:  cmp.Or(k.GetTimeout().AsDuration(), time.Second),
 		HeartbeatMisses:   1,
+		IdleInterval:      k.GetConnectionIdleInterval().AsDuration(),
 	}
+	jitter := 15.0 // percent, Envoy's default
+	if p := k.GetIntervalJitter(); p != nil {
+		jitter = p.GetValue()
+	}
+	c.mux2.HeartbeatJitter = time.Duration(float64(c.mux2.HeartbeatInterval) * jitter / 100)
 	return nil
 }
 
-func (o *httpOptions) codec(name string, opts proto.Message) (sdk.CodecConfig, error) {
+func (o *httpOptions) codec(name, field string, opts proto.Message) (sdk.CodecConfig, error) {
 	codec, err := o.at.Codec(name)
 	if err != nil {
 		return nil, err
 	}
-	return codec.Compile(o.at, sdk.Upstream, sdk.CodecOptions{
+	return codec.Compile(o.at.At(field), sdk.Upstream, sdk.CodecOptions{
 		Proto:          opts,
 		MaxHeaderBytes: int(o.common.GetMaxResponseHeadersKb().GetValue()) << 10,
 		MaxHeaderCount: int(o.common.GetMaxHeadersCount().GetValue()),

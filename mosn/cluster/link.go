@@ -27,7 +27,7 @@ type link struct {
 	idleTimer eventloop.Timer // not stopped while busy: re-arming it later is one store
 	lifeTimer eventloop.Timer // max_connection_duration
 
-	started               time.Duration
+	started, stood        time.Duration
 	served                uint32 // exchanges begun
 	state                 connState
 	draining              bool // no further exchange
@@ -78,7 +78,7 @@ func protocolStat(codec string) (s Stat, ok bool) {
 func (ln *link) established() {
 	lc := ln.pool.lc
 	ln.pool.connecting--
-	ln.state = connBusy
+	ln.state, ln.stood = connBusy, lc.local.loop.Now()
 	lc.observe(hConnect, millis(lc.local.loop.Now()-ln.started))
 	if d := lc.cfg.maxDuration; d > 0 {
 		ln.lifeTimer.Arm(d)
@@ -93,7 +93,7 @@ func (ln *link) begin(c *Call, by carrier) {
 	lc := p.lc
 	c.carrier, c.state = by, callActive
 	c.reused = ln.served > 0
-	c.connID = ln.conn.ID()
+	c.connID, c.connect = ln.conn.ID(), [2]time.Duration{ln.started, ln.stood}
 	c.requestDone, c.readDisabled = false, 0
 	ln.served++
 	if ln.served == lc.cfg.maxRequests {

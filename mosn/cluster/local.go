@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/shared"
@@ -28,9 +29,11 @@ type Local struct {
 	names  map[string]Slot
 	random rand.PCG
 	event  sdk.Event   // what is decoded now
+	effort int         // left of turnEffort to the connection whose data is being decoded
 	msg    sdk.Message // its head
 	chunk  sdk.Buffer  // a piece of body that was kept, while it is delivered
 	parked *parked     // to be used again
+	kept   int         // bytes that are parked
 	relays []*relay    // to be used again, by the index of the owner's loop
 	peers  []*Local    // all loops' views; for their loops' index and for relays only
 }
@@ -212,11 +215,26 @@ type LBContext struct {
 	// taken whoever it is.
 	Tried       []*Host
 	MaxAttempts int
+	// Override is the address of the host that is to be chosen, "" for any. When it is not
+	// to be had, any is chosen, or with Strict none.
+	Override string
+	Strict   bool
 }
 
 // Choose returns a host for a request, nil when there is none to be used. It leaves
 // ctx.Attempt changed.
 func (lc *LoopCluster) Choose(ctx *LBContext) *Host {
+	if ctx.Override != "" {
+		for _, h := range lc.hosts.hosts {
+			if h.address == ctx.Override && h.Health() != Unhealthy {
+				return h
+			}
+		}
+		if ctx.Strict {
+			lc.inc(CxNoneHealthy)
+			return nil
+		}
+	}
 	h := lc.choose(&ctx.LBContext)
 	for n := 0; h != nil && n < ctx.MaxAttempts && contains(ctx.Tried, h); n++ {
 		ctx.Attempt++
@@ -283,6 +301,7 @@ func (lc *LoopCluster) startIn(p *pool, c *Call, ev CallEvents) {
 	}
 	c.ev, c.pool, c.prio = ev, p, p.prio
 	c.connID, c.received, c.sent, c.reused, c.failure = 0, 0, 0, false, ""
+	c.connect = [2]time.Duration{}
 	if p.way.codec == nil {
 		c.fail(ErrUnwritable, "")
 		return

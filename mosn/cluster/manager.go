@@ -36,6 +36,7 @@ type Manager struct {
 	mu       sync.Mutex
 	slots    map[string]Slot
 	clusters map[string]*managed
+	next     map[string]*managed // that take the place of clusters once their names are resolved
 	dns      *resolver
 	warming  int
 	warm     chan struct{} // closed while nothing is warming
@@ -47,6 +48,7 @@ type managed struct {
 	*cluster
 	name    string
 	slot    Slot
+	said    *Assignment // what the hosts are made of; nil: EDS has said nothing yet
 	hosts   *HostSet
 	answers map[*endpoint][]netip.Addr // of endpoints that are names
 	cold    int                        // names without a first answer
@@ -67,11 +69,14 @@ func NewManager(o Options) *Manager {
 		shared:   o.Shared,
 		slots:    map[string]Slot{},
 		clusters: map[string]*managed{},
+		next:     map[string]*managed{},
 		warm:     make(chan struct{}),
 	}
 	close(m.warm)
 	for i := range o.Group.Len() {
-		m.locals = append(m.locals, &mail{local: newLocal(o.Group.Loop(i), o.Stats[i], o.Seed)})
+		ml := &mail{local: newLocal(o.Group.Loop(i), o.Stats[i], o.Seed)}
+		ml.timer.Init(o.Group.Loop(i), ml)
+		m.locals = append(m.locals, ml)
 	}
 	var peers []*Local
 	for _, ml := range m.locals {
@@ -113,14 +118,16 @@ func (m *Manager) Has(name string) bool {
 }
 
 // Update adds clusters, replaces those that exist under the same name, and removes
-// others. All loops see it as a whole. A Config that is in use already changes
-// nothing. Requests that are under way keep the cluster that they have; the
-// connections of one that is replaced are drained.
+// others. A Config that is in use already changes nothing. Requests that are under way
+// keep the cluster that they have; the connections of one that is replaced are drained.
+// A cluster whose names have to be resolved replaces another when they are (or cannot
+// be). The loops see the changes in order, but not at once: Sync waits for them.
 func (m *Manager) Update(set []*Config, remove []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var batch []update
 	for _, name := range remove {
+		m.dismiss(name)
 		if mc := m.clusters[name]; mc != nil {
 			m.retire(mc)
 			delete(m.clusters, name)
@@ -128,22 +135,28 @@ func (m *Manager) Update(set []*Config, remove []string) error {
 		}
 	}
 	for _, cfg := range set {
-		if old := m.clusters[cfg.name]; old != nil {
-			if old.cfg == cfg {
-				continue
-			}
-			m.retire(old)
+		old := m.clusters[cfg.name]
+		if old != nil && old.cfg == cfg {
+			continue
 		}
-		batch = append(batch, m.add(cfg))
+		m.dismiss(cfg.name)
+		mc, names := m.make(cfg)
+		if old != nil && len(names) > 0 && cfg.dns.warm {
+			m.next[cfg.name] = mc
+		} else {
+			batch = append(batch, m.enthrone(mc))
+		}
+		if len(names) > 0 {
+			m.dns.watch(mc, names)
+		}
 	}
 	return m.post(batch)
 }
 
-func (m *Manager) add(cfg *Config) update {
-	mc := &managed{cluster: cfg.newCluster(), name: cfg.name, slot: m.slotOf(cfg.name)}
-	m.clusters[cfg.name] = mc
-	var names []*endpoint
-	for _, e := range cfg.endpoints {
+// make prepares a cluster and returns the names that it needs resolved.
+func (m *Manager) make(cfg *Config) (mc *managed, names []*endpoint) {
+	mc = &managed{cluster: cfg.newCluster(), name: cfg.name, slot: m.slotOf(cfg.name), said: cfg.hosts}
+	for _, e := range mc.endpoints() {
 		if e.name != "" {
 			names = append(names, e)
 		}
@@ -154,10 +167,73 @@ func (m *Manager) add(cfg *Config) update {
 		if cfg.dns.warm {
 			m.heat(1)
 		}
-		m.dns.watch(mc, names)
 	}
+	return mc, names
+}
+
+// enthrone puts a cluster into the place of its name.
+func (m *Manager) enthrone(mc *managed) update {
+	if old := m.clusters[mc.name]; old != nil {
+		m.retire(old)
+	}
+	m.clusters[mc.name] = mc
 	m.rebuild(mc)
 	return mc.update()
+}
+
+// dismiss ends the wait of a cluster for its names.
+func (m *Manager) dismiss(name string) {
+	if mc := m.next[name]; mc != nil {
+		m.cool(mc)
+		delete(m.next, name)
+	}
+}
+
+// Assign gives a cluster of type EDS new hosts. Those that stay keep their identity:
+// connections, counters, health. It changes nothing when there is no such cluster.
+func (m *Manager) Assign(name string, a *Assignment) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mc := m.clusters[name]
+	if mc == nil || !mc.cfg.eds || mc.said == a {
+		return nil
+	}
+	mc.said = a
+	m.rebuild(mc)
+	return m.post([]update{mc.update()})
+}
+
+// Sync waits until all loops have what was posted before. It must not be called on a
+// loop.
+func (m *Manager) Sync() error {
+	var read sync.WaitGroup
+	for _, ml := range m.locals {
+		read.Add(1)
+		m.mu.Lock()
+		err := ml.send(nil, read.Done)
+		m.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	done := make(chan struct{})
+	go func() { read.Wait(); close(done) }()
+	for _, ml := range m.locals {
+		select {
+		case <-done:
+			return nil
+		case <-ml.local.loop.Done():
+			return eventloop.ErrStopped
+		}
+	}
+	return nil
+}
+
+func (mc *managed) endpoints() []*endpoint {
+	if mc.said == nil {
+		return nil
+	}
+	return mc.said.endpoints
 }
 
 func (mc *managed) update() update {
@@ -166,10 +242,7 @@ func (mc *managed) update() update {
 
 // retire ends what is done for a cluster that is replaced or removed.
 func (m *Manager) retire(mc *managed) {
-	m.dns.forget(mc)
-	if mc.cold > 0 && mc.cfg.dns.warm {
-		m.heat(-1)
-	}
+	m.cool(mc)
 	for _, g := range []int{gMembershipTotal, gMembershipHealthy, gMembershipDegraded} {
 		m.gauge(mc, g, 0)
 	}
@@ -179,6 +252,14 @@ func (m *Manager) retire(mc *managed) {
 				m.gauge(mc, gBreakers+prio*numBreakerGauges+i, 0)
 			}
 		}
+	}
+}
+
+// cool ends the resolving of a cluster's names.
+func (m *Manager) cool(mc *managed) {
+	m.dns.forget(mc)
+	if mc.cold > 0 && mc.cfg.dns.warm {
+		m.heat(-1)
 	}
 }
 
@@ -208,26 +289,29 @@ func (m *Manager) rebuild(mc *managed) {
 	old := map[hostKey]*Host{}
 	if mc.hosts != nil {
 		for _, h := range mc.hosts.hosts {
-			old[keyOf(h.endpoint, h.addr)] = h
+			old[mc.keyOf(h.said.Load(), h.addr)] = h
 		}
 	}
 	var hosts []*Host
 	seen := map[hostKey]bool{}
+	fresh := mc.hosts == nil
 	take := func(e *endpoint, addr eventloop.Addr) {
-		k := keyOf(e, addr)
-		if seen[k] && mc.cfg.dns != nil { // two names may have one address
+		k := mc.keyOf(e, addr)
+		if seen[k] && (mc.cfg.dns != nil || mc.cfg.eds) { // two names may have one address; EDS counts it once
 			return
 		}
 		seen[k] = true
 		h := old[k]
 		delete(old, k)
 		if h == nil {
-			h = newHost(e, addr)
+			h, fresh = newHost(e, addr), true
 			h.slot = mc.takeSlot()
+		} else {
+			h.update(e)
 		}
 		hosts = append(hosts, h)
 	}
-	for _, e := range mc.cfg.endpoints {
+	for _, e := range mc.endpoints() {
 		if e.name == "" {
 			take(e, e.addr)
 			continue
@@ -240,7 +324,9 @@ func (m *Manager) rebuild(mc *managed) {
 		mc.free = append(mc.free, h.slot)
 	}
 	m.setHosts(mc, hosts)
-	m.count(mc, MembershipChange)
+	if fresh || len(old) > 0 {
+		m.count(mc, MembershipChange)
+	}
 }
 
 // hostKey is what makes a host the same host.
@@ -249,7 +335,13 @@ type hostKey struct {
 	priority uint32
 }
 
-func keyOf(e *endpoint, addr eventloop.Addr) hostKey { return hostKey{addr, e.priority} }
+// keyOf: a host that EDS moves to another priority stays the same.
+func (mc *managed) keyOf(e *endpoint, addr eventloop.Addr) hostKey {
+	if mc.cfg.eds {
+		return hostKey{addr: addr}
+	}
+	return hostKey{addr, e.priority}
+}
 
 func (mc *managed) takeSlot() uint32 {
 	if n := len(mc.free); n > 0 {
@@ -262,7 +354,11 @@ func (mc *managed) takeSlot() uint32 {
 }
 
 func (m *Manager) setHosts(mc *managed, hosts []*Host) {
-	mc.hosts = newHostSet(hosts, &mc.cfg.lb)
+	lb := mc.cfg.lb
+	if mc.said != nil {
+		lb.overprovisioning = mc.said.overprovisioning
+	}
+	mc.hosts = newHostSet(hosts, &lb)
 	m.gauge(mc, gMembershipTotal, uint64(len(hosts)))
 	m.gauge(mc, gMembershipHealthy, uint64(mc.hosts.healthy))
 	m.gauge(mc, gMembershipDegraded, uint64(mc.hosts.degraded))
@@ -287,7 +383,7 @@ func (m *Manager) SetHealth(name string, h *Host, health Health) error {
 func (m *Manager) resolved(mc *managed, e *endpoint, addrs []netip.Addr, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || m.clusters[mc.name] != mc {
+	if m.closed || !m.knows(mc) {
 		return
 	}
 	before, known := mc.answers[e]
@@ -303,8 +399,10 @@ func (m *Manager) resolved(mc *managed, e *endpoint, addrs []netip.Addr, err err
 			m.count(mc, UpdateEmpty)
 		}
 		mc.answers[e] = addrs
-		m.rebuild(mc)
-		_ = m.post([]update{mc.update()}) // fails only when the loops have ended
+		if m.clusters[mc.name] == mc {
+			m.rebuild(mc)
+			_ = m.post([]update{mc.update()}) // fails only when the loops have ended
+		}
 	}
 }
 
@@ -312,18 +410,30 @@ func (m *Manager) resolved(mc *managed, e *endpoint, addrs []netip.Addr, err err
 func (m *Manager) current(mc *managed) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !m.closed && m.clusters[mc.name] == mc
+	return !m.closed && m.knows(mc)
+}
+
+// knows reports whether mc is a cluster in force, or about to be.
+func (m *Manager) knows(mc *managed) bool {
+	return m.clusters[mc.name] == mc || m.next[mc.name] == mc
 }
 
 // answered notes that a name has had its first answer, good or bad.
 func (m *Manager) answered(mc *managed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if mc.cold == 0 || m.clusters[mc.name] != mc {
+	if mc.cold == 0 || !m.knows(mc) {
 		return
 	}
-	if mc.cold--; mc.cold == 0 && mc.cfg.dns.warm {
+	if mc.cold--; mc.cold > 0 {
+		return
+	}
+	if mc.cfg.dns.warm {
 		m.heat(-1)
+	}
+	if m.next[mc.name] == mc {
+		delete(m.next, mc.name)
+		_ = m.post([]update{m.enthrone(mc)}) // fails only when the loops have ended
 	}
 }
 
@@ -353,7 +463,7 @@ func (m *Manager) post(batch []update) error {
 		return nil
 	}
 	for _, ml := range m.locals {
-		if err := ml.send(batch); err != nil {
+		if err := ml.send(batch, nil); err != nil {
 			return err
 		}
 	}

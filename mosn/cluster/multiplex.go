@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/idtable"
@@ -12,6 +13,9 @@ import (
 const (
 	maxTalk    = 256 << 10 // bytes a codec may have queued on its own account
 	idAttempts = 8         // ids asked of a codec for one stream (they wrap around)
+	// A host's connection serves many clients: the more of their answers one turn has, the
+	// fewer writes they take.
+	turnEffort = 4 * sdk.TurnEffort
 )
 
 // muxConn is an upstream connection of a Multiplexed codec: many calls, told apart by
@@ -27,6 +31,7 @@ type muxConn struct {
 	beats  sdk.Heartbeater // nil: the protocol has no heartbeat
 	clock  sdk.Clocked     // nil: the codec does not care for time
 	flow   bool            // the protocol has flow control
+	parker sdk.Parker      // nil: its connections have no window
 
 	calls       idtable.Table[Call]
 	first, last *Call
@@ -34,8 +39,9 @@ type muxConn struct {
 	hosts       *hostCalls // nil: the host may not call
 
 	beatTimer eventloop.Timer
-	heard     uint64 // BytesIn when the beat timer was set
-	missed    int    // heartbeats without an answer
+	heard     uint64        // BytesIn when the beat timer was set
+	missed    int           // heartbeats without an answer
+	heardAt   time.Duration // when something has come, or the connection was made
 	talk      talk
 	stuck     uint64 // a half-written request: those begun after this one are behind it
 	oneWays   int    // requests without response that wait for the socket
@@ -68,6 +74,7 @@ func dialMux(p *pool) *muxConn {
 	cn.talker, _ = cn.codec.(sdk.Talker)
 	cn.beats, _ = cn.codec.(sdk.Heartbeater)
 	cn.clock, _ = cn.codec.(sdk.Clocked)
+	cn.parker, _ = cn.codec.(sdk.Parker)
 	cn.flow = p.way.codec.Codec().FlowControl
 	cn.serveHost()
 	return cn
@@ -82,6 +89,7 @@ func (cn *muxConn) room() bool {
 // OnConnect implements eventloop.Handler.
 func (cn *muxConn) OnConnect(*eventloop.Conn) {
 	cn.established()
+	cn.heardAt = cn.pool.lc.local.loop.Now()
 	cn.speak()
 	cn.armBeat()
 	cn.vacant()
@@ -89,6 +97,7 @@ func (cn *muxConn) OnConnect(*eventloop.Conn) {
 
 // attach gives a call a stream and tells it.
 func (cn *muxConn) attach(c *Call) {
+	cn.probe()
 	idle := cn.first == nil
 	id := cn.codec.NewStream()
 	for n := 1; !cn.calls.Put(id, c); n++ {
@@ -158,6 +167,7 @@ func (cn *muxConn) detach(c *Call) {
 	c.next, c.prev = nil, nil
 	cn.leaveWire(c)
 	if k := c.mux.park; k != nil {
+		cn.pool.lc.local.kept -= k.data.Len()
 		cn.consumed(c.id, k.data.Len())
 		c.mux.park = nil
 		cn.pool.lc.local.putParked(k)
@@ -236,9 +246,12 @@ func (cn *muxConn) drain() {
 
 // OnData implements eventloop.Handler.
 func (cn *muxConn) OnData(_ *eventloop.Conn, in []byte) int {
+	now := cn.pool.lc.local.loop.Now()
+	cn.heardAt = now
 	if cn.clock != nil {
-		cn.clock.Clock(cn.pool.lc.local.loop.Now())
+		cn.clock.Clock(now)
 	}
+	cn.pool.lc.local.effort = turnEffort
 	used := cn.decode(in)
 	// What the codec says may let streams go on that had to wait.
 	if cn.speak() {
@@ -285,11 +298,16 @@ func (cn *muxConn) decodeSome(in []byte) (used int, done bool) {
 	defer local.loop.Recovered()
 	ev := &local.event
 	for cn.state != connClosed && !cn.conn.ReadDisabled() {
+		if local.effort <= 0 && used < len(in) {
+			cn.conn.Resume() // in the next turn
+			break
+		}
 		ev.Msg = &local.msg
 		cn.decoding = true
 		n, err := cn.codec.Decode(in[used:], ev)
 		cn.decoding = false
 		used += n
+		local.effort -= ev.Effort(n)
 		if err != nil {
 			if n > 0 && cn.streamError(ev, err) {
 				continue

@@ -9,7 +9,8 @@ import (
 // not want to be told (ReadDisable): the other calls must not wait for that one.
 // Where the protocol has no flow control of its own the connection stops reading when
 // one call has more than the buffer limit here, and takes no further calls until it
-// reads again; with it a stream's window bounds that.
+// reads again; with it a stream's window bounds that. Where the connection has a window,
+// too, it is opened again by what is parked (sdk.Parker), up to maxKept.
 //
 // It belongs to the call from its first event to its last, and to its loop's free
 // list in between.
@@ -66,6 +67,7 @@ func (cn *muxConn) park(c *Call, ev *sdk.Event) {
 	case sdk.EventData:
 		k.data.Append(ev.Data)
 		k.end = ev.End
+		cn.setAside(c, len(ev.Data))
 	case sdk.EventTrailers:
 		k.trailers.Swap(ev.Msg)
 		k.hasTrail, k.end = true, true
@@ -77,6 +79,20 @@ func (cn *muxConn) park(c *Call, ev *sdk.Event) {
 		c.mux.choked = true
 		cn.choked++
 		cn.conn.ReadDisable(true)
+	}
+}
+
+// maxKept is how many bytes that are parked on a loop do not stop the others of their
+// connections. Beyond it the connections' windows bound what is kept, and with it them.
+const maxKept = 64 << 20
+
+// setAside accounts n bytes of a call that were parked.
+func (cn *muxConn) setAside(c *Call, n int) {
+	local := cn.pool.lc.local
+	local.kept += n
+	if cn.parker != nil && n > 0 && local.kept <= maxKept && cn.state != connClosed {
+		cn.parker.Parked(cn.conn.Out(), c.id, n)
+		cn.speakSoon()
 	}
 }
 
@@ -164,6 +180,7 @@ func (k *parked) step(cn *muxConn, c *Call) bool {
 func (k *parked) stepData(cn *muxConn, c *Call, local *Local) bool {
 	local.chunk.Release() // of a callback that panicked
 	local.chunk.MoveN(&k.data, len(k.data.First()))
+	local.kept -= local.chunk.Len()
 	end := k.end && k.data.Empty() && !k.hasTrail
 	if k.data.Len() <= cn.parkLimit()/2 {
 		cn.unchoke(c)

@@ -12,7 +12,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/config/yamlpb"
 	"sofamesh.io/sofamesh/mosn/runtime"
@@ -32,7 +31,7 @@ type Source struct {
 // those are checked when they are compiled.
 type Bootstrap struct {
 	Proto    *bootstrapv3.Bootstrap
-	Runtime  *runtime.Snapshot
+	Runtime  *runtime.Loader
 	Warnings []string
 	// UnknownFields is how many fields were skipped under AllowUnknown.
 	UnknownFields int
@@ -50,11 +49,9 @@ func Load(src Source, ext *Registry) (*Bootstrap, error) {
 	}
 	b := &Bootstrap{Proto: &bootstrapv3.Bootstrap{}}
 	if src.Path != "" {
-		doc, err := readFile(src.Path)
-		if err != nil {
+		if err := b.readFile(src.Path, ext); err != nil {
 			return nil, err
 		}
-		b.docs = append(b.docs, doc)
 	}
 	if src.YAML != "" {
 		doc, err := yamlpb.ParseYAML(yamlName, []byte(src.YAML))
@@ -70,22 +67,30 @@ func Load(src Source, ext *Registry) (*Bootstrap, error) {
 	return b, b.check(ext)
 }
 
-// readFile reads a file by the format that its name tells.
-func readFile(path string) (*yamlpb.Document, error) {
+// readFile reads a file by the format that its name tells. One without lines is decoded
+// at once.
+func (b *Bootstrap) readFile(path string, ext *Registry) error {
 	parse := yamlpb.ParseYAML
-	switch ext := filepath.Ext(path); ext {
-	case ".yaml", ".yml":
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".pb", ".pb_text":
+		_, err := readMessage(path, b.Proto, ext, yamlpb.Options{})
+		return err
 	case ".json":
 		parse = yamlpb.ParseJSON
-	case ".pb", ".pb_text", ".bin":
-		return nil, fmt.Errorf("%s: files of the kind %q are known but not built yet: use .yaml or .json", path, ext)
-	default: // as Envoy: anything else is YAML or JSON
 	}
 	text, err := readBounded(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return parse(path, text)
+	doc, err := parse(path, text)
+	if err != nil {
+		return err
+	}
+	if doc.Empty() {
+		return fmt.Errorf("%s: is empty", path)
+	}
+	b.docs = append(b.docs, doc)
+	return nil
 }
 
 func readBounded(path string) ([]byte, error) {
@@ -152,9 +157,6 @@ func (b *Bootstrap) check(ext *Registry) error {
 			rest.ProtoReflect().Set(fd, v)
 		}
 	}
-	if s := b.Proto.GetStaticResources().GetSecrets(); len(s) > 0 {
-		rest.StaticResources = &bootstrapv3.Bootstrap_StaticResources{Secrets: s}
-	}
 	c := compiler{unit: &unit{store: &Store{ext: ext}, name: "bootstrap", where: b.Where}}
 	if err := c.check(rest); err != nil {
 		return err
@@ -163,17 +165,31 @@ func (b *Bootstrap) check(ext *Registry) error {
 }
 
 func (b *Bootstrap) loadRuntime(c compiler) error {
-	var layers []*structpb.Struct
-	for _, l := range b.Proto.GetLayeredRuntime().GetLayers() {
-		if l.GetStaticLayer() != nil {
-			layers = append(layers, l.GetStaticLayer())
-		}
+	if err := checkLayers(c, b.Proto.GetLayeredRuntime().GetLayers()); err != nil {
+		return err
 	}
-	snapshot, err := runtime.New(layers...)
+	loader, err := runtime.NewLoader(b.Proto.GetLayeredRuntime(), b.Proto.GetNode().GetCluster())
 	if err != nil {
 		return c.fault(err)
 	}
-	b.Runtime = snapshot
+	b.Runtime = loader
+	return nil
+}
+
+// checkLayers refuses layers of one name, and more than one of the administrator's.
+func checkLayers(c compiler, layers []*bootstrapv3.RuntimeLayer) error {
+	names, admin := map[string]bool{}, false
+	for i, l := range layers {
+		at := c.at(fmt.Sprintf("layers[%d]", i))
+		if names[l.GetName()] {
+			return at.at("name").Errorf("duplicate layer name %q", l.GetName())
+		}
+		names[l.GetName()] = true
+		if l.GetAdminLayer() != nil && admin {
+			return at.at("admin_layer").Errorf("at most one layer is the administrator's")
+		}
+		admin = admin || l.GetAdminLayer() != nil
+	}
 	return nil
 }
 
@@ -201,7 +217,7 @@ func (b *Bootstrap) Where(path string) string {
 // local turns a path of the merged bootstrap into one of document i: the lists of
 // resources were joined, so that indexes differ.
 func (b *Bootstrap) local(path string, i int) string {
-	for _, list := range []string{"static_resources.clusters", "static_resources.listeners"} {
+	for _, list := range []string{"static_resources.clusters", "static_resources.listeners", "static_resources.secrets"} {
 		rest, ok := strings.CutPrefix(path, list+"[")
 		if !ok {
 			continue
@@ -226,6 +242,9 @@ func (b *Bootstrap) Resources() Batch {
 		base := fmt.Sprintf("static_resources.%s[%d]", list, i)
 		where := func(path string) string { return b.Where(joinPath(base, path)) }
 		batch.Set = append(batch.Set, Resource{Type: typ, Proto: m, Where: where, Static: true})
+	}
+	for i, s := range b.Proto.GetStaticResources().GetSecrets() {
+		add(SecretType, "secrets", i, s)
 	}
 	for i, c := range b.Proto.GetStaticResources().GetClusters() {
 		add(ClusterType, "clusters", i, c)

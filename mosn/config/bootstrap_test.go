@@ -9,16 +9,11 @@ import (
 
 func TestLoadFormats(t *testing.T) {
 	const yaml, json = "node: {id: a}\n", `{"node": {"id": "a"}}`
-	for name, text := range map[string]string{"b.yaml": yaml, "b.yml": yaml, "b.json": json, "b.conf": yaml, "b": json} {
+	for name, text := range map[string]string{"b.yaml": yaml, "b.yml": yaml, "b.json": json, "b.conf": yaml, "b": json,
+		"b.pb_text": `node { id: "a" }`, "b.pb": "\x0a\x03\x0a\x01a"} {
 		b, err := Load(Source{Path: write(t, name, text)}, newRegistry(t))
 		if err != nil || b.Proto.GetNode().GetId() != "a" {
 			t.Errorf("%s: %v, %v", name, b, err)
-		}
-	}
-	for _, name := range []string{"b.pb", "b.pb_text"} {
-		_, err := Load(Source{Path: write(t, name, "")}, newRegistry(t))
-		if err == nil || !strings.Contains(err.Error(), "known but not built yet") {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if _, err := Load(Source{Path: write(t, "b.json", yaml)}, newRegistry(t)); err == nil {
@@ -28,9 +23,10 @@ func TestLoadFormats(t *testing.T) {
 
 func TestLoadMissing(t *testing.T) {
 	for path, want := range map[string]string{
-		"":             "at least one of --config-path and --config-yaml",
-		"/no/such.yml": "/no/such.yml",
-		os.TempDir():   "is a folder",
+		"":                                    "at least one of --config-path and --config-yaml",
+		"/no/such.yml":                        "/no/such.yml",
+		os.TempDir():                          "is a folder",
+		write(t, "empty.yaml", "# nothing\n"): "empty.yaml: is empty",
 	} {
 		if _, err := Load(Source{Path: path}, newRegistry(t)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", path, err)
@@ -117,7 +113,7 @@ layered_runtime:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.Runtime.Uint("a.b", 0) != 3 || b.Runtime.Uint("c", 0) != 2 || b.Runtime.Uint("d", 7) != 7 {
+	if b.Runtime.Values().Uint("a.b", 0) != 3 || b.Runtime.Values().Uint("c", 0) != 2 || b.Runtime.Values().Uint("d", 7) != 7 {
 		t.Errorf("runtime is %v", b.Runtime)
 	}
 }
@@ -125,8 +121,8 @@ layered_runtime:
 // TestBootstrapRefuses: each error names file, line and field.
 func TestBootstrapRefuses(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"node: {}\ndynamic_resources: {}":                                      "b.yaml:2: bootstrap: dynamic_resources: envoy.config.bootstrap.v3.Bootstrap.dynamic_resources is not built yet",
-		"static_resources:\n  secrets: [{name: x}]":                            "b.yaml:2: bootstrap: static_resources.secrets",
+		"node: {}\ndynamic_resources: {ads_config: {}}":                        "b.yaml:2: bootstrap: dynamic_resources.ads_config: envoy.config.bootstrap.v3.Bootstrap.DynamicResources.ads_config is not built yet",
+		"node: {}\ndynamic_resources: {lds_config: {ads: {}}}":                 "b.yaml:2: bootstrap: dynamic_resources.lds_config.ads",
 		"overload_manager: {}":                                                 "overload_manager",
 		"layered_runtime:\n  layers:\n  - {name: a, rtds_layer: {}}":           "b.yaml:3: bootstrap: layered_runtime.layers[0].rtds_layer",
 		"layered_runtime:\n  layers:\n  - {static_layer: {}}":                  "layered_runtime.layers[0].name: value length must be at least 1",

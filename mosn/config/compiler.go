@@ -29,6 +29,7 @@ type unit struct {
 	listener *listenerv3.Listener // nil for other resources
 	edges    map[string]bool      // clusters that it names
 	warnings []string
+	uses     []use // subscriptions that it has asked for
 }
 
 // compiler implements sdk.Compiler for one place in a unit. Beside that interface it
@@ -104,11 +105,7 @@ func (c compiler) WithStats(scope sdk.Scope) sdk.Compiler {
 func (c compiler) check(m proto.Message) error {
 	var errs []error
 	c.store.ext.table.Check(m.ProtoReflect(), "", func(r fields.Refusal) {
-		what := "is not built yet"
-		if !r.Declared {
-			what = "is not known to this version"
-		}
-		errs = append(errs, c.at(r.Path).Errorf("%s %s", r.Field.FullName(), what))
+		errs = append(errs, c.at(r.Path).Errorf("%s", r.Reason()))
 	})
 	validate(m, func(path, reason string) { errs = append(errs, c.at(path).Errorf("%s", reason)) })
 	return errors.Join(errs...)
@@ -120,12 +117,19 @@ func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	if name == "" {
 		return nil, c.Errorf("the configuration is missing")
 	}
+	if s, is, err := typedStruct(a); is {
+		if err != nil {
+			return nil, c.Errorf("%s: %w", name, err)
+		}
+		m, err := c.message(s)
+		if err != nil {
+			return nil, err
+		}
+		return m, c.at("value").check(m)
+	}
 	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
 	if err != nil {
-		if known := c.store.ext.types[name]; known != "" {
-			return nil, c.Errorf("%s is known but not built yet", known)
-		}
-		return nil, c.Errorf("the type %s is not known", name)
+		return nil, c.Errorf("%w", c.store.ext.missingType(name))
 	}
 	m := t.New().Interface()
 	if err := proto.Unmarshal(a.GetValue(), m); err != nil {
@@ -134,12 +138,18 @@ func (c compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	return m, c.check(m)
 }
 
+// Missing implements sdk.Compiler.
+func (c compiler) Missing(category, name string, a *anypb.Any) error {
+	return c.Errorf("%w", c.store.ext.missing(category, name, extensionType(a)))
+}
+
 // HTTPFilter implements sdk.Compiler.
-func (c compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
-	if f, ok := c.store.ext.http.find(name, typeName(typ)); ok {
+func (c compiler) HTTPFilter(name string, config *anypb.Any) (*sdk.HTTPFilter, error) {
+	typ := extensionType(config)
+	if f, ok := c.store.ext.http.find(name, typ); ok {
 		return f, nil
 	}
-	return nil, c.Errorf("%w", c.store.ext.missing(categoryHTTP, name, typeName(typ)))
+	return nil, c.Errorf("%w", c.store.ext.missing(categoryHTTP, name, typ))
 }
 
 // Codec implements sdk.Compiler.
@@ -152,10 +162,10 @@ func (c compiler) Codec(name string) (*sdk.Codec, error) {
 
 // AccessLog implements sdk.Compiler.
 func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error) {
-	typ := typeName(a.GetTypeUrl())
+	typ := extensionType(a)
 	l, ok := c.store.ext.logs.find(name, typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryLog, name, typ))
+		return nil, c.Missing(categoryLog, name, a)
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(a, l.Config)
@@ -196,6 +206,30 @@ func (c compiler) Tracing() *tracev3.Tracing_Http { return c.store.o.Tracing }
 
 // LocalAddress returns the machine's first address that is not loopback, "" for none.
 func (c compiler) LocalAddress() string { return eventloop.MachineAddress() }
+
+// Services compiles bootstrap_extensions; none is started. where may be nil.
+func (s *Store) Services(list []*corev3.TypedExtensionConfig, where func(path string) string) ([]sdk.Service, error) {
+	root := s.Compiler("bootstrap", where).(compiler)
+	var services []sdk.Service
+	for i, pb := range list {
+		c := root.at(fmt.Sprintf("bootstrap_extensions[%d]", i))
+		ext, ok := s.ext.boot.find(pb.GetName(), extensionType(pb.GetTypedConfig()))
+		if !ok {
+			return nil, c.Missing(categoryBootstrap, pb.GetName(), pb.GetTypedConfig())
+		}
+		c = c.at("typed_config")
+		m, err := c.extensionConfig(pb.GetTypedConfig(), ext.Config)
+		if err != nil {
+			return nil, err
+		}
+		service, err := ext.Compile(c, m)
+		if err != nil {
+			return nil, err
+		}
+		services = append(services, service)
+	}
+	return services, nil
+}
 
 // extensionConfig unpacks the configuration of an extension; without one it is
 // empty.
@@ -249,7 +283,7 @@ func (noCaller) Call(context.Context, *sdk.CallRequest) (*sdk.CallResponse, erro
 func (c compiler) Node() *corev3.Node { return c.store.o.Node }
 
 // Runtime returns the runtime values in force.
-func (c compiler) Runtime() *runtime.Snapshot { return c.store.o.Runtime }
+func (c compiler) Runtime() *runtime.Values { return c.store.o.Runtime }
 
 // Root returns the compiler at the root of the resource.
 func (c compiler) Root() sdk.Compiler { return compiler{unit: c.unit} }
@@ -262,10 +296,10 @@ func (c compiler) Listener() *listenerv3.Listener { return c.listener }
 
 // networkFilter compiles a filter of a listener's chain; c stands at it.
 func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, error) {
-	typ := typeName(pb.GetTypedConfig().GetTypeUrl())
+	typ := extensionType(pb.GetTypedConfig())
 	f, ok := c.store.ext.network.find(pb.GetName(), typ)
 	if !ok {
-		return nil, c.Errorf("%w", c.store.ext.missing(categoryNetwork, pb.GetName(), typ))
+		return nil, c.Missing(categoryNetwork, pb.GetName(), pb.GetTypedConfig())
 	}
 	at := c.at("typed_config")
 	m, err := at.extensionConfig(pb.GetTypedConfig(), f.Config)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -85,6 +86,7 @@ func explain(err error, md protoreflect.MessageDescriptor, path string, report f
 	next := fd.Message()
 	if fd.IsMap() {
 		next = fd.MapValue().Message()
+		index = "[" + strconv.Quote(strings.TrimSuffix(index[1:], "]")) + "]"
 	}
 	explain(v.Cause(), next, name+index, report)
 }

@@ -1,15 +1,18 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/mosn/stream"
@@ -24,6 +27,7 @@ type Extensions struct {
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
 	Tracers        []sdk.Tracer
+	Bootstrap      []sdk.BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
 }
@@ -37,17 +41,27 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
 		out.Tracers = append(out.Tracers, o.Tracers...)
+		out.Bootstrap = append(out.Bootstrap, o.Bootstrap...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
 	return out
 }
 
+// Add returns e and the extensions of modules from outside.
+func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
+	for _, m := range modules {
+		e = e.With(Extensions{Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Bootstrap: m.Bootstrap, Fields: m.Fields})
+	}
+	return e
+}
+
 // The categories of extensions, as Envoy names them.
 const (
-	categoryHTTP    = "envoy.filters.http"
-	categoryNetwork = "envoy.filters.network"
-	categoryLog     = "envoy.access_loggers"
-	categoryTracer  = "envoy.tracers"
+	categoryHTTP      = "envoy.filters.http"
+	categoryNetwork   = "envoy.filters.network"
+	categoryLog       = "envoy.access_loggers"
+	categoryBootstrap = "envoy.bootstrap"
+	categoryTracer    = "envoy.tracers"
 )
 
 //go:embed extensions.txt
@@ -55,14 +69,17 @@ var knownText string
 
 // Registry finds extensions and knows the names of those that are not here.
 type Registry struct {
-	codecs  []*sdk.Codec // in the order of the list, which is that of detection
-	http    finder[*sdk.HTTPFilter]
-	network finder[stream.NetworkFilter]
-	logs    finder[sdk.AccessLog]
-	tracers finder[sdk.Tracer]
-	table   fields.Table
-	known   map[string]string // category+" "+name or type -> name
-	types   map[string]string // type -> name, of any category
+	codecs    []*sdk.Codec // in the order of the list, which is that of detection
+	http      finder[*sdk.HTTPFilter]
+	network   finder[stream.NetworkFilter]
+	logs      finder[sdk.AccessLog]
+	boot      finder[sdk.BootstrapExtension]
+	tracers   finder[sdk.Tracer]
+	table     fields.Table
+	discovery discovery
+	known     map[string]string // category+" "+name or type -> name
+	types     map[string]string // type -> name, of any category
+	opaque    map[string]bool   // names of extensions that take a Struct
 }
 
 // finder finds the extensions of one category by name or type of configuration.
@@ -74,9 +91,10 @@ type finder[T any] struct {
 // declared twice.
 func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
-		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{},
+		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
 		tracers: newFinder[sdk.Tracer](),
+		boot:    newFinder[sdk.BootstrapExtension](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
@@ -88,6 +106,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	}
 	for _, f := range e.HTTPFilters {
 		errs = append(errs, r.http.add(f, f.Name, f.Config, f.Route))
+		r.note(f.Name, f.Config)
 		tables = append(tables, f.Fields)
 	}
 	for _, f := range e.NetworkFilters {
@@ -96,15 +115,25 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	}
 	for _, l := range e.AccessLogs {
 		errs = append(errs, r.logs.add(l, l.Name, l.Config))
+		r.note(l.Name, l.Config)
 		tables = append(tables, l.Fields)
 	}
 	for _, t := range e.Tracers {
 		errs = append(errs, r.tracers.add(t, t.Name, t.Config))
+		r.note(t.Name, t.Config)
 		tables = append(tables, t.Fields)
+	}
+	for _, b := range e.Bootstrap {
+		errs = append(errs, r.boot.add(b, b.Name, b.Config))
+		r.note(b.Name, b.Config)
+		tables = append(tables, b.Fields)
 	}
 	var err error
 	r.table, err = fields.Merge(tables...)
 	r.readKnown()
+	var bad error
+	r.discovery, bad = newDiscovery()
+	errs = append(errs, bad)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("extensions: %w", err)
 	}
@@ -129,11 +158,23 @@ func (f finder[T]) add(ext T, name string, configs ...proto.Message) error {
 	}
 	f.byName[name] = ext
 	for _, m := range configs {
-		if m != nil {
-			f.byType[string(m.ProtoReflect().Descriptor().FullName())] = ext
+		if m == nil {
+			continue
 		}
+		typ := string(m.ProtoReflect().Descriptor().FullName())
+		if typ == structType {
+			typ = name // a TypedStruct names the extension
+		}
+		f.byType[typ] = ext
 	}
 	return nil
+}
+
+// note remembers an extension that has no message of its own.
+func (r *Registry) note(name string, config proto.Message) {
+	if _, is := config.(*structpb.Struct); is {
+		r.opaque[name] = true
+	}
 }
 
 // find looks by type first, as Envoy does: the name is the user's to choose.
@@ -164,19 +205,40 @@ func (r *Registry) readKnown() {
 	}
 }
 
+// extensionOf returns the name of Envoy's extension that a type of configuration
+// belongs to, "" for none.
+func (r *Registry) extensionOf(typ string) string {
+	return cmp.Or(r.types[typ], r.types[anyOf(typ)])
+}
+
+// anyOf stands in extensions.txt for all types of a package.
+func anyOf(typ string) string { return typ[:strings.LastIndexByte(typ, '.')+1] + "*" }
+
 // missing says why an extension of a category cannot be had.
 func (r *Registry) missing(category, name, typ string) error {
-	key := typ
 	if typ == "" {
-		key = name
+		if r.known[category+" "+name] != "" {
+			return fmt.Errorf("%s is known but not built yet", name)
+		}
+		return fmt.Errorf("there is no %s extension named %q%s", category, name, didYouMean(name, r.names(category, false)))
 	}
-	if known := r.known[category+" "+key]; known != "" {
+	if known := cmp.Or(r.known[category+" "+typ], r.known[category+" "+anyOf(typ)]); known != "" {
 		return fmt.Errorf("%s is known but not built yet", known)
 	}
-	if typ == "" {
-		return fmt.Errorf("there is no %s extension named %q, and typed_config is missing", category, name)
+	return fmt.Errorf("there is no %s extension named %q with configuration of type %s%s",
+		category, name, typ, didYouMean(typ, r.names(category, true)))
+}
+
+// names yields what Envoy knows in a category: names, or types of configuration.
+func (r *Registry) names(category string, types bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for key, name := range r.known {
+			in, word, _ := strings.Cut(key, " ")
+			if in == category && (word != name) == types && !yield(word) {
+				return
+			}
+		}
 	}
-	return fmt.Errorf("there is no %s extension named %q with configuration of type %s", category, name, typ)
 }
 
 // messageType resolves the type of an Any for the loader.
@@ -185,13 +247,18 @@ func (r *Registry) messageType(url string) (protoreflect.MessageType, error) {
 	if name == url {
 		return nil, fmt.Errorf(`"@type" must be a URL such as "type.googleapis.com/%s"`, url)
 	}
-	if t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name)); err == nil {
+	if t, err := r.discovery.FindMessageByName(protoreflect.FullName(name)); err == nil {
 		return t, nil
 	}
-	if ext := r.types[name]; ext != "" {
-		return nil, fmt.Errorf("%s (%s) is known but not built yet", ext, name)
+	return nil, r.missingType(name)
+}
+
+// missingType says why a type that is not linked in cannot be had.
+func (r *Registry) missingType(name string) error {
+	if ext := r.extensionOf(name); ext != "" {
+		return fmt.Errorf("%s (%s) is known but not built yet", ext, name)
 	}
-	return nil, fmt.Errorf("the type %s is not known", name)
+	return fmt.Errorf("the type %s is not known%s", name, didYouMean(name, maps.Keys(r.types)))
 }
 
 // typeName is what follows the last slash of a type URL.

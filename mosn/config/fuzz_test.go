@@ -19,7 +19,7 @@ func FuzzBootstrap(f *testing.F) {
 			return
 		}
 		s := NewStore(Options{
-			Registry: reg, Stats: stats.NewStore(stats.Options{}), Loops: 1, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
+			Registry: reg, Stats: stats.NewStore(stats.Options{}), Loops: 1, Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		})
 		first := s.Apply(boot.Resources())
 		second := s.Apply(boot.Resources())

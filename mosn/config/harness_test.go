@@ -45,7 +45,7 @@ func newStore(t testing.TB, boot *Bootstrap) *Store {
 	t.Helper()
 	o := Options{Registry: newRegistry(t), Stats: stats.NewStore(stats.Options{}), Loops: 1}
 	if boot != nil {
-		o.Node, o.Runtime, o.Tracing = boot.Proto.GetNode(), boot.Runtime, boot.Tracing()
+		o.Node, o.Runtime, o.Tracing = boot.Proto.GetNode(), boot.Runtime.Values(), boot.Tracing()
 	}
 	return NewStore(o)
 }

@@ -1,40 +1,33 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
-
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// TestEveryFieldIsDeclared walks from the resources and from the configuration of
-// every extension through all fields that are supported.
-func TestEveryFieldIsDeclared(t *testing.T) {
+// TestKnown: what is here has its messages, all others of Envoy's only a name.
+func TestKnown(t *testing.T) {
 	r := newRegistry(t)
-	roots := []protoreflect.MessageDescriptor{
-		(&bootstrapv3.Bootstrap{}).ProtoReflect().Descriptor(),
-		(&listenerv3.Listener{}).ProtoReflect().Descriptor(),
-		(&clusterv3.Cluster{}).ProtoReflect().Descriptor(),
+	here := map[string]int{}
+	all := r.Known()
+	for _, e := range all {
+		if e.Here {
+			here[e.Category+" "+e.Name] = len(e.Messages)
+		} else if len(e.Messages) > 0 {
+			t.Errorf("%s is not here, but has messages", e.Name)
+		}
 	}
-	for _, f := range r.http.byName {
-		roots = append(roots, f.Config.ProtoReflect().Descriptor())
+	for _, name := range []string{"envoy.filters.http envoy.filters.http.router", "envoy.filters.network envoy.filters.network.http_connection_manager",
+		"envoy.access_loggers envoy.access_loggers.file", "envoy.upstream_options envoy.extensions.upstreams.http.v3.HttpProtocolOptions"} {
+		if here[name] != 1 {
+			t.Errorf("%s has %d messages", name, here[name])
+		}
 	}
-	for _, f := range r.network.byName {
-		roots = append(roots, f.Config.ProtoReflect().Descriptor())
-	}
-	for _, l := range r.logs.byName {
-		roots = append(roots, l.Config.ProtoReflect().Descriptor())
-	}
-	for _, t := range r.tracers.byName {
-		roots = append(roots, t.Config.ProtoReflect().Descriptor())
-	}
-	for _, field := range r.table.Undeclared(roots...) {
-		t.Errorf("%s has no status", field)
+	if len(all) < 500 || len(r.Messages()) < 8 || len(r.Table()) != len(r.table) {
+		t.Errorf("%d extensions, %d messages, %d fields", len(all), len(r.Messages()), len(r.Table()))
 	}
 }
 
@@ -60,17 +53,67 @@ func TestKnownNames(t *testing.T) {
 	for _, c := range []struct{ category, name, typ, want string }{
 		{categoryHTTP, "x", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", "envoy.filters.http.ext_authz is known but not built yet"},
 		{categoryHTTP, "envoy.filters.http.ext_authz", "", "envoy.filters.http.ext_authz is known but not built yet"},
+		{categoryHTTP, "x", "envoy.extensions.filters.http.golang.v3alpha.Config", "envoy.filters.http.golang is known but not built yet"},
+		{categoryHTTP, "envoy.filters.http.dynamo", "", "envoy.filters.http.dynamo is known but not built yet"},
 		{categoryNetwork, "envoy.filters.network.redis_proxy", "", "envoy.filters.network.redis_proxy is known but not built yet"},
+		{categoryNetwork, "x", "envoy.extensions.filters.network.mysql_proxy.v3.MySQLProxy", "envoy.filters.network.mysql_proxy is known but not built yet"},
 		{categoryLog, "envoy.access_loggers.open_telemetry", "", "envoy.access_loggers.open_telemetry is known but not built yet"},
-		{categoryLog, "envoy.filters.http.ext_authz", "", "there is no envoy.access_loggers extension"},
+		{categoryLog, "envoy.filters.http.ext_authz", "", "there is no envoy.access_loggers extension named \"envoy.filters.http.ext_authz\""},
+		{categoryLog, "envoy.access_logger.file", "", "(did you mean envoy.access_loggers.file?)"},
 		{categoryHTTP, "x", "acme.Filter", "of type acme.Filter"},
+		{categoryHTTP, "x", "envoy.extensions.filters.http.rooter.v3.Router", "(did you mean envoy.extensions.filters.http.router.v3.Router?)"},
 	} {
 		if err := r.missing(c.category, c.name, c.typ); !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	if len(r.known) < 900 || len(r.types) < 350 {
+	if len(r.known) < 1000 || len(r.types) < 430 {
 		t.Errorf("the table knows %d names and %d types", len(r.known), len(r.types))
+	}
+}
+
+// TestEveryKnownExtensionIsRefusedByName holds for each name and each type of
+// Envoy's.
+func TestEveryKnownExtensionIsRefusedByName(t *testing.T) {
+	r := newRegistry(t)
+	for key, name := range r.known {
+		category, word, _ := strings.Cut(key, " ")
+		typ := strings.TrimSuffix(word, "*")
+		if word == name {
+			typ = ""
+		}
+		if err := r.missing(category, name, typ); err.Error() != name+" is known but not built yet" {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	for typ, name := range r.types {
+		if err := r.missingType(typ); err.Error() != name+" ("+typ+") is known but not built yet" {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+func TestDidYouMean(t *testing.T) {
+	known := []string{"envoy.filters.http.cors", "envoy.filters.http.csrf", "envoy.filters.http.router"}
+	for name, want := range map[string]string{
+		"envoy.filters.http.cor":        " (did you mean envoy.filters.http.cors?)",
+		"envoy.filter.http.rooter":      " (did you mean envoy.filters.http.router?)",
+		"acme":                          "",
+		strings.Repeat("envoy.", 1<<15): "",
+		"":                              "",
+	} {
+		if got := didYouMean(name, slices.Values(known)); got != want {
+			t.Errorf("%.40q: got %q, want %q", name, got, want)
+		}
+	}
+	for _, c := range []struct {
+		a, b  string
+		limit int
+		want  int
+	}{{"", "", 3, 0}, {"abc", "abd", 3, 1}, {"abc", "bc", 3, 1}, {"abc", "xyz", 3, 3}, {"abc", "xyz", 1, 2}, {"a", "abcdef", 3, 4}, {"kitten", "sitting", 5, 3}} {
+		if got := distance(c.a, c.b, c.limit); got != c.want {
+			t.Errorf("distance(%q, %q, %d) = %d, want %d", c.a, c.b, c.limit, got, c.want)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ layered_runtime: {layers: [{name: s, static_layer: {a: 1}}]}
 		t.Fatal(err)
 	}
 	names := stats.NewStore(stats.Options{})
-	r := NewStore(Options{Registry: registry, Stats: names, Loops: 1, Runtime: boot.Runtime}).Apply(boot.Resources())
+	r := NewStore(Options{Registry: registry, Stats: names, Loops: 1, Runtime: boot.Runtime.Values()}).Apply(boot.Resources())
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,14 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -21,14 +18,17 @@ import (
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stats"
-	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
 )
 
 // The types of resources, by URL.
 const (
-	ClusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-	ListenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	ClusterType   = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	ListenerType  = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	RouteType     = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	EndpointType  = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	ExtensionType = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+	SecretType    = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 )
 
 // Options are what a Store works with. Without managers it compiles and keeps, but
@@ -38,7 +38,7 @@ type Options struct {
 	Stats      *stats.Store
 	Loops      int
 	Node       *corev3.Node
-	Runtime    *runtime.Snapshot
+	Runtime    *runtime.Values    // in force; nil: none
 	BindConfig *corev3.BindConfig // cluster_manager.upstream_bind_config
 	// LogOutput opens an access log; nil opens none.
 	LogOutput func(path string) (sdk.LogOutput, error)
@@ -50,15 +50,33 @@ type Options struct {
 	Tracing   *tracev3.Tracing_Http
 	Clusters  *cluster.Manager
 	Listeners *listener.Manager
+	// Log hears what happens by itself, when nobody waits for a Result; nil: nobody.
+	Log Logger
 }
+
+// Logger is the part of *slog.Logger that the store needs.
+type Logger interface {
+	Info(msg string, args ...any)
+	Warn(msg string, args ...any)
+}
+
+type silent struct{}
+
+func (silent) Info(string, ...any) {}
+func (silent) Warn(string, ...any) {}
 
 // Key names a resource.
 type Key struct{ Type, Name string }
 
-// Resource is a resource on its way in.
+// Resource is a resource on its way in: as a message, or as the bytes of one, which
+// are not decoded when they have not changed.
 type Resource struct {
 	Type  string
 	Proto proto.Message
+	Raw   []byte
+	Name  string // of Raw
+	// Version is what its source calls this content.
+	Version string
 	// Where tells the file and line of a field, "" when it is not known. It may be nil.
 	Where  func(path string) string
 	Static bool // from the bootstrap
@@ -79,7 +97,7 @@ type Failure struct {
 
 // Result says what became of a batch.
 type Result struct {
-	Applied   []Key
+	Applied   []Key // compiled; in force as soon as what they need is there
 	Unchanged []Key
 	Failed    []Failure
 	Removed   []Key
@@ -95,47 +113,68 @@ func (r *Result) Err() error {
 	return errors.Join(errs...)
 }
 
-// Len returns the number of resources of a type that are in force.
-func (s *Store) Len(typ string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for k, e := range s.entries {
-		if k.Type == typ && e.value != nil {
-			n++
-		}
-	}
-	return n
-}
-
 // Entry is a resource in the store.
 type Entry struct {
-	Key      Key
-	Proto    proto.Message // in force; nil while none ever compiled
-	Static   bool
-	Updated  time.Time
-	Clusters []string // the clusters that it names, sorted
-	// Refused is the last attempt that failed after Updated.
-	Refused   error
-	Attempt   proto.Message
-	RefusedAt time.Time
+	Key    Key
+	Static bool
+	// Active is in force; nil while none ever was. Warming takes its place when what it
+	// needs is there.
+	Active, Warming *Version
+	// Refused is the last attempt that failed after these.
+	Refused        error
+	Attempt        proto.Message
+	AttemptVersion string
+	RefusedAt      time.Time
+}
 
+// Version is one content of a resource. It is immutable.
+type Version struct {
+	Info     string // what its source calls it (version_info)
+	Updated  time.Time
+	Clusters []string // that it names, sorted
+
+	typ   string
+	proto proto.Message // nil: raw
+	raw   []byte
 	hash  [sha256.Size]byte
-	value any // *cluster.Config or *listener.Config
+	value any   // *cluster.Config, *listener.Config, *route.Table ...
+	uses  []use // what it needs
+}
+
+// Proto returns the message, which must not be changed.
+func (v *Version) Proto() proto.Message {
+	if v.proto != nil {
+		return v.proto
+	}
+	m, err := unmarshal(v.typ, v.raw)
+	if err != nil { // it was decoded before
+		return nil
+	}
+	return m
 }
 
 // Store holds the resources of a proxy. Its methods may be called from any
 // goroutine that is not a loop; they wait for each other.
 type Store struct {
-	o     Options
-	ext   *Registry
-	names *stats.Names // of listeners
-	kind  *cluster.Kind
-	rpc   []sdk.CodecConfig // set with the first cluster
+	o       Options
+	ext     *Registry
+	log     Logger
+	names   *stats.Names // of listeners
+	kind    *cluster.Kind
+	rpc     []sdk.CodecConfig // set with the first cluster
+	files   *files
+	changes changeStats
 
 	mu      sync.Mutex
 	entries map[Key]*Entry
+	subs    map[subKey]*subscription
+	feeds   []*feed
 	batch   map[string]bool // clusters of the batch under way
+	warming int             // entries with a version that waits
+	posted  bool            // clusters have changed since the loops were waited for
+	closed  bool
+	follows bool          // Follow was called
+	warm    chan struct{} // closed when all that was asked for at first is there
 }
 
 // NewStore returns an empty store.
@@ -143,191 +182,95 @@ func NewStore(o Options) *Store {
 	if o.Node == nil {
 		o.Node = &corev3.Node{}
 	}
-	return &Store{o: o, ext: o.Registry, names: listener.StatNames(o.Loops), kind: cluster.NewKind(), entries: map[Key]*Entry{}}
+	s := &Store{
+		o: o, ext: o.Registry, log: o.Log, names: listener.StatNames(o.Loops), kind: cluster.NewKind(),
+		files: newFiles(o.Registry), entries: map[Key]*Entry{}, subs: map[subKey]*subscription{}, warm: make(chan struct{}),
+		changes: newChangeStats(o.Stats),
+	}
+	if s.log == nil {
+		s.log = silent{}
+	}
+	return s
+}
+
+// Close ends all subscriptions. What is in force stays.
+func (s *Store) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for _, sub := range s.subs {
+		sub.end()
+	}
+	for _, f := range s.feeds {
+		f.end()
+	}
+	s.mu.Unlock()
+	s.files.close()
 }
 
 // Apply compiles what has changed and puts it into force.
 func (s *Store) Apply(b Batch) *Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &Result{}
-	s.batch = map[string]bool{}
-	for _, res := range b.Set {
-		switch res.Type {
-		case ClusterType:
-			s.batch[resourceName(res.Proto)] = true
-		case ListenerType:
-		default:
-			key := Key{Type: res.Type}
-			r.Failed = append(r.Failed, Failure{key, fmt.Errorf("%s: resources of this type are not built yet", label(key))})
-		}
-	}
-	seen := map[Key]bool{}
-	for _, typ := range []string{ClusterType, ListenerType} {
-		var fresh []*Entry
-		for _, res := range b.Set {
-			if res.Type == typ {
-				fresh = s.compile(res, seen, fresh, r)
-			}
-		}
-		s.enforce(typ, fresh, r)
-	}
-	s.remove(b.Remove, r)
-	s.batch = nil
-	return r
+	return s.apply(b)
 }
 
-// compile adds the entry of a resource that has changed to fresh.
-func (s *Store) compile(res Resource, seen map[Key]bool, fresh []*Entry, r *Result) []*Entry {
-	key := Key{res.Type, resourceName(res.Proto)}
-	u := &unit{store: s, name: label(key), where: res.Where, edges: map[string]bool{}}
-	c := compiler{unit: u}
-	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(res.Proto)
-	if err == nil && seen[key] {
-		err = c.Errorf("this name is there twice")
-	}
-	seen[key] = true
-	hash := sha256.Sum256(raw)
-	old := s.entries[key]
-	if err == nil && old != nil && old.value != nil && old.hash == hash {
-		old.Refused, old.Attempt = nil, nil
-		r.Unchanged = append(r.Unchanged, key)
-		return fresh
-	}
-	var value any
-	if err == nil {
-		value, err = c.resource(res.Proto)
-	}
-	r.Warnings = append(r.Warnings, u.warnings...)
-	if err != nil {
-		s.refuse(key, res, err, r)
-		return fresh
-	}
-	return append(fresh, &Entry{
-		Key: key, Proto: res.Proto, Static: res.Static, Updated: time.Now(),
-		Clusters: slices.Sorted(maps.Keys(u.edges)), hash: hash, value: value,
-	})
+// ApplyStatic makes b the static resources: those that it does not name are removed.
+func (s *Store) ApplyStatic(b Batch) *Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.Remove = append(b.Remove, s.absent(b.Set, func(e *Entry) bool { return e.Static })...)
+	return s.apply(b)
 }
 
-// refuse notes a failed attempt; what is in force stays.
-func (s *Store) refuse(key Key, res Resource, err error, r *Result) {
-	e := s.entries[key]
-	if e == nil {
-		e = &Entry{Key: key, Static: res.Static}
-		s.entries[key] = e
+// Reload reads all files that resources come from again and puts what they say into
+// force. The error joins what was refused.
+func (s *Store) Reload() error { return s.files.refresh() }
+
+// absent returns the entries of a kind that are not in set.
+func (s *Store) absent(set []Resource, kind func(*Entry) bool) []Key {
+	named := make(map[Key]bool, len(set))
+	for i := range set {
+		named[set[i].key()] = true
 	}
-	e.Refused, e.Attempt, e.RefusedAt = err, res.Proto, time.Now()
-	r.Failed = append(r.Failed, Failure{key, err})
+	var out []Key
+	for k, e := range s.entries {
+		if kind(e) && !named[k] {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b Key) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name)) })
+	return out
 }
 
-// resource compiles one resource; c stands at its root.
-func (c compiler) resource(m proto.Message) (any, error) {
-	root := c.store.o.Stats.Root()
-	if err := c.check(m); err != nil {
-		return nil, err
-	}
-	switch m := m.(type) {
-	case *clusterv3.Cluster:
-		c.scope = root.Scope(cluster.StatPrefix(m))
-		rpc, err := c.rpc()
-		if err != nil {
-			return nil, err
+// Len returns the number of resources of a type that are in force.
+func (s *Store) Len(typ string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for k, e := range s.entries {
+		if k.Type == typ && e.Active != nil {
+			n++
 		}
-		return cluster.Compile(c, m, cluster.CompileOptions{Kind: c.store.kind, BindConfig: c.store.o.BindConfig, RPC: rpc})
-	case *listenerv3.Listener:
-		c.scope, c.listener = root, m
-		return listener.Compile(c, m, listener.Options{
-			Names: c.store.names, Runtime: c.store.o.Runtime,
-			Filter: func(at sdk.Compiler, pb *listenerv3.Filter) (stream.ConnFactory, error) {
-				return at.(compiler).networkFilter(pb)
-			},
-		})
 	}
-	return nil, c.Errorf("a message of type %s is no resource", m.ProtoReflect().Descriptor().FullName())
+	return n
 }
 
-// rpc returns the protocols beside HTTP for the side of the hosts, compiled once for
-// all clusters.
-func (c compiler) rpc() ([]sdk.CodecConfig, error) {
-	s := c.store
-	if s.rpc != nil {
-		return s.rpc, nil
-	}
-	list := []sdk.CodecConfig{}
-	for _, codec := range s.ext.codecs {
-		if !codec.RPC {
-			continue
+// Warming returns how many resources of a type wait for what they need.
+func (s *Store) Warming(typ string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for k, e := range s.entries {
+		if k.Type == typ && e.Warming != nil {
+			n++
 		}
-		cc, err := codec.Compile(c, sdk.Upstream, sdk.CodecOptions{})
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, cc)
 	}
-	s.rpc = list
-	return list, nil
+	return n
 }
 
-// enforce hands compiled resources of one type to their manager and keeps them.
-func (s *Store) enforce(typ string, fresh []*Entry, r *Result) {
-	if typ == ClusterType && s.o.Clusters != nil && len(fresh) > 0 {
-		configs := make([]*cluster.Config, len(fresh))
-		for i, e := range fresh {
-			configs[i] = e.value.(*cluster.Config)
-		}
-		if err := s.o.Clusters.Update(configs, nil); err != nil {
-			for _, e := range fresh {
-				s.refuse(e.Key, Resource{Proto: e.Proto, Static: e.Static}, fmt.Errorf("%s: %w", label(e.Key), err), r)
-			}
-			return
-		}
-	}
-	for _, e := range fresh {
-		if cfg, ok := e.value.(*listener.Config); ok && s.o.Listeners != nil {
-			if err := s.o.Listeners.Update([]*listener.Config{cfg}); err != nil {
-				cfg.Close()
-				s.refuse(e.Key, Resource{Proto: e.Proto, Static: e.Static}, err, r)
-				continue
-			}
-		}
-		s.entries[e.Key] = e
-		r.Applied = append(r.Applied, e.Key)
-	}
-}
-
-// remove drops resources: listeners before the clusters that they name.
-func (s *Store) remove(keys []Key, r *Result) {
-	for _, typ := range []string{ListenerType, ClusterType} {
-		var names []string
-		for _, k := range keys {
-			if e := s.entries[k]; k.Type == typ && e != nil {
-				delete(s.entries, k)
-				r.Removed = append(r.Removed, k)
-				names = append(names, k.Name)
-			}
-		}
-		if len(names) == 0 {
-			continue
-		}
-		var err error
-		if typ == ListenerType && s.o.Listeners != nil {
-			err = s.o.Listeners.Remove(names...)
-		} else if typ == ClusterType && s.o.Clusters != nil {
-			err = s.o.Clusters.Update(nil, names)
-		}
-		if err != nil {
-			r.Warnings = append(r.Warnings, err.Error())
-		}
-	}
-}
-
-func (s *Store) hasCluster(name string) bool {
-	e := s.entries[Key{ClusterType, name}]
-	return s.batch[name] || e != nil && e.value != nil
-}
-
-// Entries returns copies of the entries of a type, sorted by name. Their messages
-// must not be changed.
+// Entries returns copies of the entries of a type, sorted by name. For types that are
+// subscribed to by name these are what the subscriptions have. Their messages must not
+// be changed.
 func (s *Store) Entries(typ string) []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -337,27 +280,38 @@ func (s *Store) Entries(typ string) []Entry {
 			out = append(out, *e)
 		}
 	}
+	for k, sub := range s.subs {
+		if k.typ == typ {
+			out = append(out, sub.entry)
+		}
+	}
 	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.Key.Name, b.Key.Name) })
 	return out
 }
 
-func resourceName(m proto.Message) string {
-	switch m := m.(type) {
-	case *clusterv3.Cluster:
-		return m.GetName()
-	case *listenerv3.Listener:
-		return listener.Name(m)
-	}
-	return ""
+// hasCluster reports whether a cluster may be named: it is there, or about to be.
+func (s *Store) hasCluster(name string) bool {
+	e := s.entries[Key{ClusterType, name}]
+	return s.batch[name] || e != nil && (e.Active != nil || e.Warming != nil)
 }
 
 // label names a resource in messages: `listener "http"`.
 func label(k Key) string {
-	switch k.Type {
-	case ClusterType:
-		return fmt.Sprintf("cluster %q", k.Name)
-	case ListenerType:
-		return fmt.Sprintf("listener %q", k.Name)
+	short, ok := map[string]string{
+		ClusterType: "cluster", ListenerType: "listener", RouteType: "route configuration",
+		EndpointType: "cluster load assignment", ExtensionType: "extension configuration", SecretType: "secret",
+	}[k.Type]
+	if !ok {
+		short = typeName(k.Type)
 	}
-	return fmt.Sprintf("%s %q", typeName(k.Type), k.Name)
+	return fmt.Sprintf("%s %q", short, k.Name)
+}
+
+// Current returns the version in force, or else the one that waits; nil when there is
+// neither.
+func (e *Entry) Current() *Version {
+	if e.Active != nil {
+		return e.Active
+	}
+	return e.Warming
 }

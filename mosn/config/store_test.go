@@ -74,10 +74,10 @@ func TestApplyCompilesOnlyWhatChanged(t *testing.T) {
 	before := s.Entries(ClusterType)
 	want(t, s.Apply(Batch{Set: []Resource{clusterOf("a", 1), clusterOf("b", 2)}}), "b", "a", "")
 	after := s.Entries(ClusterType)
-	if after[0].value != before[0].value {
+	if after[0].Active.value != before[0].Active.value {
 		t.Error("the unchanged cluster was compiled again")
 	}
-	if after[1].value == before[1].value {
+	if after[1].Active.value == before[1].Active.value {
 		t.Error("the changed cluster was not compiled again")
 	}
 	if s.Len(ClusterType) != 2 {
@@ -95,7 +95,7 @@ func TestBadResourceKeepsItsLastGood(t *testing.T) {
 		t.Error(text)
 	}
 	e := s.Entries(ClusterType)[0]
-	if e.value != good.value || !proto.Equal(e.Proto, good.Proto) || e.Refused == nil || e.Attempt == nil {
+	if e.Active.value != good.Active.value || !proto.Equal(e.Active.Proto(), good.Active.Proto()) || e.Refused == nil || e.Attempt == nil {
 		t.Errorf("after a refusal the entry is %+v", e)
 	}
 	// The last good one comes again: nothing is compiled, the refusal is forgotten.
@@ -175,7 +175,7 @@ func TestEdges(t *testing.T) {
 	if err := s.Apply(boot.Resources()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(s.Entries(ListenerType)[0].Clusters, " "); got != "later one" {
+	if got := strings.Join(s.Entries(ListenerType)[0].Active.Clusters, " "); got != "later one" {
 		t.Errorf("edges are %q", got)
 	}
 }

@@ -3,8 +3,6 @@ package edit
 import (
 	"strings"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -22,12 +20,7 @@ func CompileValue(c sdk.Compiler, text string) (Value, error) {
 	if strings.ContainsAny(text, "\r\n\x00") {
 		return Value{}, c.Errorf("a header value has no CR, LF or NUL")
 	}
-	f, err := format.Compile(c, &corev3.SubstitutionFormatString{
-		Format: &corev3.SubstitutionFormatString_TextFormatSource{
-			TextFormatSource: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: text}},
-		},
-		OmitEmptyValues: true,
-	})
+	f, err := format.CompileText(c, text)
 	if err != nil {
 		return Value{}, err
 	}

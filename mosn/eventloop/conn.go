@@ -25,7 +25,7 @@ type Handler interface {
 	// been above the high one; or what NotifyFlushed asked for.
 	OnDrained(c *Conn)
 	// OnClose is the last call and comes exactly once, later in the turn in
-	// which the connection ended. Err is nil when our side closed it, else an
+	// which the connection ended, or soon after. Err is nil when our side closed it, else an
 	// *Error; a close that ran into its timeout has KindTimeout.
 	OnClose(c *Conn, err error)
 }
@@ -68,6 +68,8 @@ const (
 	fEOF                              // end of stream was read
 	fStalled                          // the read limit is reached, nothing consumed
 	fPresent                          // present what is kept, though nothing new came
+	fPresenting                       // in OnData
+	fYielded                          // Resume was called from it
 	fSwapped                          // SetHandler was called
 	fEarlyClose                       // DetectEarlyClose
 	fDirty                            // on loop.dirty
@@ -238,21 +240,38 @@ func (c *Conn) DetectEarlyClose(on bool) {
 	}
 }
 
-// Resume presents what is kept again, soon, and goes on reading.
+// Resume presents what is kept again, soon, and goes on reading. Called from OnData,
+// it lets others have their turn first.
 func (c *Conn) Resume() {
 	c.clear(fStalled)
 	c.set(fPresent)
+	if c.has(fPresenting) {
+		c.set(fYielded) // read sees to it
+		return
+	}
 	c.queueRead()
 }
 
 // queueRead puts c on the ready list when there is something to do there.
 func (c *Conn) queueRead() {
-	if c.has(fReady|fClosed) || !c.has(fReadable) && c.in.len() == 0 {
+	if c.idle() {
 		return
 	}
 	c.set(fReady)
 	c.loop.ready = append(c.loop.ready, c)
 }
+
+// queueLater is queueRead for the next turn: c has had its share of this one.
+func (c *Conn) queueLater() {
+	if c.idle() {
+		return
+	}
+	c.set(fReady)
+	c.loop.later = append(c.loop.later, c)
+}
+
+// idle reports whether there is nothing to read or to present, or c is queued already.
+func (c *Conn) idle() bool { return c.has(fReady|fClosed) || !c.has(fReadable) && c.in.len() == 0 }
 
 // Closed reports whether the connection has ended or is being closed by its
 // owner: no OnData, OnEOF and OnDrained follows.

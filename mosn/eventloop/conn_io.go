@@ -24,7 +24,11 @@ func (l *Loop) connEvent(c *Conn, flags EventFlags) {
 	if flags&(EventHangUp|EventError) != 0 {
 		c.set(fPeerGone)
 	}
-	c.read()
+	if l.late {
+		c.queueRead()
+	} else {
+		c.read()
+	}
 	c.checkGone()
 }
 
@@ -56,19 +60,20 @@ func (c *Conn) reading() bool {
 	return c.readDisabled == 0 && !c.has(fConnecting|fEnding|fClosed|fStalled)
 }
 
-// read reads and presents until the kernel has no more, the owner has enough or
-// the budget of the turn is used up.
+// read reads and presents until the kernel has no more, the owner has enough or asks
+// for the rest later (Resume), or the budget of the turn is used up.
 func (c *Conn) read() {
 	if c.has(fDiscard) {
 		c.discard()
 		return
 	}
+	c.clear(fYielded)
 	if c.has(fPresent) && c.reading() && c.in.len() > 0 {
 		c.present(c.in.bytes())
 	}
-	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF); {
+	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF|fYielded); {
 		if budget <= 0 {
-			c.queueRead()
+			c.queueLater()
 			return
 		}
 		n := c.readOnce()
@@ -77,8 +82,8 @@ func (c *Conn) read() {
 		}
 		budget -= n
 	}
-	if c.has(fPresent) && c.in.len() > 0 {
-		c.queueRead() // Resume was called from OnData
+	if c.has(fYielded) {
+		c.queueLater()
 	}
 }
 
@@ -124,7 +129,9 @@ func (c *Conn) present(in []byte) {
 	c.clear(fPresent)
 	for {
 		c.clear(fSwapped)
+		c.set(fPresenting)
 		n := c.handler.OnData(c, rest)
+		c.clear(fPresenting)
 		if n < 0 || n > len(rest) {
 			panic("eventloop: OnData consumed more than there is")
 		}

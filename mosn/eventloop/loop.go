@@ -11,13 +11,17 @@ import (
 
 // The bounds of a turn (rule R3).
 const (
-	maxEvents    = 256      // events taken from the kernel
-	scratchSize  = 64 << 10 // bytes read per connection
-	acceptBudget = 64       // connections accepted per listener
-	taskBudget   = 256      // tasks of the mailbox
-	readyBudget  = time.Millisecond
-	settleEvery  = 64 // events after which answers are written out
-	settleRounds = 4  // rounds of writing and closing in one settling
+	maxEvents    = 256                  // events taken from the kernel
+	scratchSize  = 64 << 10             // bytes read per connection
+	acceptBudget = 16                   // connections accepted per listener
+	taskBudget   = 256                  // tasks of the mailbox
+	eventBudget  = time.Millisecond     // after which events are only noted
+	readyBudget  = time.Millisecond / 4 // for what was left before
+	settleBudget = time.Millisecond     // for writing and closing in one settling
+	lastBudget   = time.Minute          // for the last one
+	lookEvery    = 8                    // events or writes after which a turn looks at the clock
+	settleEvery  = 64                   // events after which answers are written out
+	settleRounds = 4                    // rounds of writing and closing in one settling
 	outboxPoll   = time.Millisecond
 	freeChunks   = 64 // about 1 MB of write buffers kept by a loop
 )
@@ -41,8 +45,12 @@ type Loop struct {
 	buffers *sdk.BufferPool
 	reads   readPool
 	slots   slotTable
+	// late says that the events of this turn have taken their time: what the rest of them
+	// announce waits in the ready list.
+	late    bool
 	dirty   []*Conn // have something to write
 	ready   []*Conn // have more to read or to present
+	later   []*Conn // have that, too, but have had their share of this turn
 	accepts []*Listener
 	closing []*Conn // wait for OnClose
 	spare   []*Conn // takes turns with the lists above
@@ -185,6 +193,9 @@ func (l *Loop) Recovered() {
 		l.logPanic(r)
 	}
 }
+
+// Log writes a line to the log, which may drop it. Any goroutine.
+func (l *Loop) Log(level Level, line string) { l.group.cfg.Log(level, line) }
 
 func (l *Loop) logPanic(r any) {
 	l.stats.panics.Add(1)

@@ -20,10 +20,11 @@ const TurnBuckets = 24
 type LoopStats struct {
 	Turns     uint64
 	Events    uint64
-	Sleeps    uint64 // waits in the kernel
-	Missed    uint64 // turns over 10 ms
-	Panics    uint64 // callbacks and tasks ended by a panic
-	Overloads uint64 // tasks refused because outbox and mailbox were full
+	Sleeps    uint64        // waits in the kernel
+	Missed    uint64        // turns over 10 ms
+	Panics    uint64        // callbacks and tasks ended by a panic
+	Overloads uint64        // tasks refused because outbox and mailbox were full
+	Longest   time.Duration // turn
 	TurnTimes [TurnBuckets]uint64
 }
 
@@ -32,6 +33,7 @@ type loopStats struct {
 	turns, events, sleeps, missed, panics, overloads atomic.Uint64
 
 	times     [TurnBuckets]atomic.Uint64
+	longest   atomic.Int64 // turn
 	turnStart atomic.Int64 // when the turn under way began, 0 between turns
 	work      uint64       // things done, for RunTurn; the loop's own
 }
@@ -48,6 +50,9 @@ func (s *loopStats) turnDone(events int, took time.Duration) {
 	if took > slowTurn {
 		bump(&s.missed, 1)
 	}
+	if int64(took) > s.longest.Load() {
+		s.longest.Store(int64(took))
+	}
 	s.turnStart.Store(0)
 }
 
@@ -57,6 +62,7 @@ func (l *Loop) Stats() LoopStats {
 	out := LoopStats{
 		Turns: s.turns.Load(), Events: s.events.Load(), Sleeps: s.sleeps.Load(),
 		Missed: s.missed.Load(), Panics: s.panics.Load(), Overloads: s.overloads.Load(),
+		Longest: time.Duration(s.longest.Load()),
 	}
 	for i := range s.times {
 		out.TurnTimes[i] = s.times[i].Load()

@@ -62,7 +62,7 @@ func (l *Loop) wait(timeout time.Duration) int {
 
 // pending reports whether there is work that no event announces.
 func (l *Loop) pending() bool {
-	return len(l.dirty)+len(l.ready)+len(l.closing)+len(l.accepts) > 0 || !l.mail.empty()
+	return len(l.dirty)+len(l.ready)+len(l.later)+len(l.closing)+len(l.accepts) > 0 || !l.mail.empty()
 }
 
 // timeout returns how long the loop may sleep, below 0 for ever.
@@ -86,10 +86,17 @@ func (l *Loop) turn(n int) {
 	l.now = l.group.cfg.Clock()
 	l.wallValid = false
 	l.stats.turnStart.Store(int64(l.now) | 1)
+	l.ready = append(l.ready, l.later...)
+	clear(l.later)
+	l.later = l.later[:0]
+	l.late = false
 	for i := range n {
 		l.dispatch(l.events[i])
+		if i%lookEvery == lookEvery-1 {
+			l.late = l.group.cfg.Clock()-l.now >= eventBudget
+		}
 		if i%settleEvery == settleEvery-1 {
-			l.settle()
+			l.settle(settleBudget)
 		}
 	}
 	l.stats.work += uint64(n)
@@ -99,7 +106,7 @@ func (l *Loop) turn(n int) {
 	l.runMail()
 	l.runReady()
 	l.out.retry()
-	l.settle()
+	l.settle(settleBudget)
 	l.stats.turnDone(n, l.group.cfg.Clock()-l.now)
 }
 
@@ -109,6 +116,9 @@ func (l *Loop) dispatch(ev Event) {
 	case at == nil: // closed earlier in this batch
 	case at.conn != nil:
 		l.connEvent(at.conn, ev.Flags)
+	case at.ln != nil && l.late:
+		at.ln.pending = true
+		at.ln.enqueue()
 	case at.ln != nil:
 		l.acceptFrom(at.ln)
 	}
@@ -130,13 +140,13 @@ func (l *Loop) runMail() {
 	}
 }
 
-// runReady goes on with what a budget cut short, for about readyBudget; what
-// remains waits for the next turn, at the front.
+// runReady goes on with what a budget cut short in the last turn, for about readyBudget;
+// what remains waits for the next turn, at the front.
 func (l *Loop) runReady() {
-	if n := len(l.accepts); n > 0 {
+	if len(l.accepts) > 0 {
 		batch := l.accepts
 		l.accepts = nil
-		l.stats.work += uint64(n)
+		l.stats.work += uint64(len(batch))
 		for _, ln := range batch {
 			ln.queued = false
 			l.acceptFrom(ln)
@@ -158,47 +168,60 @@ func (l *Loop) runReady() {
 		}
 	}
 	l.stats.work += uint64(done)
-	if done < len(batch) {
-		n := copy(batch, batch[done:])
-		clear(batch[n:])
-		l.spare = l.ready
-		l.ready = append(batch[:n], l.ready...)
-		l.spare = l.spare[:0]
-		return
-	}
-	clear(batch)
-	l.spare = batch[:0]
+	l.putBack(&l.ready, batch, done)
 }
 
-// settle writes out what was queued and delivers the closings, until both are
-// done or another turn has to go on with it.
-func (l *Loop) settle() {
-	for range settleRounds {
-		if len(l.dirty) > 0 {
-			batch := l.dirty
-			l.dirty = l.spare[:0]
-			for _, c := range batch {
-				l.protect(c, stepFlush)
-			}
-			l.stats.work += uint64(len(batch))
-			clear(batch)
-			l.spare = batch[:0]
-		}
-		if len(l.closing) == 0 {
-			if len(l.dirty) == 0 {
-				return
-			}
-			continue
-		}
-		batch := l.closing
-		l.closing = l.spare[:0]
-		for _, c := range batch {
-			l.protect(c, stepClose)
-		}
-		l.stats.work += uint64(len(batch))
-		clear(batch)
-		l.spare = batch[:0]
+// settle writes out what was queued and delivers the closings, until both are done or
+// patience is over; another turn goes on with the rest. Of many connections that end
+// together each may have many streams to end.
+func (l *Loop) settle(patience time.Duration) {
+	if len(l.dirty)+len(l.closing) == 0 {
+		return
 	}
+	deadline := l.group.cfg.Clock() + patience
+	for range settleRounds {
+		if len(l.dirty) > 0 && !l.settleList(&l.dirty, stepFlush, deadline) {
+			return
+		}
+		if len(l.closing) > 0 && !l.settleList(&l.closing, stepClose, deadline) {
+			return
+		}
+		if len(l.dirty)+len(l.closing) == 0 {
+			return
+		}
+	}
+}
+
+// settleList takes a step for each connection of a list, and reports whether there was
+// the time for all. What comes onto the list meanwhile stays there.
+func (l *Loop) settleList(list *[]*Conn, s step, deadline time.Duration) (all bool) {
+	batch := *list
+	*list = l.spare[:0]
+	done := 0
+	for done < len(batch) {
+		l.protect(batch[done], s)
+		done++
+		if (s == stepClose || done%lookEvery == 0) && l.group.cfg.Clock() >= deadline {
+			break
+		}
+	}
+	l.stats.work += uint64(done)
+	return l.putBack(list, batch, done)
+}
+
+// putBack gives the storage of a batch back, of which some are done. The others go to
+// the front of the list that they are from; it reports whether there are none.
+func (l *Loop) putBack(list *[]*Conn, batch []*Conn, done int) (all bool) {
+	n := copy(batch, batch[done:])
+	clear(batch[n:])
+	l.spare = batch[:0]
+	if n > 0 {
+		l.spare = *list
+		*list = append(batch[:n], *list...)
+		clear(l.spare)
+		l.spare = l.spare[:0]
+	}
+	return n == 0
 }
 
 // step is one of the things done for a connection under protection.
@@ -237,14 +260,14 @@ func (l *Loop) shutdown() {
 		}
 		l.runTask(t)
 	}
-	l.settle()
+	l.settle(lastBudget)
 	for range settleRounds { // OnClose may still dial or queue something
 		for i := range l.slots.slots {
 			if c := l.slots.slots[i].conn; c != nil {
 				c.finish(ErrStopped, false)
 			}
 		}
-		l.settle()
+		l.settle(lastBudget)
 	}
 	l.kernel.Release()
 }

@@ -1,9 +1,12 @@
 package format
 
 import (
+	"fmt"
 	"os"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
+	withoutv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
 
 	"sofamesh.io/sofamesh/mosn/fields"
 	"sofamesh.io/sofamesh/sdk"
@@ -14,28 +17,31 @@ const maxFile = 1 << 20
 
 // Compile compiles Envoy's message. c stands at the message's field.
 func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, error) {
-	if len(pb.GetFormatters()) > 0 {
-		return nil, c.At("formatters").Errorf("formatter extensions are not supported yet")
+	more, err := compileExtensions(c, pb.GetFormatters())
+	if err != nil {
+		return nil, err
 	}
 	omit := pb.GetOmitEmptyValues()
 	var f *Format
-	var err error
 	at := c
 	switch kind := pb.GetFormat().(type) {
 	case *corev3.SubstitutionFormatString_JsonFormat:
 		at = c.At("json_format")
-		f, err = ParseJSON(kind.JsonFormat, omit)
+		f, err = more.parseJSON(kind.JsonFormat, omit)
 	case *corev3.SubstitutionFormatString_TextFormat:
 		at = c.At("text_format")
 		//lint:ignore SA1019 deprecated, and in many configurations
-		f, err = parseText(kind.TextFormat, omit)
+		f, err = parseText(kind.TextFormat, omit, more)
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		at = c.At("text_format_source")
 		var s string
-		if s, err = source(at, kind.TextFormatSource); err != nil {
+		if s, err = Source(at, kind.TextFormatSource); err != nil {
 			return nil, err
 		}
-		f, err = parseText(s, omit)
+		if _, inline := kind.TextFormatSource.GetSpecifier().(*corev3.DataSource_InlineString); inline {
+			at = at.At("inline_string")
+		}
+		f, err = parseText(s, omit, more)
 	default:
 		return nil, c.Errorf("no format is given")
 	}
@@ -45,8 +51,38 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 	return f, nil
 }
 
-// source reads a DataSource.
-func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
+// CompileText compiles a text that stands at c by itself. An operator without a value
+// stands for nothing, not for "-".
+func CompileText(c sdk.Compiler, text string) (*Format, error) {
+	f, err := parseText(text, true, nil)
+	if err != nil {
+		return nil, c.Errorf("%w", err)
+	}
+	return f, nil
+}
+
+// compileExtensions compiles the formatters that a format asks for.
+func compileExtensions(c sdk.Compiler, pbs []*corev3.TypedExtensionConfig) (extensions, error) {
+	more := extensions{}
+	for i, pb := range pbs {
+		c := c.At(fmt.Sprintf("formatters[%d]", i))
+		m, err := c.Unpack(pb.GetTypedConfig())
+		if err != nil {
+			return nil, err
+		}
+		switch m.(type) {
+		case *withoutv3.ReqWithoutQuery:
+			more["REQ_WITHOUT_QUERY"] = spec{opReqWithoutQuery, someParams, true}
+		case *metadatav3.Metadata: // METADATA is there anyway
+		default:
+			return nil, c.Errorf("the formatter %q is not supported", pb.GetName())
+		}
+	}
+	return more, nil
+}
+
+// Source reads a DataSource; c stands at it.
+func Source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 	switch kind := ds.GetSpecifier().(type) {
 	case *corev3.DataSource_InlineString:
 		return kind.InlineString, nil
@@ -80,13 +116,20 @@ func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 func Fields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message("envoy.config.core.v3.SubstitutionFormatString",
-			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options"),
-			fields.NoEffect("content_type"), // for local replies, which read it themselves
-			fields.Refused("formatters")),
+			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options", "formatters"),
+			fields.NoEffect("content_type")), // for local replies, which read it themselves
+		fields.Message("envoy.config.core.v3.TypedExtensionConfig", fields.Supported("name", "typed_config")),
+		fields.Message("envoy.extensions.formatter.metadata.v3.Metadata"),
+		fields.Message("envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"),
 		fields.Message("envoy.config.core.v3.JsonFormatOptions",
 			fields.NoEffect("sort_properties")), // keys are always sorted, as in Envoy
-		fields.Message("envoy.config.core.v3.DataSource",
-			fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
-			fields.Refused("watched_directory")),
+		SourceFields(),
 	)
+}
+
+// SourceFields declares the message that Source reads.
+func SourceFields() sdk.FieldStatus {
+	return fields.Message("envoy.config.core.v3.DataSource",
+		fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
+		fields.Refused("watched_directory"))
 }

@@ -46,17 +46,35 @@ func TestCompileErrors(t *testing.T) {
 		``:                       "log_format: no format is given",
 		`text_format: "%NO%"`:    "log_format.text_format: %NO%: is not an operator",
 		`text_format_source { }`: "log_format.text_format_source: no source is given",
-		`text_format_source { inline_string: "%" }`:                       "log_format.text_format_source: no operator",
+		`text_format_source { inline_string: "%" }`:                       "log_format.text_format_source.inline_string: no operator",
 		`text_format_source { environment_variable: "FORMAT_NONE" }`:      "log_format.text_format_source.environment_variable: FORMAT_NONE is not set",
 		`text_format_source { filename: "/does/not/exist" }`:              "log_format.text_format_source.filename: stat",
 		fmt.Sprintf(`text_format_source { filename: %q }`, big):           "has more than",
 		`json_format { fields { key: "p" value { string_value: "%NO%"}}}`: "log_format.json_format: p: %NO%",
-		`text_format: "x" formatters { name: "f" }`:                       "log_format.formatters: ",
+		`text_format: "x" formatters { name: "f" }`:                       "log_format.formatters[0]",
 	} {
 		_, err := Compile(sdktest.NewCompiler(t).At("log_format"), sdktest.Text[corev3.SubstitutionFormatString](t, text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) && !strings.Contains(err.Error(), "has more than") {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
+	}
+}
+
+func TestExtensions(t *testing.T) {
+	c := sdktest.NewCompiler(t)
+	pb := sdktest.Text[corev3.SubstitutionFormatString](t, `text_format: "%REQ_WITHOUT_QUERY(x?:path)% %REQ_WITHOUT_QUERY(x-b):2% %REQ_WITHOUT_QUERY(x)% %METADATA(ROUTE:a)%"
+		formatters { name: "a" typed_config { [type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery] {} } }
+		formatters { name: "b" typed_config { [type.googleapis.com/envoy.extensions.formatter.metadata.v3.Metadata] {} } }`)
+	f, err := Compile(c, pb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(f.Append(nil, proxied())); got != "/a ab - -" {
+		t.Error(got)
+	}
+	pb.Formatters[0].TypedConfig = sdktest.Any(t, &corev3.RuntimeUInt32{RuntimeKey: "k"})
+	if _, err := Compile(c, pb); err == nil || !strings.Contains(err.Error(), `formatters[0]: the formatter "a" is not supported`) {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,6 +21,10 @@ const (
 	upstreamResponseEnd
 	responseBegin
 	responseEnd
+	upstreamConnectBegin
+	upstreamConnectEnd
+	upstreamBodyBegin
+	never // a moment that TLS has, or that somebody's extension would have to set
 )
 
 // points are Envoy's names of the moments that COMMON_DURATION takes.
@@ -32,6 +37,10 @@ var points = map[string]point{
 	"US_RX_END": upstreamResponseEnd,
 	"DS_TX_BEG": responseBegin,
 	"DS_TX_END": responseEnd,
+
+	"US_CX_BEG":      upstreamConnectBegin,
+	"US_CX_END":      upstreamConnectEnd,
+	"US_RX_BODY_BEG": upstreamBodyBegin,
 }
 
 const millisecond = 1e6
@@ -45,7 +54,7 @@ func (p *part) parseDuration(args string) error {
 	for i := range p.between {
 		at, ok := points[names[i]]
 		if !ok {
-			return fmt.Errorf("the moment %q is not supported", names[i])
+			at = never
 		}
 		p.between[i] = at
 	}
@@ -66,7 +75,7 @@ func (p *part) parseDuration(args string) error {
 func (p *part) duration(info *sdk.StreamInfo) (from, to, unit int64, ok bool) {
 	switch p.op {
 	case opDuration:
-		return info.Start, info.End, millisecond, true
+		return info.Start, cmp.Or(info.End, info.Logged), millisecond, true
 	case opRequestDuration:
 		return info.Start, info.RequestEnd, millisecond, true
 	case opRequestTxDuration:
@@ -75,6 +84,8 @@ func (p *part) duration(info *sdk.StreamInfo) (from, to, unit int64, ok bool) {
 		return info.Start, info.UpstreamResponse, millisecond, true
 	case opResponseTxDuration:
 		return info.UpstreamResponse, info.End, millisecond, true
+	case opPoolReady:
+		return info.UpstreamAttempt, info.UpstreamReady, millisecond, true
 	case opCommonDuration:
 		return moment(info, p.between[0]), moment(info, p.between[1]), p.unit, true
 	}
@@ -97,8 +108,16 @@ func moment(info *sdk.StreamInfo, at point) int64 {
 		return info.UpstreamEnd
 	case responseBegin:
 		return info.ResponseStart
+	case responseEnd:
+		return info.End
+	case upstreamConnectBegin:
+		return info.UpstreamConnect
+	case upstreamConnectEnd:
+		return info.UpstreamConnected
+	case upstreamBodyBegin:
+		return info.UpstreamBody
 	}
-	return info.End
+	return 0
 }
 
 // appendDuration appends whole units; a moment that has not come makes the duration

@@ -23,6 +23,8 @@ const Default = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH
 type Context struct {
 	Info                        *sdk.StreamInfo
 	Request, Response, Trailers *sdk.Headers
+	// LocalReplyBody is the body of the local reply that is being made.
+	LocalReplyBody string
 }
 
 // Format is a compiled format.
@@ -40,6 +42,11 @@ type part struct {
 	other   header // after the question mark
 	limit   int    // 1 + the most bytes of a value, 0 when unlimited
 	time    []timePart
+	path    []string // METADATA: the keys in the namespace text
+	among   []part   // COALESCE
+	whose   whose    // METADATA
+	origin  origin   // PATH, REQUESTED_SERVER_NAME
+	cut     bool     // PATH: without the query
 	between [2]point // COMMON_DURATION
 	unit    int64    // COMMON_DURATION: nanoseconds
 }
@@ -75,12 +82,16 @@ func appendParts(dst []byte, parts []part, ctx *Context, empty string) []byte {
 		}
 		start := len(dst)
 		var kind kind
-		dst, kind = p.append(dst, ctx)
+		dst, kind = p.value(dst, ctx)
 		switch kind {
 		case missing:
 			dst = append(dst[:start], empty...)
 		case text:
 			dst = escapeText(dst, start)
+		case raw:
+			if p.limit > 0 && len(dst)-start >= p.limit {
+				dst = dst[:start+p.limit-1] // cut JSON is JSON no more
+			}
 		}
 	}
 	return dst

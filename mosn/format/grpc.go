@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/grpc"
 )
 
@@ -29,7 +28,11 @@ func (p *part) appendGRPCStatus(dst []byte, ctx *Context) ([]byte, kind) {
 	if ctx.Request == nil || !grpc.IsRequest(ctx.Request) {
 		return dst, missing
 	}
-	code, ok := grpcStatus(ctx)
+	response := 0
+	if ctx.Info != nil {
+		response = ctx.Info.ResponseCode
+	}
+	code, ok := grpc.EndOf(ctx.Response, ctx.Trailers, response)
 	if !ok {
 		return dst, missing
 	}
@@ -43,25 +46,6 @@ func (p *part) appendGRPCStatus(dst []byte, ctx *Context) ([]byte, kind) {
 		return strconv.AppendInt(dst, code, 10), number
 	}
 	return strconv.AppendInt(dst, code, 10), text
-}
-
-func grpcStatus(ctx *Context) (code int64, ok bool) {
-	for _, h := range [...]*sdk.Headers{ctx.Trailers, ctx.Response} {
-		if h == nil {
-			continue
-		}
-		if s := h.ID(sdk.HeaderGRPCStatus); s != "" {
-			n, err := strconv.ParseUint(s, 10, 63)
-			if err != nil {
-				return -1, true
-			}
-			return int64(n), true
-		}
-	}
-	if ctx.Info == nil || ctx.Info.ResponseCode == 0 {
-		return 0, false
-	}
-	return int64(grpc.StatusOfHTTP(ctx.Info.ResponseCode)), true
 }
 
 // The names of the statuses, by number, as Envoy prints them.

@@ -25,7 +25,11 @@ type node struct {
 // number and what is missing is null, or left out with omitEmpty. Keys are sorted,
 // as in Envoy, and a line ends in LF.
 func ParseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
-	n, err := parseObject(s, omitEmpty)
+	return extensions(nil).parseJSON(s, omitEmpty)
+}
+
+func (more extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
+	n, err := more.parseObject(s, omitEmpty)
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +40,10 @@ func ParseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
 	return f, nil
 }
 
-func parseObject(s *structpb.Struct, omit bool) (node, error) {
+func (more extensions) parseObject(s *structpb.Struct, omit bool) (node, error) {
 	n := node{omit: omit}
 	for _, key := range slices.Sorted(maps.Keys(s.GetFields())) {
-		child, err := parseValue(s.Fields[key], omit)
+		child, err := more.parseValue(s.Fields[key], omit)
 		if err != nil {
 			return n, fmt.Errorf("%s: %w", key, err)
 		}
@@ -49,14 +53,14 @@ func parseObject(s *structpb.Struct, omit bool) (node, error) {
 	return n, nil
 }
 
-func parseValue(v *structpb.Value, omit bool) (node, error) {
+func (more extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_StructValue:
-		return parseObject(kind.StructValue, omit)
+		return more.parseObject(kind.StructValue, omit)
 	case *structpb.Value_ListValue:
 		n := node{omit: omit, list: true}
 		for i, item := range kind.ListValue.GetValues() {
-			child, err := parseValue(item, omit)
+			child, err := more.parseValue(item, omit)
 			if err != nil {
 				return n, fmt.Errorf("[%d]: %w", i, err)
 			}
@@ -64,14 +68,14 @@ func parseValue(v *structpb.Value, omit bool) (node, error) {
 		}
 		return n, nil
 	case *structpb.Value_StringValue:
-		return parseString(kind.StringValue)
+		return more.parseString(kind.StringValue)
 	}
 	b, err := json.Marshal(v.AsInterface())
 	return node{constant: string(b)}, err
 }
 
-func parseString(s string) (node, error) {
-	parts, err := parse(s)
+func (more extensions) parseString(s string) (node, error) {
+	parts, err := more.parse(s)
 	switch {
 	case err != nil:
 		return node{}, err
@@ -105,7 +109,7 @@ func (n *node) append(dst []byte, ctx *Context, empty string) (_ []byte, ok bool
 		return append(escapeJSON(dst, start), '"'), true
 	}
 	start := len(dst)
-	dst, kind := n.parts[0].append(append(dst, '"'), ctx)
+	dst, kind := n.parts[0].value(append(dst, '"'), ctx)
 	switch kind {
 	case missing:
 		return append(dst[:start], "null"...), false
@@ -135,8 +139,7 @@ func (n *node) appendList(dst []byte, ctx *Context, empty string) []byte {
 	return append(dst, ']')
 }
 
-// appendObject appends an object. One that has lost all its members is missing, one
-// that never had any is not.
+// appendObject appends an object. One without members is missing.
 func (n *node) appendObject(dst []byte, ctx *Context, empty string) (_ []byte, ok bool) {
 	dst = append(dst, '{')
 	first := true
@@ -154,5 +157,5 @@ func (n *node) appendObject(dst []byte, ctx *Context, empty string) (_ []byte, o
 		}
 		first = false
 	}
-	return append(dst, '}'), !first || len(n.children) == 0
+	return append(dst, '}'), !first
 }

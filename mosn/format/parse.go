@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -12,16 +13,19 @@ import (
 
 // Parse compiles a text format. "%%" is a percent sign. An error names the operator
 // that is wrong, unknown or not built yet.
-func Parse(s string) (*Format, error) { return parseText(s, false) }
+func Parse(s string) (*Format, error) { return parseText(s, false, nil) }
+
+// extensions are the operators that formatter extensions add, by name.
+type extensions map[string]spec
 
 // ParseOmitting is Parse for a format in which what is missing is nothing, not "-".
-func ParseOmitting(s string) (*Format, error) { return parseText(s, true) }
+func ParseOmitting(s string) (*Format, error) { return parseText(s, true, nil) }
 
 // Single reports whether f is nothing but one operator, or one text.
 func (f *Format) Single() bool { return len(f.parts) == 1 }
 
-func parseText(s string, omitEmpty bool) (*Format, error) {
-	parts, err := parse(s)
+func parseText(s string, omitEmpty bool, more extensions) (*Format, error) {
+	parts, err := more.parse(s)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +37,7 @@ func parseText(s string, omitEmpty bool) (*Format, error) {
 }
 
 // parse splits text into literals and operators.
-func parse(s string) ([]part, error) {
+func (more extensions) parse(s string) ([]part, error) {
 	var parts []part
 	var literal strings.Builder
 	end := func() {
@@ -57,7 +61,7 @@ func parse(s string) ([]part, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := t.compile()
+		p, err := t.compile(more)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +87,7 @@ func tokenize(s string) (t token, rest string, err error) {
 	}
 	t.name, s = s[:n], s[n:]
 	if s[0] == '(' {
-		i := strings.IndexByte(s, ')')
+		i := closing(s)
 		if i < 0 {
 			return t, "", fmt.Errorf("%%%s( is not closed", t.name)
 		}
@@ -105,27 +109,49 @@ func tokenize(s string) (t token, rest string, err error) {
 	return t, rest, nil
 }
 
+// closing returns where the parenthesis at the start of s is closed: by the first one
+// that ends the operator, so that there may be others in the JSON of COALESCE; without
+// such, by the first.
+func closing(s string) int {
+	for i := range len(s) {
+		if s[i] != ')' {
+			continue
+		}
+		rest := strings.TrimLeft(strings.TrimPrefix(s[i+1:], ":"), "0123456789")
+		if strings.HasPrefix(rest, "%") {
+			return i
+		}
+	}
+	return strings.IndexByte(s, ')')
+}
+
 func clip(s string) string { return s[:min(len(s), 20)] }
 
 // compile finds the operator and checks its arguments.
-func (t token) compile() (part, error) {
+func (t token) compile(more extensions) (part, error) {
 	fail := func(format string, args ...any) (part, error) {
 		return part{}, fmt.Errorf("%%%s%%: "+format, append([]any{t.name}, args...)...)
 	}
-	spec, ok := operators[t.name]
+	s, ok := operators[t.name]
+	if !ok {
+		s, ok = more[t.name]
+	}
+	if params, known := absent[t.name]; known {
+		s, ok = spec{opAbsent, params, params == someParams}, true
+	}
 	switch {
 	case !ok && slices.Contains(later, t.name):
 		return fail("is an operator of Envoy that is not supported yet")
 	case !ok:
 		return fail("is not an operator")
-	case spec.params == noParams && t.args != "":
+	case s.params == noParams && t.args != "":
 		return fail("takes no parameters")
-	case spec.params == someParams && t.args == "":
+	case s.params == someParams && t.args == "":
 		return fail("needs parameters")
-	case !spec.length && t.limit > 0:
+	case !s.length && t.limit > 0:
 		return fail("takes no length")
 	}
-	p := part{op: spec.op, limit: t.limit}
+	p := part{op: s.op, limit: t.limit}
 	if err := t.arguments(&p); err != nil {
 		return part{}, fmt.Errorf("%%%s%%: %w", t.name, err)
 	}
@@ -135,9 +161,24 @@ func (t token) compile() (part, error) {
 // arguments fills in what follows from the parentheses.
 func (t token) arguments(p *part) (err error) {
 	switch t.name {
-	case "START_TIME":
+	case "START_TIME", "EMIT_TIME", "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CERT_V_END", "UPSTREAM_PEER_CERT_V_START",
+		"UPSTREAM_PEER_CERT_V_END":
 		p.time, err = parseTime(t.args)
-	case "REQ", "RESP", "TRAILER":
+	case "START_TIME_LOCAL", "EMIT_TIME_LOCAL":
+		p.time, err = parseTime(cmp.Or(t.args, "%Y-%m-%dT%H:%M:%E3S%z"))
+	case "PATH":
+		return p.parsePath(t.args)
+	case "QUERY_PARAMS":
+		return parseQueryParams(t.args)
+	case "QUERY_PARAM":
+		p.text = t.args
+	case "REQUESTED_SERVER_NAME":
+		return p.parseServerName(t.args)
+	case "DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "METADATA":
+		return p.parseMetadata(t.name, t.args)
+	case "COALESCE":
+		return p.parseCoalesce(t.args)
+	case "REQ", "REQUEST_HEADER", "STREAM_INFO_REQ", "RESP", "RESPONSE_HEADER", "TRAILER", "RESPONSE_TRAILER", "REQ_WITHOUT_QUERY":
 		return t.headers(p)
 	case "RESPONSE_CODE_DETAILS":
 		if t.args == "ALLOW_WHITESPACES" {
@@ -157,7 +198,7 @@ func (t token) arguments(p *part) (err error) {
 	case "ENVIRONMENT":
 		value, ok := os.LookupEnv(t.args)
 		if !ok || value == "" {
-			p.op = opAbsent
+			value = "-" // a value as any other, as in Envoy
 		}
 		p.text = truncate(value, t.limit)
 	}
@@ -190,13 +231,18 @@ func notInName(r rune) bool {
 
 func (p *part) parseFilterState(args string) error {
 	key, how, _ := strings.Cut(args, ":")
+	how, field, _ := strings.Cut(how, ":")
 	p.text = key
 	switch how {
 	case "PLAIN":
 		p.op = opFilterState
 	case "", "TYPED":
+	case "FIELD":
+		if p.op, p.path = opFilterStateField, []string{field}; field == "" {
+			return fmt.Errorf("FIELD needs the name of a field")
+		}
 	default:
-		return fmt.Errorf("%s is not supported, only PLAIN and TYPED", how)
+		return fmt.Errorf("%s is not supported, only PLAIN, TYPED and FIELD", how)
 	}
 	if key == "" {
 		return fmt.Errorf("the key is empty")

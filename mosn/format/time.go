@@ -24,7 +24,7 @@ const (
 )
 
 // parseTime compiles the argument of START_TIME; empty means ISO 8601 with
-// milliseconds. Times are UTC.
+// milliseconds, in UTC.
 //
 // The conversions are strftime's, and as in Envoy %f with a number of digits in
 // front (%3f), %E<n>S, %E*S, %E<n>f and %E*f.
@@ -83,9 +83,8 @@ func parseVerb(s string) (p timePart, n int, err error) {
 	return timePart{verb: verb}, n, nil
 }
 
-// appendTime appends t in UTC.
+// appendTime appends t in its own zone.
 func appendTime(dst []byte, parts []timePart, t time.Time) []byte {
-	t = t.UTC()
 	if len(parts) == 0 {
 		dst = appendDate(dst, t, '-')
 		dst = appendClock(append(dst, 'T'), t)
@@ -110,11 +109,11 @@ func (p *timePart) append(dst []byte, t time.Time) []byte {
 		}
 		return appendFraction(append(dst, '.'), t.Nanosecond(), p.digits)
 	case verbZoneColon:
-		return append(dst, "+00:00"...)
+		return t.AppendFormat(dst, "-07:00")
 	case 'z':
-		return append(dst, "+0000"...)
+		return t.AppendFormat(dst, "-0700")
 	case 'Z':
-		return append(dst, "UTC"...)
+		return t.AppendFormat(dst, "MST")
 	case '%':
 		return append(dst, '%')
 	case 's':

@@ -1,15 +1,16 @@
 package format
 
 import (
+	"bytes"
 	"cmp"
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
 	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 	"strconv"
 	"strings"
-
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
+	"time"
 
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -24,11 +25,22 @@ const (
 	raw                 // JSON
 )
 
-// append appends the operator's value, not yet escaped.
+// value appends the value, not yet escaped. It is apart from append so that nothing
+// here calls itself: dst then stays on the stack of a caller who has it there.
+func (p *part) value(dst []byte, ctx *Context) ([]byte, kind) {
+	if p.op == opCoalesce {
+		return p.appendFirst(dst, ctx)
+	}
+	return p.append(dst, ctx)
+}
+
+// append appends the value of an operator that has no others in it.
 func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 	switch p.op {
 	case opReq:
 		return p.appendHeader(dst, ctx.Request)
+	case opReqWithoutQuery:
+		return p.appendWithoutQuery(dst, ctx.Request)
 	case opResp:
 		return p.appendHeader(dst, ctx.Response)
 	case opTrailer:
@@ -39,6 +51,22 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return append(dst, p.text...), text
 	case opAbsent:
 		return dst, missing
+	case opRequestBytes:
+		return strconv.AppendUint(dst, size(ctx.Request), 10), number
+	case opResponseBytes:
+		return strconv.AppendUint(dst, size(ctx.Response), 10), number
+	case opTrailersBytes:
+		return strconv.AppendUint(dst, size(ctx.Trailers), 10), number
+	case opPath, opQueryParam, opQueryParams, opServerName:
+		return p.appendRequest(dst, ctx.Request)
+	case opEmitTime:
+		return appendTime(dst, p.time, time.Now().UTC()), text
+	case opEmitTimeLocal:
+		return appendTime(dst, p.time, time.Now()), text
+	case opUniqueID:
+		return appendUUID(dst), text
+	case opLocalReplyBody:
+		return append(dst, ctx.LocalReplyBody...), text
 	}
 	info := ctx.Info
 	if info == nil {
@@ -46,7 +74,19 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 	}
 	switch p.op {
 	case opStartTime:
-		return appendTime(dst, p.time, info.StartTime), text
+		return appendTime(dst, p.time, info.StartTime.UTC()), text
+	case opStartTimeLocal:
+		return appendTime(dst, p.time, info.StartTime.Local()), text
+	case opMetadata:
+		return p.appendMetadata(dst, info)
+	case opFilterStateField:
+		return p.appendField(dst, info.FilterState(p.text))
+	case opLogType:
+		return append(dst, info.LogType.String()...), text
+	case opCustomFlags:
+		return append(dst, info.CustomFlags...), text
+	case opHostsTried, opHostsTriedOnly, opNamesTried, opNamesTriedOnly, opConnectionsTried:
+		return p.appendTried(dst, info.Tried)
 	case opProtocol:
 		return appendString(dst, info.ProtocolName())
 	case opResponseFlags:
@@ -121,10 +161,21 @@ func (p *part) stringOf(info *sdk.StreamInfo) (s string, spaced, ok bool) {
 		return info.RouteName, true, true
 	case opVirtualCluster:
 		return info.VirtualCluster, true, true
+	case opFilterChain:
+		return info.FilterChainName, true, true
 	case opUpstreamCluster:
-		return cmp.Or(info.ClusterAltName, info.ClusterName), true, true
+		return info.ClusterStatName, true, true
 	case opUpstreamClusterRaw:
+		if info.ClusterStatName == "" { // there is no such cluster
+			return "", true, true
+		}
 		return info.ClusterName, true, true
+	case opUpstreamProtocol:
+		return info.UpstreamProtocol, true, true
+	case opUpstreamHostName:
+		return cmp.Or(info.UpstreamHostname, info.UpstreamHost), true, true
+	case opUpstreamHostNameOnly:
+		return withoutPort(cmp.Or(info.UpstreamHostname, info.UpstreamHost)), true, true
 	case opUpstreamHost:
 		return info.UpstreamHost, true, true
 	}
@@ -164,6 +215,21 @@ func (p *part) appendHeader(dst []byte, h *sdk.Headers) ([]byte, kind) {
 		return dst, missing
 	}
 	return append(dst, truncate(value, p.limit)...), text
+}
+
+// appendWithoutQuery is appendHeader for a path, of which the query is left out.
+func (p *part) appendWithoutQuery(dst []byte, h *sdk.Headers) ([]byte, kind) {
+	start := len(dst)
+	whole := *p
+	whole.limit = 0
+	dst, kind := whole.appendHeader(dst, h)
+	if i := bytes.IndexByte(dst[start:], '?'); i >= 0 {
+		dst = dst[:start+i]
+	}
+	if p.limit > 0 && len(dst)-start >= p.limit {
+		dst = dst[:start+p.limit-1]
+	}
+	return dst, kind
 }
 
 func (n *header) get(h *sdk.Headers) (string, bool) {
@@ -216,44 +282,19 @@ func appendStreamID(dst []byte, ctx *Context) ([]byte, kind) {
 	return strconv.AppendUint(dst, ctx.Info.StreamID, 10), text
 }
 
-// appendState appends a value of the filter state: PLAIN as it reads, TYPED as JSON.
-func (p *part) appendState(dst []byte, v any) ([]byte, kind) {
-	start := len(dst)
-	what := text
-	switch v := v.(type) {
-	case string:
-		dst = append(dst, v...)
-	case []byte:
-		dst = append(dst, v...)
-	case int:
-		return strconv.AppendInt(dst, int64(v), 10), number
-	case int64:
-		return strconv.AppendInt(dst, v, 10), number
-	case uint64:
-		return strconv.AppendUint(dst, v, 10), number
-	case bool:
-		return strconv.AppendBool(dst, v), raw
-	case proto.Message:
-		b, err := protojson.Marshal(v)
-		if err != nil {
-			return dst, missing
+// appendUUID appends a random UUID of version 4.
+func appendUUID(dst []byte) []byte {
+	var raw [16]byte
+	binary.BigEndian.PutUint64(raw[:], rand.Uint64())
+	binary.BigEndian.PutUint64(raw[8:], rand.Uint64())
+	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
+	for i, n := range [...]int{4, 6, 8, 10, 16} {
+		if i > 0 {
+			dst = append(dst, '-')
 		}
-		dst, what = append(dst, b...), raw
-	case fmt.Stringer:
-		dst = append(dst, v.String()...)
-	default:
-		return dst, missing
+		dst = hex.AppendEncode(dst, raw[[...]int{0, 4, 6, 8, 10}[i]:n])
 	}
-	if p.limit > 0 && len(dst)-start >= p.limit {
-		return dst[:start+p.limit-1], text // cut JSON is JSON no more
-	}
-	if what == text && p.op == opFilterStateTyped {
-		dst = append(dst, '"')
-		copy(dst[start+1:], dst[start:])
-		dst[start] = '"'
-		return append(escapeJSON(dst, start+1), '"'), raw
-	}
-	return dst, what
+	return dst
 }
 
 // appendAddress handles the operators that print an address, or one half of it.
@@ -270,6 +311,11 @@ func (p *part) appendAddress(dst []byte, info *sdk.StreamInfo) ([]byte, kind) {
 			return appendPath(dst, info.DownstreamLocalPath, p.op-opDownstreamLocal)
 		}
 		return appendAddrPort(dst, info.DownstreamLocal, p.op-opDownstreamLocal)
+	case opUpstreamEndpointID: // of an internal address, which there is none
+		if !info.UpstreamLocal.IsValid() {
+			return dst, missing
+		}
+		return dst, text
 	case opUpstreamRemote, opUpstreamRemoteIP, opUpstreamRemotePort:
 		if !info.UpstreamLocal.IsValid() { // never connected
 			return dst, missing

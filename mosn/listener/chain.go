@@ -45,7 +45,7 @@ func compileChain(c sdk.Compiler, pb *listenerv3.Listener, o Options) (stream.Co
 		return other, nil
 	}
 	if chain == nil {
-		return nil, c.Errorf("error adding listener '%s': no filter chains specified", Name(pb))
+		return nil, c.At("filter_chains").Errorf("no filter chains specified")
 	}
 	return chain, nil
 }
@@ -82,5 +82,5 @@ func checkTransport(c sdk.Compiler, ts *corev3.TransportSocket) error {
 	case ts.GetTypedConfig().MessageIs(&rawv3.RawBuffer{}):
 		return nil
 	}
-	return c.Errorf("%s is known but not built yet", ts.GetName())
+	return c.Missing("envoy.transport_sockets.downstream", ts.GetName(), ts.GetTypedConfig())
 }

@@ -27,23 +27,26 @@ type Options struct {
 	// Filter compiles one network filter.
 	Filter func(c sdk.Compiler, pb *listenerv3.Filter) (stream.ConnFactory, error)
 	// Runtime may limit connections: envoy.resource_limits.listener.<name>.connection_limit.
-	Runtime *runtime.Snapshot
+	Runtime *runtime.Values
 	// Names is the list of a listener's stats; make it once with StatNames.
 	Names *stats.Names
 }
 
 // Config is a compiled listener.
 type Config struct {
-	name    string
-	pb      *listenerv3.Listener
-	sockets []eventloop.ListenConfig
-	noBind  bool // bind_to_port: false
-	chain   stream.ConnFactory
-	buffer  int
-	logs    sdk.AccessLogger // of connections, nil for none
-	limit   shared.Resource  // of connections at a time, over all loops
-	live    atomic.Int32     // loops that may still use the chain
-	block   stats.Block
+	name     string
+	pb       *listenerv3.Listener
+	sockets  []eventloop.ListenConfig
+	noBind   bool // bind_to_port: false
+	chain    stream.ConnFactory
+	buffer   int
+	logs     sdk.AccessLogger // of connections, nil for none
+	limit    shared.Resource  // of connections at a time, over all loops
+	runtime  *runtime.Values  // says how many, under limitKey
+	limitKey string
+	live     atomic.Int32 // loops that may still use the chain
+	taken    atomic.Bool  // by a Manager
+	block    stats.Block
 }
 
 // Name returns the resource's name; without one it is the address.
@@ -51,6 +54,9 @@ func (c *Config) Name() string { return c.name }
 
 // Proto returns the resource. It must not be changed.
 func (c *Config) Proto() *listenerv3.Listener { return c.pb }
+
+// Taken reports whether a Manager has taken it over, which is going to close it.
+func (c *Config) Taken() bool { return c.taken.Load() }
 
 // Close frees a config that no Manager has taken over.
 func (c *Config) Close() { c.chain.Close() }
@@ -90,7 +96,7 @@ func Compile(c sdk.Compiler, pb *listenerv3.Listener, o Options) (*Config, error
 	if v := pb.GetPerConnectionBufferLimitBytes(); v != nil {
 		cfg.buffer = int(min(v.GetValue(), math.MaxInt32))
 	}
-	cfg.limit.SetMax(int64(o.Runtime.Uint("envoy.resource_limits.listener."+cfg.name+".connection_limit", shared.Unlimited)))
+	cfg.runtime, cfg.limitKey = o.Runtime, "envoy.resource_limits.listener."+cfg.name+".connection_limit"
 	var err error
 	if cfg.sockets, err = compileSockets(c, pb); err != nil {
 		return nil, err

@@ -74,7 +74,7 @@ func TestCompileRefuses(t *testing.T) {
 		{tcp(1) + `filter_chains { filters { name: "x" } filters { name: "y" } }`, "filter_chains[0].filters[1]: more than one network filter"},
 		{tcp(1) + `filter_chains { filters { name: "bad" } }`, "filter_chains[0].filters[0]: bad filter"},
 		{tcp(1) + `filter_chains { filters { name: "x" } filter_chain_match { transport_protocol: "tls" } }`, `filter_chain_match.transport_protocol: "tls"`},
-		{tcp(1) + `filter_chains { filters { name: "x" } transport_socket { name: "tls" } }`, "filter_chains[0].transport_socket: tls is known"},
+		{tcp(1) + `filter_chains { filters { name: "x" } transport_socket { name: "tls" } }`, "filter_chains[0].transport_socket: no envoy.transport_sockets.downstream extension \"tls\""},
 		{tcp(1) + chain + `default_filter_chain { filters { name: "bad" } }`, "default_filter_chain.filters[0]: bad filter"},
 		{tcp(1) + `access_log { name: "none" }`, `access_log[0]`},
 	} {

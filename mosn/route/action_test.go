@@ -224,8 +224,8 @@ func TestRetryErrors(t *testing.T) {
 	const ext = `typed_config: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig}`
 	for policy, want := range map[string]string{
 		"retry_back_off: {base_interval: 1s, max_interval: 0.5s}":                                 "retry_policy.retry_back_off.max_interval: ",
-		"retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts, " + ext + "}]": "retry_host_predicate[0]: extension",
-		"retry_priority: {name: x.y, " + ext + "}":                                                `retry_priority: extension "x.y"`,
+		"retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts, " + ext + "}]": "retry_host_predicate[0]: no envoy.retry_host_predicates extension",
+		"retry_priority: {name: x.y, " + ext + "}":                                                `retry_priority: no envoy.retry_priorities extension "x.y"`,
 		"retry_options_predicates: [{name: x.y, " + ext + "}]":                                    `retry_options_predicates[0]: extension "x.y"`,
 		`retriable_headers: [{name: x, string_match: {safe_regex: {regex: "("}}}]`:                "retriable_headers[0].string_match",
 		`retriable_request_headers: [{name: x, string_match: {safe_regex: {regex: "("}}}]`:        "retriable_request_headers[0].string_match",
@@ -320,7 +320,7 @@ func TestWeightsByRuntime(t *testing.T) {
 		{map[string]any{"split.a": 0, "split.b": 2}, "bb.."},
 		{map[string]any{"split.a": 0, "split.b": 0, "split.": 0}, "----"},
 	} {
-		var rt *runtime.Snapshot
+		var rt *runtime.Values
 		if c.layer != nil {
 			layer, err := structpb.NewStruct(c.layer)
 			if err != nil {

@@ -14,7 +14,7 @@ func compileCORS(c sdk.Compiler, pb *routev3.CorsPolicy, outer sdk.RouteConfig) 
 	if pb == nil {
 		return outer, nil
 	}
-	f, err := c.HTTPFilter("envoy.filters.http.cors", "")
+	f, err := c.HTTPFilter("envoy.filters.http.cors", nil)
 	if err != nil {
 		return outer, nil
 	}

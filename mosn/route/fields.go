@@ -28,7 +28,8 @@ func tableFields() sdk.FieldStatus {
 				"typed_per_filter_config", "include_request_attempt_count", "include_attempt_count_in_response",
 				"include_is_timeout_retry_header", "retry_policy", "per_request_buffer_limit_bytes", "request_body_buffer_limit",
 				"request_mirror_policies", "cors", "rate_limits", "metadata"),
-			fields.Refused("matcher", "virtual_clusters", "retry_policy_typed_config", "hedge_policy", "route_specifiers")),
+			fields.Refused("matcher", "virtual_clusters", "hedge_policy", "route_specifiers"),
+			fields.Ignored("retry_policy_typed_config")),
 	)
 }
 
@@ -63,8 +64,9 @@ func actionFields() sdk.FieldStatus {
 				"upgrade_configs", "max_stream_duration", "cors", "rate_limits", "include_vh_rate_limits"),
 			fields.NoEffect("metadata_match", // chooses among subsets of a cluster, which are refused there
 				"early_data_policy"), // there is no TLS early data
+			fields.Ignored("retry_policy_typed_config"),
 			fields.Refused("cluster_specifier_plugin", "inline_cluster_specifier_plugin", "path_rewrite_policy", "path_rewrite",
-				"host_rewrite", "flush_timeout", "retry_policy_typed_config", "internal_redirect_policy",
+				"host_rewrite", "flush_timeout", "internal_redirect_policy",
 				"internal_redirect_action", "max_internal_redirects", "hedge_policy")),
 		fields.Message("envoy.config.route.v3.RouteAction.UpgradeConfig",
 			fields.Supported("upgrade_type", "enabled"), fields.Refused("connect_config")),

@@ -18,7 +18,7 @@ import (
 type filterMap map[string]filterEntry
 
 type filterEntry struct {
-	filter   *sdk.HTTPFilter // nil when only disabled is known
+	filter   *sdk.HTTPFilter // nil when it is only turned off or on
 	config   sdk.RouteConfig
 	disabled bool
 }
@@ -57,13 +57,11 @@ func compileFilters(c sdk.Compiler, pbs map[string]*anypb.Any, outer filterMap) 
 	}
 	for _, name := range slices.Sorted(maps.Keys(pbs)) {
 		c := c.At(fmt.Sprintf("typed_per_filter_config[%q]", name))
-		e, ok, err := compileFilter(c, name, pbs[name])
+		e, err := compileFilter(c, name, pbs[name])
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			m[name] = e.over(m[name])
-		}
+		m[name] = e.over(m[name])
 	}
 	return m, nil
 }
@@ -71,7 +69,7 @@ func compileFilters(c sdk.Compiler, pbs map[string]*anypb.Any, outer filterMap) 
 // over merges e over the entry of the outer level.
 func (e filterEntry) over(outer filterEntry) filterEntry {
 	switch {
-	case e.filter == nil: // disabled, without a configuration
+	case e.filter == nil: // turned off or on, without a configuration
 		e.filter, e.config = outer.filter, outer.config
 	case outer.filter == e.filter && e.filter.Merge != nil:
 		e.config = e.filter.Merge(outer.config, e.config)
@@ -79,31 +77,36 @@ func (e filterEntry) over(outer filterEntry) filterEntry {
 	return e
 }
 
-// compileFilter returns ok false for a configuration that may be left out.
-func compileFilter(c sdk.Compiler, name string, a *anypb.Any) (e filterEntry, ok bool, err error) {
+// compileFilter compiles one entry. What is there at all, be it optional and not known,
+// turns the filter on.
+func compileFilter(c sdk.Compiler, name string, a *anypb.Any) (e filterEntry, err error) {
 	optional := false
 	if a.MessageIs(&routev3.FilterConfig{}) {
 		m, err := c.Unpack(a)
 		if err != nil {
-			return e, false, err
+			return e, err
 		}
 		wrapper := m.(*routev3.FilterConfig)
 		if wrapper.GetDisabled() {
-			return filterEntry{disabled: true}, true, nil
+			return filterEntry{disabled: true}, nil
 		}
-		if a = wrapper.GetConfig(); a == nil {
-			return e, false, c.At("config").Errorf("is empty")
+		a = wrapper.GetConfig()
+		switch {
+		case a == nil:
+			return e, c.At("config").Errorf("is empty")
+		case a.GetTypeUrl() == "": // {}: turned on, without a configuration
+			return filterEntry{}, nil
 		}
 		optional, c = wrapper.GetIsOptional(), c.At("config")
 	}
-	if e.filter, err = c.HTTPFilter(name, a.GetTypeUrl()); err != nil {
+	if e.filter, err = c.HTTPFilter(name, a); err != nil {
 		if optional {
-			return e, false, nil
+			return filterEntry{}, nil
 		}
-		return e, false, err
+		return e, err
 	}
 	e.config, err = compileRouteConfig(c, e.filter, a)
-	return e, err == nil, err
+	return e, err
 }
 
 func compileRouteConfig(c sdk.Compiler, f *sdk.HTTPFilter, a *anypb.Any) (sdk.RouteConfig, error) {

@@ -136,7 +136,14 @@ func TestFilterErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, set := table.FilterDisabled("nope", nil, nil); set {
-		t.Error("an optional configuration of an unknown filter leaves something behind")
+	if off, set := table.FilterDisabled("nope", nil, nil); off || !set || table.FilterConfig("nope", nil, nil) != nil {
+		t.Error("an optional configuration of an unknown filter does not just turn it on")
+	}
+	table, err = Compile(filterCompiler(t), parse(t, `typed_per_filter_config: {plain: {`+wrapped+`, config: {}}}`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if off, set := table.FilterDisabled("plain", nil, nil); off || !set || table.FilterConfig("plain", nil, nil) != nil {
+		t.Error("an empty configuration does not just turn the filter on")
 	}
 }

@@ -278,12 +278,12 @@ func atLeastMilli(d *durationpb.Duration, def time.Duration) time.Duration {
 func (p *RetryPolicy) extensions(c sdk.Compiler, pb *routev3.RetryPolicy) error {
 	for i, h := range pb.GetRetryHostPredicate() {
 		if !h.GetTypedConfig().MessageIs(&previoushostsv3.PreviousHostsPredicate{}) {
-			return c.At(element("retry_host_predicate", i)).Errorf("extension %q is not supported", h.GetName())
+			return c.At(element("retry_host_predicate", i)).Missing("envoy.retry_host_predicates", h.GetName(), h.GetTypedConfig())
 		}
 		p.PreviousHosts = true
 	}
 	if e := pb.GetRetryPriority(); e != nil {
-		return c.At("retry_priority").Errorf("extension %q is not supported", e.GetName())
+		return c.At("retry_priority").Missing("envoy.retry_priorities", e.GetName(), e.GetTypedConfig())
 	}
 	for i, e := range pb.GetRetryOptionsPredicates() {
 		return c.At(element("retry_options_predicates", i)).Errorf("extension %q is not supported", e.GetName())

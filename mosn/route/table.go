@@ -46,7 +46,7 @@ type MatchInput struct {
 	// goes the same way.
 	Random uint64
 	// Runtime overrides fractions and weights; nil does not.
-	Runtime *runtime.Snapshot
+	Runtime *runtime.Values
 	// Info is what is known of the stream: dynamic metadata and filter state.
 	Info *sdk.StreamInfo
 	// PeerPresented and PeerValidated tell of the client's TLS certificate.

@@ -115,7 +115,7 @@ func (w *weighted) pick(h *sdk.Headers, in *MatchInput) *Route {
 }
 
 // pickByRuntime looks the weights up first.
-func (w *weighted) pickByRuntime(rt *runtime.Snapshot, random uint64) *Route {
+func (w *weighted) pickByRuntime(rt *runtime.Values, random uint64) *Route {
 	total := uint64(0)
 	for i := range w.choices {
 		total += w.choices[i].current(rt)
@@ -134,7 +134,7 @@ func (w *weighted) pickByRuntime(rt *runtime.Snapshot, random uint64) *Route {
 	return nil
 }
 
-func (c *choice) current(rt *runtime.Snapshot) uint64 { return rt.Uint(c.key, c.weight) }
+func (c *choice) current(rt *runtime.Values) uint64 { return rt.Uint(c.key, c.weight) }
 
 // headerNumber reads an unsigned decimal number without allocating.
 func headerNumber(h *sdk.Headers, name string) (uint64, bool) {

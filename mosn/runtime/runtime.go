@@ -2,14 +2,16 @@
 // a change of configuration, most of all the share of requests that something
 // applies to.
 //
-// A [Snapshot] is immutable: it is made off the loops from the layers of the
-// bootstrap and read on any goroutine. The layers known now are static ones; disk,
-// admin and RTDS layers will make new snapshots.
+// [Values] are what is in force. Whoever is compiled with them keeps them and asks when
+// it needs to know: that takes no lock, and what a [Loader] has put there since is seen
+// at once. The Loader makes them of the layers of the bootstrap: static ones,
+// directories on disk, and what admin has set.
 package runtime
 
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -18,92 +20,69 @@ import (
 	"sofamesh.io/sofamesh/sdk"
 )
 
-// Snapshot is a set of overrides. A nil Snapshot has none.
-type Snapshot struct {
-	values map[string]*structpb.Value
+// Values are the overrides in force. Nil ones have none. Any goroutine may read them.
+type Values struct {
+	byKey atomic.Pointer[map[string]*value] // the map is never changed
 }
 
-// New flattens layers ("a: {b: 1}" is the key "a.b"); a later layer wins. A struct
-// that has a numerator or a denominator is one value, a fraction, as in Envoy. Lists
-// and nulls are errors that name the key.
-func New(layers ...*structpb.Struct) (*Snapshot, error) {
-	s := &Snapshot{values: map[string]*structpb.Value{}}
-	for i, layer := range layers {
-		if err := s.add("", layer); err != nil {
+// New makes values that do not change: of layers, of which a later one wins. See
+// [NewLoader] for the form.
+func New(layers ...*structpb.Struct) (*Values, error) {
+	v := &Values{}
+	all := map[string]*value{}
+	for i, l := range layers {
+		if err := flatten(all, "", l); err != nil {
 			return nil, fmt.Errorf("runtime layer %d: %w", i, err)
 		}
 	}
-	return s, nil
-}
-
-func (s *Snapshot) add(prefix string, layer *structpb.Struct) error {
-	for name, v := range layer.GetFields() {
-		key := prefix + name
-		switch kind := v.GetKind().(type) {
-		case *structpb.Value_StructValue:
-			if isFraction(kind.StructValue) {
-				s.values[key] = v
-			} else if err := s.add(key+".", kind.StructValue); err != nil {
-				return err
-			}
-		case *structpb.Value_ListValue:
-			return fmt.Errorf("%s: a list is no runtime value", key)
-		case *structpb.Value_NullValue, nil:
-			return fmt.Errorf("%s: null is no runtime value", key)
-		default:
-			s.values[key] = v
-		}
-	}
-	return nil
-}
-
-func isFraction(s *structpb.Struct) bool {
-	return s.Fields["numerator"] != nil || s.Fields["denominator"] != nil
+	v.byKey.Store(&all)
+	return v, nil
 }
 
 // Of returns the values in force where c compiles, nil when c does not know any.
-func Of(c sdk.Compiler) *Snapshot {
-	if h, ok := c.(interface{ Runtime() *Snapshot }); ok {
+func Of(c sdk.Compiler) *Values {
+	if h, ok := c.(interface{ Runtime() *Values }); ok {
 		return h.Runtime()
 	}
 	return nil
 }
 
 // Keys is the number of keys.
-func (s *Snapshot) Keys() int {
-	if s == nil {
+func (v *Values) Keys() int {
+	if v == nil {
 		return 0
 	}
-	return len(s.values)
+	return len(*v.byKey.Load())
 }
 
-func (s *Snapshot) get(key string) *structpb.Value {
-	if s == nil || key == "" {
+// get returns the value of a key, nil when there is none.
+func (v *Values) get(key string) *value {
+	if v == nil || key == "" {
 		return nil
 	}
-	return s.values[key]
+	return (*v.byKey.Load())[key]
 }
 
 // Uint returns the number under key, def when there is none that is a whole number.
-func (s *Snapshot) Uint(key string, def uint64) uint64 {
-	if n, ok := s.get(key).GetKind().(*structpb.Value_NumberValue); ok && n.NumberValue >= 0 && n.NumberValue == math.Trunc(n.NumberValue) && n.NumberValue < 1<<63 {
-		return uint64(n.NumberValue)
+func (v *Values) Uint(key string, def uint64) uint64 {
+	if x := v.get(key); x != nil && x.kind == number && x.number >= 0 && x.number == math.Trunc(x.number) && x.number < 1<<63 {
+		return uint64(x.number)
 	}
 	return def
 }
 
 // Float returns the number under key, def when there is none.
-func (s *Snapshot) Float(key string, def float64) float64 {
-	if n, ok := s.get(key).GetKind().(*structpb.Value_NumberValue); ok {
-		return n.NumberValue
+func (v *Values) Float(key string, def float64) float64 {
+	if x := v.get(key); x != nil && x.kind == number {
+		return x.number
 	}
 	return def
 }
 
 // Bool returns the boolean under key, def when there is none.
-func (s *Snapshot) Bool(key string, def bool) bool {
-	if b, ok := s.get(key).GetKind().(*structpb.Value_BoolValue); ok {
-		return b.BoolValue
+func (v *Values) Bool(key string, def bool) bool {
+	if x := v.get(key); x != nil && x.kind == boolean {
+		return x.flag
 	}
 	return def
 }
@@ -146,25 +125,26 @@ func denominator(d typev3.FractionalPercent_DenominatorType) uint32 {
 
 // Enabled draws: random is a uniform random number, or one derived from the request
 // where all hops must draw alike. It does not allocate.
-func (f Fraction) Enabled(s *Snapshot, random uint64) bool {
-	if v := s.get(f.Key); v != nil {
-		f.override(v)
+func (f Fraction) Enabled(v *Values, random uint64) bool {
+	if x := v.get(f.Key); x != nil {
+		f.override(x)
 	}
 	return f.Denominator != 0 && random%uint64(f.Denominator) < uint64(f.Numerator)
 }
 
 // override replaces the default by a value of the runtime: a fraction, or a number
 // of per cent. Anything else leaves it.
-func (f *Fraction) override(v *structpb.Value) {
-	switch kind := v.GetKind().(type) {
-	case *structpb.Value_NumberValue:
-		if kind.NumberValue >= 0 {
-			f.Numerator, f.Denominator = uint32(min(kind.NumberValue, 100)), 100
+func (f *Fraction) override(x *value) {
+	switch x.kind {
+	case number:
+		if x.number >= 0 {
+			f.Numerator, f.Denominator = uint32(min(x.number, 100)), 100
 		}
-	case *structpb.Value_StructValue:
-		fields := kind.StructValue.GetFields()
-		f.Numerator = uint32(min(max(0, fields["numerator"].GetNumberValue()), math.MaxUint32))
-		name := fields["denominator"].GetStringValue()
-		f.Denominator = denominator(typev3.FractionalPercent_DenominatorType(typev3.FractionalPercent_DenominatorType_value[name]))
+	case fraction:
+		f.Numerator, f.Denominator = x.numerator, x.denominator
+	case other, boolean:
 	}
 }
+
+// Snapshot is an older name of Values.
+type Snapshot = Values

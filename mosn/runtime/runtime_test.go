@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-func layer(t testing.TB, m map[string]any) *structpb.Struct {
+func layerOf(t testing.TB, m map[string]any) *structpb.Struct {
 	t.Helper()
 	s, err := structpb.NewStruct(m)
 	if err != nil {
@@ -22,7 +22,7 @@ func snapshot(t testing.TB, layers ...map[string]any) *Snapshot {
 	t.Helper()
 	var structs []*structpb.Struct
 	for _, m := range layers {
-		structs = append(structs, layer(t, m))
+		structs = append(structs, layerOf(t, m))
 	}
 	s, err := New(structs...)
 	if err != nil {
@@ -55,12 +55,12 @@ func TestLayers(t *testing.T) {
 
 func TestWrongLayers(t *testing.T) {
 	for value, want := range map[any]string{nil: "runtime layer 0: a.b: null is no runtime value"} {
-		_, err := New(layer(t, map[string]any{"a": map[string]any{"b": value}}))
+		_, err := New(layerOf(t, map[string]any{"a": map[string]any{"b": value}}))
 		if err == nil || err.Error() != want {
 			t.Errorf("%v: %v", value, err)
 		}
 	}
-	_, err := New(nil, layer(t, map[string]any{"x": []any{1}}))
+	_, err := New(nil, layerOf(t, map[string]any{"x": []any{1}}))
 	if err == nil || !strings.Contains(err.Error(), "runtime layer 1: x: a list") {
 		t.Errorf("%v", err)
 	}

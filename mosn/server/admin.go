@@ -38,6 +38,7 @@ type adminSpec struct {
 	addr  eventloop.Addr
 	mode  fs.FileMode
 	logs  sdk.AccessLogger
+	prof  string
 	allow []match.String // empty: all paths
 }
 
@@ -46,7 +47,8 @@ func compileAdmin(c sdk.Compiler, pb *bootstrapv3.Admin) (*adminSpec, error) {
 		return nil, nil
 	}
 	c = c.At("admin")
-	s := &adminSpec{}
+	//lint:ignore SA1019 deprecated in Envoy too, in favour of a default that is the same
+	s := &adminSpec{prof: profilePath(pb.GetProfilePath())}
 	var err error
 	if s.addr, s.mode, err = listener.CompileAddress(c.At("address"), pb.GetAddress()); err != nil {
 		return nil, err
@@ -84,6 +86,7 @@ type admin struct {
 	list   []*endpoint // by path
 	done   sync.WaitGroup
 	counts adminCounters
+	prof   profiles
 }
 
 // startAdmin listens and serves; a nil spec starts nothing.
@@ -92,9 +95,15 @@ func startAdmin(p *Proxy, spec *adminSpec) (*admin, error) {
 		p.main.Warn("No admin address given, so no admin HTTP server started.")
 		return nil, nil
 	}
-	a := &admin{p: p, spec: spec, log: p.log.For(compAdmin), routes: map[string]*endpoint{}}
+	a := &admin{p: p, spec: spec, log: p.log.For(compAdmin), routes: map[string]*endpoint{}, prof: profiles{path: spec.prof}}
 	a.counts = newAdminCounters(p)
-	a.list = a.endpoints()
+	a.list = append(a.endpoints(), a.prof.endpoints()...)
+	for _, s := range p.services {
+		if s, ok := s.(sdk.AdminService); ok {
+			a.list = append(a.list, serviceEndpoint(s))
+		}
+	}
+	slices.SortFunc(a.list, func(x, y *endpoint) int { return strings.Compare(x.path, y.path) })
 	for _, e := range a.list {
 		a.routes[e.path] = e
 	}
@@ -168,6 +177,9 @@ func (a *admin) close() {
 		_ = a.server.Close() // some client is slow: it is cut off
 	}
 	a.done.Wait()
+	if err := a.prof.close(); err != nil {
+		a.log.Warn("the CPU profile", "error", err)
+	}
 }
 
 // ServeHTTP finds the endpoint, and counts and logs the request.

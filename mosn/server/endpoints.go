@@ -16,6 +16,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/stats"
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // endpoint is one admin path.
@@ -48,13 +49,29 @@ func (a *admin) endpoints() []*endpoint {
 		{"/memory", "print current allocation/heap usage", false, a.memory},
 		{"/quitquitquit", "exit the server", true, a.quit},
 		{"/ready", "print server state, return 200 if LIVE, otherwise return 503", false, a.ready},
+		{"/reload", "read configuration files again (not Envoy's)", true, a.reloadNow},
 		{"/reopen_logs", "reopen access logs", true, a.reopen},
 		{"/reset_counters", "reset all counters to zero", true, a.resetCounters},
-		{"/runtime", "print runtime values", false, a.runtime},
+		{"/runtime", "print runtime values", false, a.runtimeValues},
+		{"/runtime_modify", "Adds or modifies runtime values as passed in query parameters. To delete a previously added key, use an empty string as the value.", true, a.modifyRuntime},
 		{"/server_info", "print server version/status information", false, a.serverInfo},
 		{"/stats", "print server stats", false, scrape},
 		{"/stats/prometheus", "print server stats in prometheus format", false, scrape},
 	}
+}
+
+// serviceEndpoint is the admin path of a bootstrap extension.
+func serviceEndpoint(s sdk.AdminService) *endpoint {
+	path, help := s.AdminPath()
+	return &endpoint{path, help, false, func(w http.ResponseWriter, r *http.Request) {
+		var out bytes.Buffer
+		if err := s.Admin(&out, r.URL.Query(), r.Method == http.MethodPost); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintln(w, err)
+			return
+		}
+		_, _ = w.Write(out.Bytes()) // the client may have gone
+	}}
 }
 
 func ok(w io.Writer) { fmt.Fprintln(w, "OK") }
@@ -97,9 +114,8 @@ func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
 func (a *admin) certs(w http.ResponseWriter, _ *http.Request) { writeProto(w, &adminv3.Certificates{}) }
 
 func (a *admin) clusters(w http.ResponseWriter, r *http.Request) {
-	if f := r.URL.Query().Get("format"); f != "" && f != "text" {
-		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, "format %q is not built yet: use text\n", f)
+	if r.URL.Query().Get("format") == "json" {
+		writeProto(w, a.p.clusters.Status())
 		return
 	}
 	_ = a.p.clusters.WriteClusters(w) // the client may have gone

@@ -175,7 +175,12 @@ func (o *Options) check() error {
 }
 
 func printUsage(out io.Writer, f *flag.FlagSet) {
-	fmt.Fprint(out, "usage: mosn -c FILE [flags]\n\nflags:\n")
+	fmt.Fprint(out, `usage: mosn -c FILE [flags]
+       mosn build [--with MODULE]...   a mosn with extensions of your own (mosn build --help)
+       mosn new MODULE                 begin to write one (mosn new --help)
+
+flags:
+`)
 	f.VisitAll(func(fl *flag.Flag) {
 		name, usage := flag.UnquoteUsage(fl)
 		dashes := "--"

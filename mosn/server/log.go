@@ -71,10 +71,11 @@ const (
 	compLoop     = "eventloop"
 	compUpstream = "upstream"
 	compFile     = "file"
+	compRuntime  = "runtime"
 )
 
 func components() []string {
-	return []string{compAdmin, compConfig, compFile, compLoop, compMain, compUpstream}
+	return []string{compAdmin, compConfig, compFile, compLoop, compMain, compRuntime, compUpstream}
 }
 
 // parseComponents reads "admin:debug,upstream:trace". Components of Envoy's that are

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"sofamesh.io/sofamesh/mosn/build"
 	"sofamesh.io/sofamesh/mosn/config"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 )
@@ -23,7 +24,13 @@ func Main(ext config.Extensions) {
 // Run is Main for a caller who has a command line of his own, program name first. It
 // returns the exit code. The signals that end a proxy are the process's.
 func Run(ext config.Extensions, args []string, stdout, stderr io.Writer) int {
-	o, err := ParseArgs(args[min(1, len(args)):], stdout)
+	args = args[min(1, len(args)):]
+	if len(args) > 0 {
+		if command := build.Command(args[0]); command != nil {
+			return command(args[1:], stdout, stderr)
+		}
+	}
+	o, err := ParseArgs(args, stdout)
 	switch {
 	case errors.Is(err, errDone):
 		return 0
@@ -90,6 +97,7 @@ func serve(o *Options, boot *config.Bootstrap, registry *config.Registry, stdout
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer startReaper().stop()
 
 	p, err := New(o, boot, registry, plan.Loops, Streams{Stdout: stdout, Stderr: stderr}, log)
 	if err != nil {

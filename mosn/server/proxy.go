@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/config"
+	"sofamesh.io/sofamesh/mosn/config/filewatch"
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/mosn/trace"
@@ -42,11 +45,12 @@ type Streams struct{ Stdout, Stderr io.Writer }
 // Proxy is one running proxy. New starts it, run waits for its end, Close frees it;
 // the methods that admin calls may be called from any goroutine.
 type Proxy struct {
-	o       *Options
-	boot    *config.Bootstrap
-	log     *Log
-	main    *slog.Logger
-	started time.Time
+	o        *Options
+	registry *config.Registry
+	boot     atomic.Pointer[config.Bootstrap] // changes when it is read again
+	log      *Log
+	main     *slog.Logger
+	started  time.Time
 
 	loopLog   *loopLog
 	group     *eventloop.Group
@@ -60,16 +64,22 @@ type Proxy struct {
 	workers   []*stream.Worker
 	calls     *callout.Manager
 	store     *config.Store
+	runtime   *runtime.Loader
+	watcher   *filewatch.Watcher // of the runtime's directories; nil when there are none
 	admin     *admin
+	services  []sdk.Service // that have started
 
-	state  atomic.Int32
-	failed atomic.Bool   // /healthcheck/fail
-	quit   chan struct{} // admin's quitquitquit
+	reloading sync.Mutex
+	hups      chan struct{} // holds one token: SIGHUP has come
+	state     atomic.Int32
+	failed    atomic.Bool   // /healthcheck/fail
+	quit      chan struct{} // admin's quitquitquit
 }
 
 // New builds a proxy and starts its loops and admin. Listeners do not accept yet.
 func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops int, out Streams, log *Log) (*Proxy, error) {
-	p := &Proxy{o: o, boot: boot, log: log, main: log.For(compMain), started: time.Now(), quit: make(chan struct{}, 1)}
+	p := &Proxy{o: o, registry: registry, log: log, main: log.For(compMain), started: time.Now(), quit: make(chan struct{}, 1), hups: make(chan struct{}, 1)}
+	p.boot.Store(boot)
 	p.state.Store(int32(statePreInitializing))
 	p.loopLog = newLoopLog(log.For(compLoop))
 	var err error
@@ -86,12 +96,12 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	p.spans = trace.NewExporters(trace.Options{Loops: loops, Shared: p.names.Shared()})
 	p.group.Start()
 	p.store = config.NewStore(config.Options{
-		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
+		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
 		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Tracing(),
-		Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners,
+		Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig),
 	})
-	if err := p.apply(); err != nil {
+	if err := errors.Join(p.startRuntime(), p.apply()); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -119,40 +129,64 @@ func (p *Proxy) count(loops int) {
 		calls[i].Address, calls[i].Total = address, total
 	}
 	p.calls = callout.NewManager(calls)
-	p.listeners = listener.NewManager(p.workers)
+	p.listeners = listener.NewManager(p.workers, listener.Drain{Time: p.o.DrainTime, Immediate: p.o.DrainImmediate})
 	p.stats = newServerStats(p)
 }
 
 // apply starts admin and brings the static resources into force.
 func (p *Proxy) apply() error {
-	conf := p.log.For(compConfig)
-	for _, w := range p.boot.Warnings {
+	conf, boot := p.log.For(compConfig), p.boot.Load()
+	for _, w := range boot.Warnings {
 		conf.Warn(w)
 	}
-	spec, err := compileAdmin(p.store.Compiler("bootstrap", p.boot.Where), p.boot.Proto.GetAdmin())
+	root := p.store.Compiler("bootstrap", boot.Where)
+	spec, err := compileAdmin(root, boot.Proto.GetAdmin())
 	if err != nil {
+		return err
+	}
+	if err := p.startServices(); err != nil {
 		return err
 	}
 	if p.admin, err = startAdmin(p, spec); err != nil {
 		return err
 	}
-	result := p.store.Apply(p.boot.Resources())
+	result := p.store.ApplyStatic(boot.Resources())
 	for _, w := range result.Warnings {
 		conf.Warn(w)
 	}
-	p.boot.Forget()
-	p.stats.applied(result)
-	return result.Err()
+	err = result.Err()
+	if err == nil {
+		err = p.store.Follow(root, boot.Proto.GetDynamicResources())
+	}
+	boot.Forget()
+	return err
+}
+
+// startServices starts the bootstrap extensions; Close ends those that started.
+func (p *Proxy) startServices() error {
+	list, err := p.store.Services(p.boot.Load().Proto.GetBootstrapExtensions(), p.boot.Load().Where)
+	if err != nil {
+		return err
+	}
+	for i, s := range list {
+		if err := s.Start(p.main); err != nil {
+			return fmt.Errorf("bootstrap_extensions[%d]: %w", i, err)
+		}
+		p.services = append(p.services, s)
+	}
+	return nil
 }
 
 // open waits until the clusters have their hosts, and opens the listeners. It
 // reports whether stop came first.
 func (p *Proxy) open(stop <-chan struct{}) (stopped bool, err error) {
 	p.state.Store(int32(stateInitializing))
-	select {
-	case <-p.clusters.Initialized():
-	case <-stop:
-		return true, nil
+	for _, initialized := range []<-chan struct{}{p.store.Initialized(), p.clusters.Initialized()} {
+		select {
+		case <-initialized:
+		case <-stop:
+			return true, nil
+		}
 	}
 	p.main.Info("all clusters initialized; starting to accept", "loops", p.group.Len(), "listeners", p.listeners.Len())
 	if err := p.listeners.Serve(); err != nil {
@@ -209,6 +243,13 @@ func (p *Proxy) Close() {
 	if p.admin != nil {
 		p.admin.close()
 	}
+	for _, s := range p.services {
+		s.Close()
+	}
+	p.store.Close()
+	if p.watcher != nil {
+		p.watcher.Close()
+	}
 	err := errors.Join(p.listeners.Close(), p.spans.Close()) // the loops make the calls
 	p.clusters.Close()
 	p.group.Stop()
@@ -235,6 +276,7 @@ func (s state) String() string {
 func (p *Proxy) logAdmin(logger sdk.AccessLogger, info *sdk.StreamInfo, request, response *sdk.Headers) {
 	p.group.Loop(0).TryPost(eventloop.TaskFunc(func(l *eventloop.Loop) {
 		var none sdk.Headers
+		info.LogType = sdk.LogDownstreamEnd
 		logger.Log(l.Index(), info, request, response, &none)
 	}))
 }

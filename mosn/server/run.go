@@ -5,24 +5,28 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // defaultFlush is stats_flush_interval when it is not set.
 const defaultFlush = 5 * time.Second
 
 // run opens the listeners and waits for the end. SIGTERM and SIGINT drain; a second
-// one, or admin's quitquitquit, ends at once. SIGUSR1 reopens the logs, SIGHUP is
-// ignored.
+// one, or admin's quitquitquit, ends at once. SIGUSR1 reopens the logs, SIGHUP reads
+// the configuration again.
 func (p *Proxy) run(signals <-chan os.Signal) error {
 	stop, hurry, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var listening sync.WaitGroup
 	listening.Go(func() { p.listen(signals, stop, hurry, over) })
+	listening.Go(func() { p.reloader(over) })
 	defer listening.Wait()
 	defer close(over)
 	stopped, err := p.open(stop)
 	if err != nil || stopped || p.o.Mode == InitOnly {
 		return err
 	}
+	notify(p.main, daemon.SdNotifyReady)
 	p.main.Info("ready", "after", time.Since(p.started).Round(100*time.Microsecond))
 	flush := p.flusher()
 	defer flush.Stop()
@@ -33,6 +37,7 @@ func (p *Proxy) run(signals <-chan os.Signal) error {
 				p.main.Warn("flushing stats", "error", err)
 			}
 		case <-stop:
+			notify(p.main, daemon.SdNotifyStopping)
 			select {
 			case <-hurry:
 			default:
@@ -47,7 +52,7 @@ func (p *Proxy) run(signals <-chan os.Signal) error {
 
 func (p *Proxy) flusher() *time.Ticker {
 	interval := defaultFlush
-	if d := p.boot.Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
+	if d := p.boot.Load().Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
 		interval = d.AsDuration()
 	}
 	return time.NewTicker(interval)
@@ -71,6 +76,11 @@ func (p *Proxy) listen(signals <-chan os.Signal, stop, hurry, over chan struct{}
 			switch s {
 			case syscall.SIGUSR1:
 				p.reopenLogs()
+			case syscall.SIGHUP:
+				select {
+				case p.hups <- struct{}{}:
+				default: // it is going to be read anyway
+				}
 			case syscall.SIGTERM, syscall.SIGINT:
 				p.main.Warn("caught " + s.String())
 				if asked {
@@ -80,6 +90,18 @@ func (p *Proxy) listen(signals <-chan os.Signal, stop, hurry, over chan struct{}
 				asked = true
 				close(stop)
 			}
+		}
+	}
+}
+
+// reloader reads the configuration again when a signal has come, until over is closed.
+func (p *Proxy) reloader(over <-chan struct{}) {
+	for {
+		select {
+		case <-p.hups:
+			_ = p.reload() // the log has it
+		case <-over:
+			return
 		}
 	}
 }

@@ -19,6 +19,7 @@ type serverStats struct {
 	shared *stats.Shared
 	gauges map[string]sdk.Gauge
 	init   sdk.Histogram
+	loops  []loopStats
 }
 
 func newServerStats(p *Proxy) *serverStats {
@@ -31,46 +32,18 @@ func newServerStats(p *Proxy) *serverStats {
 		"cluster_manager.active_clusters", "cluster_manager.warming_clusters",
 		"listener_manager.total_listeners_active", "listener_manager.total_listeners_draining",
 		"listener_manager.total_listeners_warming", "listener_manager.workers_started",
-		"runtime.num_keys", "runtime.num_layers", "runtime.admin_overrides_active",
 	} {
 		s.gauges[name] = root.Gauge(name)
 	}
+	s.loops = newLoopStats(root, p.group.Len())
 	s.init = root.Histogram("server.initialization_time_ms")
 	for _, name := range []string{
-		"server.dynamic_unknown_fields", "server.static_unknown_fields", "runtime.load_success", "runtime.load_error",
+		"server.dynamic_unknown_fields", "server.static_unknown_fields",
 	} {
 		root.Counter(name)
 	}
-	s.shared.Add(root.Counter("server.static_unknown_fields"), uint64(p.boot.UnknownFields))
-	s.shared.Inc(root.Counter("runtime.load_success"))
+	s.shared.Add(root.Counter("server.static_unknown_fields"), uint64(p.boot.Load().UnknownFields))
 	return s
-}
-
-// applied counts what a batch has done.
-func (s *serverStats) applied(r *config.Result) {
-	root := s.p.names.Root()
-	var added, failed [2]uint64 // of clusters, of listeners
-	kind := func(k config.Key) int {
-		if k.Type == config.ListenerType {
-			return 1
-		}
-		return 0
-	}
-	for _, k := range r.Applied {
-		added[kind(k)]++
-	}
-	for _, f := range r.Failed {
-		failed[kind(f.Key)]++
-	}
-	for name, n := range map[string]uint64{
-		"cluster_manager.cluster_added": added[0], "cluster_manager.cluster_modified": 0,
-		"cluster_manager.cluster_removed": 0, "listener_manager.listener_added": added[1],
-		"listener_manager.listener_create_success": added[1] * uint64(s.p.group.Len()),
-		"listener_manager.listener_create_failure": failed[1], "listener_manager.listener_modified": 0,
-		"listener_manager.listener_removed": 0, "listener_manager.listener_stopped": 0,
-	} {
-		s.shared.Add(root.Counter(name), n)
-	}
 }
 
 // ready notes how long the start took.
@@ -81,6 +54,9 @@ func (s *serverStats) ready(took time.Duration) {
 // update brings the gauges up to date; it comes before each scrape.
 func (s *serverStats) update() {
 	s.p.clusters.UpdateGauges()
+	for i := range s.loops {
+		s.loops[i].update(s.shared, s.p.group.Loop(i).Stats())
+	}
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	live := uint64(0)
@@ -92,21 +68,21 @@ func (s *serverStats) update() {
 		started = 1
 	}
 	for name, v := range map[string]uint64{
-		"server.concurrency":                      uint64(s.p.group.Len()),
-		"server.days_until_first_cert_expiring":   1<<32 - 1, // Envoy's "no certificate"
-		"server.live":                             live,
-		"server.memory_allocated":                 mem.HeapAlloc,
-		"server.memory_heap_size":                 mem.HeapSys - mem.HeapReleased,
-		"server.memory_physical_size":             residentBytes(),
-		"server.state":                            uint64(s.p.current()),
-		"server.total_connections":                s.p.connections(),
-		"server.uptime":                           uint64(time.Since(s.p.started) / time.Second),
-		"server.version":                          s.version(),
-		"cluster_manager.active_clusters":         uint64(s.p.store.Len(config.ClusterType)),
-		"listener_manager.total_listeners_active": uint64(s.p.listeners.Len()),
-		"listener_manager.workers_started":        started,
-		"runtime.num_keys":                        uint64(s.p.boot.Runtime.Keys()),
-		"runtime.num_layers":                      uint64(len(s.p.boot.Proto.GetLayeredRuntime().GetLayers())),
+		"server.concurrency":                       uint64(s.p.group.Len()),
+		"server.days_until_first_cert_expiring":    1<<32 - 1, // Envoy's "no certificate"
+		"server.live":                              live,
+		"server.memory_allocated":                  mem.HeapAlloc,
+		"server.memory_heap_size":                  mem.HeapSys - mem.HeapReleased,
+		"server.memory_physical_size":              residentBytes(),
+		"server.state":                             uint64(s.p.current()),
+		"server.total_connections":                 s.p.connections(),
+		"server.uptime":                            uint64(time.Since(s.p.started) / time.Second),
+		"server.version":                           s.version(),
+		"cluster_manager.active_clusters":          uint64(s.p.store.Len(config.ClusterType)),
+		"cluster_manager.warming_clusters":         uint64(s.p.store.Warming(config.ClusterType)),
+		"listener_manager.total_listeners_warming": uint64(s.p.store.Warming(config.ListenerType)),
+		"listener_manager.total_listeners_active":  uint64(s.p.listeners.Len()),
+		"listener_manager.workers_started":         started,
 	} {
 		s.shared.SetGauge(s.gauges[name], v)
 	}
@@ -115,7 +91,7 @@ func (s *serverStats) update() {
 // version is stats_server_version_override, else the first six digits of the commit
 // as a number, as in Envoy.
 func (s *serverStats) version() uint64 {
-	if o := s.p.boot.Proto.GetStatsServerVersionOverride(); o != nil {
+	if o := s.p.boot.Load().Proto.GetStatsServerVersionOverride(); o != nil {
 		return o.GetValue()
 	}
 	commit := buildOf().commit

@@ -10,9 +10,12 @@ import (
 
 // validate compiles everything and opens nothing.
 func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, stdout, stderr io.Writer, log *Log) int {
+	if err := boot.Runtime.Load(); err != nil {
+		return fail(stderr, "error initializing configuration '%s': %v", o.ConfigPath, err)
+	}
 	store := config.NewStore(config.Options{
 		Registry: registry, Stats: stats.NewStore(stats.Options{}), Loops: 1,
-		Node: boot.Proto.GetNode(), Runtime: boot.Runtime,
+		Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
 		Tracing:    boot.Tracing(),
 	})
@@ -20,6 +23,9 @@ func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, std
 	err := result.Err()
 	if err == nil {
 		_, err = compileAdmin(store.Compiler("bootstrap", boot.Where), boot.Proto.GetAdmin())
+	}
+	if err == nil {
+		_, err = store.Services(boot.Proto.GetBootstrapExtensions(), boot.Where)
 	}
 	if err != nil {
 		return fail(stderr, "error initializing configuration '%s': %v", o.ConfigPath, err)

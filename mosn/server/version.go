@@ -9,11 +9,11 @@ import (
 // version is the release that this tree leads to.
 const version = "0.1.0-dev"
 
-// build describes the program.
-type build struct{ commit, state string }
+// origin describes the program.
+type origin struct{ commit, state string }
 
-func buildOf() build {
-	b := build{commit: "unknown", state: "Clean"}
+func buildOf() origin {
+	b := origin{commit: "unknown", state: "Clean"}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

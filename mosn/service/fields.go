@@ -18,8 +18,9 @@ func Fields() sdk.FieldStatus {
 		fields.Message(core+"HttpUri", fields.Supported("uri", "cluster", "timeout")),
 		fields.Message(core+"HttpService", fields.Supported("http_uri", "request_headers_to_add"), fields.Refused("formatters")),
 		fields.Message(core+"RetryPolicy",
-			fields.Supported("retry_back_off", "num_retries", "retry_on"),
-			fields.Refused("retry_priority", "retry_host_predicate", "host_selection_retry_max_attempts")),
+			fields.Supported("retry_back_off", "num_retries", "retry_on", "retry_host_predicate", "host_selection_retry_max_attempts"),
+			fields.Refused("retry_priority")),
+		fields.Message(core+"RetryPolicy.RetryHostPredicate", fields.Supported("name", "typed_config")),
 		fields.Message(core+"BackoffStrategy", fields.Supported("base_interval", "max_interval")),
 	)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sofamesh.io/sofamesh/sdk"
@@ -51,6 +52,23 @@ func TestGRPCRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+func TestRetryElsewhere(t *testing.T) {
+	pb := &corev3.RetryPolicy{RetryHostPredicate: []*corev3.RetryPolicy_RetryHostPredicate{{
+		Name:       "x",
+		ConfigType: &corev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: sdktest.Any(t, &previoushostsv3.PreviousHostsPredicate{})},
+	}}}
+	for configured, want := range map[int64]int{0: 1, 4: 4} {
+		pb.HostSelectionRetryMaxAttempts = configured
+		if r, err := Retry(sdktest.NewCompiler(t), pb); err != nil || r.Elsewhere != want || r.Attempts != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	pb.RetryHostPredicate[0].ConfigType = nil
+	if _, err := Retry(sdktest.NewCompiler(t), pb); err == nil || !strings.HasPrefix(err.Error(), "retry_host_predicate[0]: ") {
+		t.Error(err)
 	}
 }
 

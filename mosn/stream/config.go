@@ -17,7 +17,10 @@ type Config struct {
 	// Codecs are the protocols that connections may speak. Which one it is their first
 	// bytes tell; the first codec also takes what is none of theirs.
 	Codecs []sdk.CodecConfig
-	Routes *route.Table
+	// Routes is where a request finds its table when it begins.
+	Routes *route.Slot
+	// FilterChain is the name of the listener's filter chain.
+	FilterChain string
 	// ListenerMetadata is that of the listener, nil when there is none.
 	ListenerMetadata *sdk.Metadata
 	// Filters is the chain without its terminal router.
@@ -25,6 +28,10 @@ type Config struct {
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
 	Tracing    *Tracing // nil: requests are not traced
+	// LogStart and LogTunnel have the access log also written when a request has come and
+	// when a tunnel stands; LogInterval has it written each time it is over.
+	LogStart, LogTunnel bool
+	LogInterval         time.Duration
 
 	RequestTimeout           time.Duration
 	RequestHeadersTimeout    time.Duration
@@ -35,8 +42,9 @@ type Config struct {
 	DelayedCloseTimeout      time.Duration
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
+	Keepalive                Keepalive // of clients that speak HTTP/2
 	// Runtime overrides fractions; nil does not.
-	Runtime *runtime.Snapshot
+	Runtime *runtime.Values
 
 	ServerName   string
 	ServerHeader ServerHeader
@@ -74,6 +82,9 @@ type Config struct {
 type FilterConfig struct {
 	Name   string
 	Config sdk.HTTPConfig
+	Slot   *FilterSlot // where the configuration is instead, when it comes by itself
+	// Disabled leaves the filter out where the route does not turn it on.
+	Disabled bool
 }
 
 // Upgrade is one entry of upgrade_configs.
@@ -117,7 +128,11 @@ func (cfg *Config) upgradeAllowed(kind string) bool {
 // Close implements ConnFactory.
 func (cfg *Config) Close() {
 	for _, f := range cfg.Filters {
-		f.Config.Close()
+		if f.Slot != nil {
+			f.Slot.Close()
+		} else {
+			f.Config.Close()
+		}
 	}
 	if cfg.Tracing != nil && cfg.Tracing.Queue != nil {
 		cfg.Tracing.Queue.Close()

@@ -31,6 +31,8 @@ type serverConn struct {
 	idleSince time.Duration
 	headSince time.Duration // a head has begun to arrive, 0 when none has
 	deadline  time.Duration // of max_connection_duration, 0 for none
+	retiredAt time.Duration // when Retire was called; 0: it was not
+	retire    time.Duration // its over
 
 	requests  uint32
 	decoding  bool // the codec is at it
@@ -74,6 +76,7 @@ func (d *serverConn) OnData(_ *eventloop.Conn, in []byte) (n int) {
 	if d.speech != nil && d.speech.clock != nil {
 		d.speech.clock.Clock(d.w.now())
 	}
+	d.w.effort = sdk.TurnEffort
 	for done := false; !done; {
 		var k int
 		k, done = d.decode(in[n:])
@@ -104,12 +107,17 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 			d.stalled = true // the client has yet to read what it asked for before
 			return n, true
 		}
+		if w.effort <= 0 && n < len(in) {
+			d.c.Resume() // in the next turn
+			return n, true
+		}
 		ev := &w.ev
 		*ev = sdk.Event{Msg: &w.msg}
 		d.decoding = true
 		k, err := d.codec.Decode(in[n:], ev)
 		d.decoding = false
 		n += k
+		w.effort -= ev.Effort(k)
 		if err != nil {
 			if d.malformed(err, ev) {
 				continue

@@ -119,5 +119,15 @@ func (d *serverConn) drained() {
 // last reports whether the response under way must say that it is the last.
 func (d *serverConn) last() bool {
 	limit := d.cfg.MaxRequestsPerConnection
-	return d.lastOne || d.w.draining || limit > 0 && d.requests >= limit
+	return d.lastOne || d.w.draining || limit > 0 && d.requests >= limit || d.retiredAt > 0 && d.retires()
+}
+
+// Retire implements Retirer.
+func (d *serverConn) Retire(over time.Duration) { d.retiredAt, d.retire = max(d.w.now(), 1), over }
+
+// retires draws whether the time has come, as Envoy's gradual drain does: clients that
+// all came at once do not all come again at once.
+func (d *serverConn) retires() bool {
+	elapsed := d.w.now() - d.retiredAt
+	return elapsed >= d.retire || d.w.rand.Uint64()%uint64(d.retire) < uint64(elapsed)
 }

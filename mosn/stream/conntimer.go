@@ -102,6 +102,9 @@ func (d *serverConn) armTimer() {
 	if d.deadline != 0 {
 		earlier(d.deadline)
 	}
+	if d.shared != nil && d.shared.pulse.at != 0 {
+		earlier(d.shared.pulse.at)
+	}
 	if at == 0 {
 		d.timer.Stop()
 		return
@@ -118,7 +121,9 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		return
 	}
 	now, limit := w.now(), d.headLimit()
+	d.beat(now)
 	switch {
+	case d.closing:
 	case d.headSince != 0 && limit > 0 && now >= d.headSince+limit:
 		d.headTimedOut()
 		return

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -115,6 +116,30 @@ func TestMetadata(t *testing.T) {
 		w.send(b, "HTTP/1.1 204 X\r\n\r\n")
 		if len(seen) != i+1 || seen[i] != "listener,vhost,route,cluster,host,"+[]string{"said", ""}[i]+"," {
 			t.Errorf("%d: %q", i, seen)
+		}
+	}
+}
+
+// TestDisabled: a filter that the chain turns off works where a route turns it on.
+func TestDisabled(t *testing.T) {
+	ch := newChain("a", "b")
+	filters := ch.filters()
+	filters[0].Disabled = true
+	const config = ` typed_per_filter_config { key: "a" value { [type.googleapis.com/envoy.config.route.v3.FilterConfig] { %s } } } `
+	w := newWorld(t, setup{filters: filters, table: `virtual_hosts { name: "v" domains: "*"
+		routes { match { prefix: "/on" } direct_response { status: 201 } ` + fmt.Sprintf(config, "config {}") + ` }
+		routes { match { prefix: "/off" } direct_response { status: 202 } ` + fmt.Sprintf(config, "disabled: true") + ` }
+		routes { match { prefix: "/" } direct_response { status: 203 } } }`})
+	for path, want := range map[string]string{"/on": "a", "/off": "", "/": ""} {
+		w.send(w.client(), "GET "+path+" HTTP/1.1\r\nhost: a\r\n\r\n")
+		called := ""
+		for _, line := range strings.Fields(ch.calls()) {
+			if strings.HasPrefix(line, "a") {
+				called = "a"
+			}
+		}
+		if called != want {
+			t.Errorf("%s: called %q", path, called)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -187,6 +189,38 @@ func TestGRPCTimeoutSpent(t *testing.T) {
 		w.logged("POST /a.B/C 200 " + c.details)
 		w.stats(".upstream_rq_total", 0)
 		w.idle()
+	}
+}
+
+// TestGRPCHostOutOfTime: a host whose timer is a little ahead of ours resets the call.
+func TestGRPCHostOutOfTime(t *testing.T) {
+	for _, c := range []struct {
+		name, timeout string
+		after         time.Duration
+		code          http2.ErrCode
+		status        string
+		log           string
+	}{
+		{"ahead", "100m", 96 * time.Millisecond, http2.ErrCodeCancel, "4", "UT response_timeout"},
+		{"long before", "100m", 90 * time.Millisecond, http2.ErrCodeCancel, "14", "UR upstream_reset_before_response_started{remote_reset}"},
+		{"refused", "100m", 96 * time.Millisecond, http2.ErrCodeRefusedStream, "14", "UR upstream_reset_before_response_started{remote_refused_stream_reset}"},
+		{"little time", "4m", 2 * time.Millisecond, http2.ErrCodeCancel, "14", "UR upstream_reset_before_response_started{remote_reset}"},
+		{"little time, ahead", "4m", 3 * time.Millisecond, http2.ErrCodeCancel, "4", "UT response_timeout"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, setup{action: "timeout {}", clusters: map[string]string{"c": "http2_protocol_options {}"}})
+			cl := w.client()
+			w.send(cl, grpcCall("grpc-timeout: "+c.timeout))
+			host := w.h2(w.backend(1))
+			host.write(func(f *http2.Framer) { _ = f.WriteSettings() })
+			w.Advance(c.after)
+			host.write(func(f *http2.Framer) { _ = f.WriteRSTStream(1, c.code) })
+			if got := header(cl.Received(), "grpc-status"); got != c.status {
+				t.Errorf("grpc-status %s, want %s", got, c.status)
+			}
+			w.logged("POST /a.B/C 200 " + c.log)
+			w.idle()
+		})
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	http2codec "sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
@@ -102,6 +103,7 @@ func (w *world) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.Han
 func (w *world) compiler(scope sdk.Scope) *compiler {
 	c := &compiler{sdktest.NewCompiler(w.t), scope}
 	c.AddCodec(http1.Codec())
+	c.AddCodec(http2codec.Codec())
 	return c
 }
 
@@ -164,7 +166,7 @@ func (w *world) config(o setup) *Config {
 	return cfg
 }
 
-func (w *world) routes(o setup) *route.Table {
+func (w *world) routes(o setup) *route.Slot {
 	w.t.Helper()
 	if o.table == "" {
 		if o.route == "" {
@@ -184,7 +186,7 @@ func (w *world) routes(o setup) *route.Table {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return t
+	return route.NewSlot(t)
 }
 
 // client connects one.
@@ -357,7 +359,9 @@ type recorder struct {
 
 // Log implements sdk.AccessLogger.
 func (r *recorder) Log(_ int, i *sdk.StreamInfo, req, _, _ *sdk.Headers) {
-	r.count++
+	if i.LogType == sdk.LogDownstreamEnd {
+		r.count++
+	}
 	if r.each != nil {
 		r.each(i)
 	}

@@ -15,10 +15,12 @@ type sharedConn struct {
 	each    []*Stream // scratch of eachStream, nil while it is in use
 	away    int       // how often the client was told to open no further streams
 	at      uint64    // the stream of the event that is being handled
+	pulse   pulse
 }
 
 func (d *serverConn) share() {
 	d.shared = &sharedConn{}
+	d.keepAlive()
 }
 
 // keep takes a new stream into the connection.

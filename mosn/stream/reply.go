@@ -109,7 +109,7 @@ func (s *Stream) fillReply(r sdk.Reply) (body string) {
 	switch {
 	case s.rpc:
 		m.Text = s.errorText(r) // its codec makes an exception of it
-	case s.grpc:
+	case s.grpc && !r.Plain:
 		s.fillGRPC(r)
 	case r.Body != "":
 		m.SetInt(sdk.HeaderContentLength, int64(len(r.Body)))

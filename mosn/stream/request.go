@@ -48,7 +48,7 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	edge := s.findClient()
 	if !s.internal {
 		cleanEnvoyHeaders(&m.Headers, edge)
-		for _, name := range cfg.Routes.InternalOnlyHeaders {
+		for _, name := range s.routes.InternalOnlyHeaders {
 			m.Remove(name)
 		}
 	} else {
@@ -77,7 +77,7 @@ func (s *Stream) trustPeer() {
 	cfg := s.cfg
 	s.internal = isInternal(cfg.Internal, s.info.DownstreamDirectRemote.Addr().Unmap())
 	if !s.internal {
-		for _, name := range cfg.Routes.InternalOnlyHeaders {
+		for _, name := range s.routes.InternalOnlyHeaders {
 			s.req.Remove(name)
 		}
 	}
@@ -246,6 +246,7 @@ func (s *Stream) findClient() (edge bool) {
 	switch {
 	case cfg.SchemeOverwrite != "":
 		m.SetID(sdk.HeaderScheme, cfg.SchemeOverwrite)
+		m.SetID(sdk.HeaderForwardedProto, cfg.SchemeOverwrite)
 	case !m.HasID(sdk.HeaderScheme):
 		if p := m.ID(sdk.HeaderForwardedProto); p == "http" || p == "https" {
 			scheme = p
@@ -375,13 +376,13 @@ func (s *Stream) findRoute() {
 	}
 	in := &s.w.routeIn
 	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
-	s.vh, s.route = s.cfg.Routes.Match(&s.req.Headers, in)
-	s.info.VirtualHostMetadata, s.info.RouteMetadata = nil, nil
+	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
+	s.info.VirtualHostMetadata, s.info.RouteMetadata, s.info.RouteName = nil, nil, ""
 	if s.vh != nil {
 		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
-		s.info.RouteMetadata = s.route.Metadata
+		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}

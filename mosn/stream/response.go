@@ -72,6 +72,9 @@ func (s *Stream) sendHead(end bool) {
 	}
 	if s.resp.Upgrade && s.upgradeWanted {
 		s.phase.move(switchToRaw)
+		if s.cfg.LogTunnel {
+			s.writeLog(sdk.LogTunnelEstablished)
+		}
 		s.deadlines[dlRoute], s.deadlines[dlPerTry] = 0, 0
 		s.up.flush()
 	}

@@ -38,6 +38,9 @@ func (u *upstream) decorate(m *sdk.Message) {
 func (s *Stream) finishResponseHeaders() {
 	m, cfg, d := &s.resp, s.cfg, s.conn
 	granted := m.Upgrade && s.upgradeWanted
+	if s.info.CloseConnection {
+		d.closeAfter()
+	}
 	m.Close = !granted && d.shared == nil && (d.last() || s.brokenRequest)
 	d.lastOne = d.lastOne || m.Close
 	if s.rpc {

@@ -13,12 +13,13 @@ import (
 // filter sees. Slots stay with the stream when it is reused, and with them the
 // state of filters of the same type.
 type slot struct {
-	s      *Stream
-	index  int
-	conf   *FilterConfig
-	filter sdk.Filter
-	req    direction
-	resp   direction
+	s       *Stream
+	index   int
+	conf    *FilterConfig
+	filter  sdk.Filter
+	version *filterVersion // in use, of a conf with a Slot
+	req     direction
+	resp    direction
 
 	state     any
 	stateUsed bool
@@ -80,7 +81,7 @@ func (s *Stream) makeChain() {
 	s.slots = s.slots[:0]
 	for i := range s.cfg.Filters {
 		conf := &s.cfg.Filters[i]
-		if off, _ := s.cfg.Routes.FilterDisabled(conf.Name, s.vh, s.route); off {
+		if off, set := s.routes.FilterDisabled(conf.Name, s.vh, s.route); off || !set && conf.Disabled {
 			continue
 		}
 		used := len(s.slots)
@@ -90,14 +91,28 @@ func (s *Stream) makeChain() {
 		sl.filter = sdk.PassThrough{} // should New panic
 		sl.req.hold.Init(s.w.loop.Buffers())
 		sl.resp.hold.Init(s.w.loop.Buffers())
-		sl.filter = conf.Config.New(sl)
+		sl.filter = sl.instance()
 	}
+}
+
+// instance makes the filter.
+func (sl *slot) instance() sdk.Filter {
+	if sl.conf.Slot == nil {
+		return sl.conf.Config.New(sl)
+	}
+	if sl.version = sl.conf.Slot.acquire(); sl.version == nil {
+		return unconfigured{}
+	}
+	return sl.version.config.New(sl)
 }
 
 // clearChain forgets the filters but keeps their state for reuse.
 func (s *Stream) clearChain() {
 	for i := range s.slots {
 		sl := &s.slots[i]
+		if sl.version != nil {
+			sl.version.release(s.w.loop)
+		}
 		*sl = slot{state: sl.state}
 	}
 }
@@ -181,7 +196,7 @@ func (sl *slot) Failing() bool { f := sl.s.w.Failing; return f != nil && f.Load(
 func (sl *slot) RouteConfig() sdk.RouteConfig {
 	s := sl.s
 	s.findRoute()
-	return s.cfg.Routes.FilterConfig(sl.conf.Name, s.vh, s.route)
+	return s.routes.FilterConfig(sl.conf.Name, s.vh, s.route)
 }
 
 // RouteValue implements sdk.Stream.
@@ -265,6 +280,21 @@ func (sl *slot) Inc(c sdk.Counter)                 { sl.s.w.stats.Inc(c) }
 func (sl *slot) Add(c sdk.Counter, n uint64)       { sl.s.w.stats.Add(c, n) }
 func (sl *slot) AddGauge(g sdk.Gauge, n int64)     { sl.s.w.stats.AddGauge(g, n) }
 func (sl *slot) Observe(h sdk.Histogram, v uint64) { sl.s.w.stats.Observe(h, v) }
+
+func (sl *slot) Loop() int          { return sl.s.w.loop.Index() }
+func (sl *slot) FilterName() string { return sl.conf.Name }
+
+// Log implements sdk.Stream.
+func (sl *slot) Log(level sdk.LogLevel, line string) {
+	if level > sdk.LogDebug {
+		sl.s.w.loop.Log(eventloop.LevelInfo+eventloop.Level(level-sdk.LogInfo), line)
+	}
+}
+
+// OverrideHost implements sdk.Stream.
+func (sl *slot) OverrideHost(address string, strict bool) {
+	sl.s.up.lb.Override, sl.s.up.lb.Strict = address, strict
+}
 
 func (sl *slot) Slot() (*any, bool) {
 	first := !sl.stateUsed

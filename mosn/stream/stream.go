@@ -61,8 +61,9 @@ type perRequest struct {
 	random        uint64 // of this stream, for weights and fractions; 0 before it is drawn
 	asyncs        int    // Async calls that have not come back
 
-	vh    *route.VirtualHost
-	route *route.Route
+	routes *route.Table // as it was when the request began
+	vh     *route.VirtualHost
+	route  *route.Route
 
 	deadlines [numDeadlines]time.Duration
 	armedFor  time.Duration
@@ -82,6 +83,7 @@ const (
 	dlBackoff                  // the next attempt is due
 	dlDuration                 // max_stream_duration
 	dlFilter                   // the earliest After of a filter
+	dlLog                      // the access log is to be written again
 
 	numDeadlines
 )
@@ -113,6 +115,11 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 		s.startTrace()
 	}
 	s.makeChain()
+	if s.cfg.LogStart {
+		s.findRoute()
+		s.writeLog(sdk.LogDownstreamStart)
+	}
+	s.setDeadline(dlLog, s.cfg.LogInterval)
 	s.headersFrom(toServer, 0, end)
 }
 
@@ -155,7 +162,7 @@ func (s *Stream) requestBroken(ce *sdk.CodecError) {
 func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	w := d.w
 	s.phase.move(begin)
-	s.conn, s.cfg, s.id = d, d.cfg, id
+	s.conn, s.cfg, s.id, s.routes = d, d.cfg, id, d.cfg.Routes.Load()
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
 	s.rpc = s.req.Protocol == sdk.RPC
@@ -176,6 +183,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.DownstreamRemote = i.DownstreamDirectRemote
 	local := d.c.LocalAddr()
 	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
+	i.FilterChainName = d.cfg.FilterChain
 	s.setDeadline(dlIdle, s.cfg.StreamIdleTimeout)
 	s.setDeadline(dlDuration, s.cfg.MaxStreamDuration)
 }
@@ -297,9 +305,7 @@ func (s *Stream) settle() {
 	if s.trace != nil {
 		s.endTrace()
 	}
-	for _, l := range s.cfg.AccessLogs {
-		l.Log(w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
-	}
+	s.writeLog(sdk.LogDownstreamEnd)
 	w.streams--
 	s.out.Release()
 	s.conn.forget(s) // what comes on the connection from now on is not for s, nor for who uses s next
@@ -308,6 +314,14 @@ func (s *Stream) settle() {
 		s.conn.pause(s, false)
 	}
 	s.link, w.dead = w.dead, s
+}
+
+// writeLog writes the access log.
+func (s *Stream) writeLog(why sdk.LogType) {
+	s.info.LogType, s.info.Logged = why, int64(s.w.now())
+	for _, l := range s.cfg.AccessLogs {
+		l.Log(s.w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
+	}
 }
 
 // account counts the finished stream.
@@ -412,6 +426,9 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 		s.durationOver()
 	case dlFilter:
 		s.runAfters(now)
+	case dlLog:
+		s.setDeadline(dlLog, s.cfg.LogInterval)
+		s.writeLog(sdk.LogDownstreamPeriodic)
 	}
 }
 

@@ -284,7 +284,7 @@ func (s *Stream) beginTry(t *tracing, id uint64) {
 	if !t.try.Sampled {
 		return
 	}
-	t.try.SetName("router ", u.cluster.Config().ObservabilityName(), " egress")
+	t.try.SetName("router ", u.cluster.Config().StatName(), " egress")
 	if n := s.info.Attempts; n > 1 {
 		t.try.TagUint("retry.count", uint64(n-1))
 	}

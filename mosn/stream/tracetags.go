@@ -130,7 +130,7 @@ func appendPeer(dst []byte, a netip.AddrPort) []byte {
 
 func tagCluster(sp *sdk.Span, c *cluster.LoopCluster) {
 	sp.Tag("upstream_cluster", c.Name())
-	sp.Tag("upstream_cluster.name", c.Config().ObservabilityName())
+	sp.Tag("upstream_cluster.name", c.Config().StatName())
 }
 
 // tagGRPC tells the status that stands in h, and reports whether it is a server's failure.

@@ -70,7 +70,6 @@ func (u *upstream) begin(end bool) {
 		s.reply(sdk.Reply{Status: 404, Details: "route_not_found", Flag: sdk.FlagNoRouteFound})
 		return
 	}
-	s.info.RouteName = s.route.Name
 	switch {
 	case s.route.Redirect != nil:
 		s.redirect(s.route.Redirect)
@@ -105,7 +104,7 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
-	s.info.ClusterAltName = u.cluster.Config().ObservabilityName()
+	s.info.ClusterStatName = u.cluster.Config().StatName()
 	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {
@@ -139,7 +138,8 @@ func (u *upstream) try() {
 	}
 	s.phase.move(attempt)
 	s.info.Attempts++
-	s.info.UpstreamHost, s.info.HostMetadata = u.host.Address(), u.host.Metadata()
+	s.info.UpstreamHost, s.info.HostMetadata, s.info.UpstreamHostname = u.host.Address(), u.host.Metadata(), u.host.Hostname()
+	s.info.UpstreamAttempt = int64(s.w.now())
 	u.setAttemptHeaders()
 	if !u.spend() {
 		return
@@ -155,7 +155,11 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	s.w.enter()
 	defer s.leave()
 	s.info.UpstreamLocal = c.LocalAddr().AddrPort
-	s.info.UpstreamConnectionID = c.ConnID()
+	s.info.UpstreamConnectionID, s.info.UpstreamProtocol = c.ConnID(), c.Protocol()
+	begun, stood := c.ConnectTimes()
+	s.info.UpstreamConnect, s.info.UpstreamConnected = int64(begun), int64(stood)
+	s.info.UpstreamReady = int64(s.w.now())
+	s.info.Tried = append(s.info.Tried, sdk.Tried{Host: s.info.UpstreamHost, Hostname: s.info.UpstreamHostname, ConnectionID: c.ConnID()})
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
@@ -214,6 +218,14 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.last = now
 	code := m.Status()
 	s.tryAnswered(&m.Headers)
+	if code == 101 && !s.upgradeWanted && s.conn.shared != nil {
+		// Nobody has asked for it, and a protocol that multiplexes has no way to say it.
+		if !end {
+			c.Cancel(sdk.ResetProtocol)
+		}
+		u.failed(cluster.ErrProtocol, false)
+		return
+	}
 	if u.retry.wantsResponse(u, m) {
 		u.host.Errors.Add(1)
 		s.tryEnded(tryOutcome{canceled: !end})
@@ -230,6 +242,10 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	u.saved.Release()
 	u.keep = false
 	s.info.UpstreamResponse = int64(now)
+	if s.info.UpstreamConnectionID == 0 { // another loop's, which has told by now
+		s.info.UpstreamConnectionID = c.ConnID()
+		s.info.Tried[len(s.info.Tried)-1].ConnectionID = c.ConnID()
+	}
 	s.deadlines[dlPerTry] = 0
 	u.progress()
 	s.resp.Swap(m)
@@ -277,6 +293,9 @@ func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 	u.s.w.enter()
 	defer u.s.leave()
 	u.progress()
+	if u.s.info.UpstreamBody == 0 {
+		u.s.info.UpstreamBody = int64(u.s.w.now())
+	}
 	if end {
 		u.finished()
 	}
@@ -314,6 +333,9 @@ func (u *upstream) OnCallFailed(c *cluster.Call, e *sdk.Error) {
 	s.w.enter()
 	defer s.leave()
 	u.reason = c.TransportFailure()
+	if !u.headSent && c.ConnID() == 0 {
+		s.info.UpstreamReady = int64(s.w.now())
+	}
 	u.failed(e, c.Reused())
 }
 
@@ -331,6 +353,11 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 		return
 	}
 	if e.Reset == sdk.ResetLocal && !s.phase.can(retry) {
+		return
+	}
+	if u.outOfTime(e) {
+		u.retry.release(u)
+		u.timedOut(grpc.DeadlineExceeded)
 		return
 	}
 	if u.retry.wantsReset(u, e, reused) {

@@ -177,6 +177,20 @@ func (u *upstream) spend() bool {
 	return true
 }
 
+// hostsLead is how much earlier than ours a host's timer for the same deadline may be:
+// each counts in milliseconds, and a host is told what is left rounded down.
+const hostsLead = 5 * time.Millisecond
+
+// outOfTime reports whether a host has given a call up because its time is over. Hosts
+// that speak gRPC do that by a reset, which says no more, so that the caller would be
+// told of a failure instead, if their timer is a little ahead of ours.
+func (u *upstream) outOfTime(e *sdk.Error) bool {
+	if e.Reset != sdk.ResetRemote || u.budget <= 0 || !u.callsByGRPC() {
+		return false
+	}
+	return u.budget-u.s.age() <= min(hostsLead, u.budget/4)
+}
+
 // spendGRPC writes grpc-timeout. It counts from the head of the request, while the
 // timeouts of the route and the attempt count from its end; so those are told only where
 // they come from grpc-timeout themselves, as in Envoy.

@@ -26,6 +26,14 @@ type ConnFactory interface {
 	Close()
 }
 
+// Retirer is a handler of a connection that can end it with grace, for when the
+// listener that accepted it was replaced or removed.
+type Retirer interface {
+	// Retire lets one of the next responses be the last, more likely so as time passes,
+	// and certainly when all of over has. An idle connection stays. On the loop.
+	Retire(over time.Duration)
+}
+
 // NetworkFilter is an extension that handles connections, listed in builtin.
 type NetworkFilter struct {
 	Name    string        // Envoy's name
@@ -59,6 +67,7 @@ type Worker struct {
 	traces   *tracing    // to be reused
 	depth    int         // callbacks that are on the stack
 	talkers  *serverConn // whose codecs have something to say; told when depth is 0 again
+	effort   int         // left of sdk.TurnEffort to the connection whose data is being decoded
 
 	conns    connList
 	streams  int

@@ -10,7 +10,7 @@ import (
 )
 
 // Batching is what a provider sends when, by Envoy's runtime keys below a prefix.
-func Batching(rt *runtime.Snapshot, prefix string, most int, dropped, timed sdk.Counter) sdk.Batching {
+func Batching(rt *runtime.Values, prefix string, most int, dropped, timed sdk.Counter) sdk.Batching {
 	return sdk.Batching{
 		Spans:    int(min(max(rt.Uint(prefix+".min_flush_spans", 5), 1), uint64(most))),
 		Interval: time.Duration(min(max(rt.Uint(prefix+".flush_interval_ms", 5000), 1), 1<<31)) * time.Millisecond,

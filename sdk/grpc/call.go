@@ -114,7 +114,7 @@ func ReadAnswer(resp *sdk.CallResponse, m proto.Message) error {
 	code, ok := statusCode(end.ID(sdk.HeaderGRPCStatus))
 	switch http := resp.Headers.Status(); {
 	case ok && code != OK:
-		return &Status{code, DecodeMessage(end.ID(sdk.HeaderGRPCMessage))}
+		return &Status{code, strings.Clone(DecodeMessage(end.ID(sdk.HeaderGRPCMessage)))} // outlives the answer
 	case http != 200 && !ok:
 		return &Status{StatusOfHTTP(http), fmt.Sprintf("HTTP status %d", http)}
 	case !ok:

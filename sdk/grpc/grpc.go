@@ -1,6 +1,7 @@
 package grpc
 
 import (
+	"strconv"
 	"strings"
 
 	"sofamesh.io/sofamesh/sdk"
@@ -71,6 +72,28 @@ func StatusOfHTTP(code int) int {
 		return Unavailable
 	}
 	return Unknown
+}
+
+// EndOf returns the status by which a call ended: what the trailers say, else the head, else what the
+// status of HTTP amounts to; -1 for what is no number. ok is false when there is nothing
+// to tell it by. The headers may be nil, the status 0.
+func EndOf(response, trailers *sdk.Headers, status int) (code int64, ok bool) {
+	for _, h := range [...]*sdk.Headers{trailers, response} {
+		if h == nil {
+			continue
+		}
+		if s := h.ID(sdk.HeaderGRPCStatus); s != "" {
+			n, err := strconv.ParseUint(s, 10, 63)
+			if err != nil {
+				return -1, true
+			}
+			return int64(n), true
+		}
+	}
+	if status == 0 {
+		return 0, false
+	}
+	return int64(StatusOfHTTP(status)), true
 }
 
 // ServerFailed reports whether the end of a call, h, blames the server: its status is one

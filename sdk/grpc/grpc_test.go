@@ -58,6 +58,34 @@ func TestMethod(t *testing.T) {
 	}
 }
 
+func TestEndOf(t *testing.T) {
+	with := func(status string) *sdk.Headers {
+		h := &sdk.Headers{}
+		if status != "" {
+			h.Add("grpc-status", status)
+		}
+		return h
+	}
+	for _, c := range []struct {
+		response, trailers *sdk.Headers
+		status             int
+		code               int64
+		ok                 bool
+	}{
+		{with("1"), with("2"), 200, 2, true},
+		{with("1"), with(""), 200, 1, true},
+		{with("1"), nil, 0, 1, true},
+		{nil, with("99"), 200, 99, true},
+		{nil, with("x"), 200, -1, true},
+		{with(""), with(""), 503, Unavailable, true},
+		{nil, nil, 0, 0, false},
+	} {
+		if code, ok := EndOf(c.response, c.trailers, c.status); code != c.code || ok != c.ok {
+			t.Errorf("%+v: %d, %v", c, code, ok)
+		}
+	}
+}
+
 // TestStatusOfHTTP is the table of gRPC's http-grpc-status-mapping.md.
 func TestStatusOfHTTP(t *testing.T) {
 	for code, want := range map[int]int{

@@ -127,9 +127,15 @@ func (c *Compiler) Unpack(a *anypb.Any) (proto.Message, error) {
 	return m, nil
 }
 
+// Missing implements sdk.Compiler.
+func (c *Compiler) Missing(category, name string, a *anypb.Any) error {
+	return c.Errorf("no %s extension %q of type %q", category, name, a.GetTypeUrl())
+}
+
 // HTTPFilter implements sdk.Compiler: by name, else by the type of typed_config
 // or of typed_per_filter_config.
-func (c *Compiler) HTTPFilter(name, typ string) (*sdk.HTTPFilter, error) {
+func (c *Compiler) HTTPFilter(name string, config *anypb.Any) (*sdk.HTTPFilter, error) {
+	typ := config.GetTypeUrl()
 	if f := c.filters[name]; f != nil {
 		return f, nil
 	}

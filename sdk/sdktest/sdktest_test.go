@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"sofamesh.io/sofamesh/sdk"
@@ -42,12 +43,12 @@ func TestCompilerExtensions(t *testing.T) {
 	c := NewCompiler(t)
 	f := &sdk.HTTPFilter{Name: "f", Route: &wrapperspb.StringValue{}}
 	c.AddHTTPFilter(f)
-	for _, q := range [][2]string{{"f", ""}, {"else", "google.protobuf.StringValue"}, {"else", "type.googleapis.com/google.protobuf.StringValue"}} {
-		if got, err := c.HTTPFilter(q[0], q[1]); got != f || err != nil {
-			t.Errorf("HTTPFilter(%q) = %v, %v", q, got, err)
+	for name, config := range map[string]*anypb.Any{"f": nil, "else": Any(t, wrapperspb.String("v"))} {
+		if got, err := c.HTTPFilter(name, config); got != f || err != nil {
+			t.Errorf("HTTPFilter(%q) = %v, %v", name, got, err)
 		}
 	}
-	if _, err := c.At("a").HTTPFilter("else", "google.protobuf.BoolValue"); err == nil {
+	if _, err := c.At("a").HTTPFilter("else", Any(t, wrapperspb.Bool(true))); err == nil {
 		t.Error("an unknown filter was found")
 	}
 	k := &sdk.Codec{Name: "k"}

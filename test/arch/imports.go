@@ -46,6 +46,7 @@ func ladder() []rung {
 		{[]string{"mosn/config/..."}, nil, "configuration compiles everything below it and is known to none of it"},
 		{[]string{"mosn/xds/..."}, nil, "xDS is a source for the store of config"},
 		{[]string{"mosn/agent/..."}, []string{"registry/..."}, "the node agent uses xDS and the registries; without it the proxy still runs"},
+		{[]string{"mosn/build/..."}, nil, "a command of its own, which knows the proxy by its import path only"},
 		{[]string{"mosn/server/..."}, nil, "the server owns the process: it injects upwards what lower packages may not import"},
 		{[]string{"mosn/builtin/..."}, []string{"mosn/protocol/*", "mosn/filter/*", "mosn/accesslog/*", "mosn/trace/*", "mosn/report/*"},
 			"THE list of extensions is the one place that knows them all"},

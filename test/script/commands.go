@@ -29,7 +29,9 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"httpget":    httpget,
 		"ready":      ready,
 		"eventually": eventually,
+		"shows":      shows,
 		"term":       term,
+		"hup":        hup,
 	}
 }
 
@@ -149,6 +151,26 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		data, err := os.ReadFile(ts.MkAbs(args[0]))
 		return err == nil && strings.Contains(string(data), args[1])
 	})
+}
+
+// shows URL TEXT: waits until what it answers holds the text; with ! until it does not.
+func shows(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) != 2, "shows URL TEXT")
+	await(ts, fmt.Sprintf("%s shows %q", args[0], args[1]), func() bool {
+		req, err := http.NewRequest("GET", args[0], nil)
+		ts.Check(err)
+		var out strings.Builder
+		_, err = roundTrip(req, &out)
+		return err == nil && strings.Contains(out.String(), args[1]) != neg
+	})
+}
+
+// hup: sends SIGHUP to the background commands.
+func hup(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "hup")
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGHUP))
+	}
 }
 
 // term: sends SIGTERM to the background commands. "wait" then waits for them.

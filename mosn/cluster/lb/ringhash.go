@@ -84,7 +84,7 @@ func (r ringHash) hash(key []byte) uint64 {
 	if r.Murmur2 {
 		return murmur2(key)
 	}
-	return xxh64(key, 0)
+	return HashBytes(key, 0)
 }
 
 // normalise returns each host's share of the whole, the least and the greatest.

@@ -20,8 +20,8 @@ type Options struct {
 	Unknown func(*Error)
 }
 
-// maxErrors is how many faults one Decode reports.
-const maxErrors = 20
+// MaxErrors is how many faults one Decode reports.
+const MaxErrors = 20
 
 // Decode fills m, which must be empty, from the document. It goes on after a fault,
 // so that the error (joined *Error values) names several. On error m is incomplete.
@@ -72,7 +72,7 @@ func (d *decoder) at() string {
 
 // errorf notes a fault of node n. It returns false, for callers to pass on.
 func (d *decoder) errorf(n *yaml.Node, format string, args ...any) bool {
-	if len(d.errs) < maxErrors {
+	if len(d.errs) < MaxErrors {
 		d.errs = append(d.errs, d.fault(n, fmt.Sprintf(format, args...)))
 	}
 	return false
@@ -85,7 +85,7 @@ func (d *decoder) fault(n *yaml.Node, msg string) *Error {
 // enter follows an alias and counts the visit; nil when a limit is reached. Each
 // non-nil enter is paired with a leave.
 func (d *decoder) enter(n *yaml.Node) *yaml.Node {
-	if d.budget--; d.budget < 0 || len(d.errs) >= maxErrors {
+	if d.budget--; d.budget < 0 || len(d.errs) >= MaxErrors {
 		if d.budget == -1 {
 			d.errorf(n, "aliases make the document too large")
 		}

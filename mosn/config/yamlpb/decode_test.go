@@ -218,8 +218,8 @@ func TestErrorsAreAllNamedUpToALimit(t *testing.T) {
 		fmt.Fprintf(&b, "f%d: 1\n", i)
 	}
 	_, err = read[corev3.Node](b.String())
-	if n := strings.Count(err.Error(), "\n") + 1; n != maxErrors {
-		t.Errorf("%d errors, want %d", n, maxErrors)
+	if n := strings.Count(err.Error(), "\n") + 1; n != MaxErrors {
+		t.Errorf("%d errors, want %d", n, MaxErrors)
 	}
 }
 

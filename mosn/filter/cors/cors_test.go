@@ -210,10 +210,10 @@ func TestShares(t *testing.T) {
 // withRuntime is a compiler that knows runtime values.
 type withRuntime struct {
 	sdk.Compiler
-	values *runtime.Snapshot
+	values *runtime.Values
 }
 
-func (w withRuntime) Runtime() *runtime.Snapshot { return w.values }
+func (w withRuntime) Runtime() *runtime.Values { return w.values }
 
 func TestRuntime(t *testing.T) {
 	layer, _ := structpb.NewStruct(map[string]any{"k": 0})

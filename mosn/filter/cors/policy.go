@@ -16,7 +16,7 @@ import (
 // that says something. But whether there is a policy at all says the innermost alone.
 type policies struct {
 	enabled, shadow runtime.Fraction
-	runtime         *runtime.Snapshot
+	runtime         *runtime.Values
 
 	origins []match.String
 	any     bool // some origin matcher takes "*", which means every origin

@@ -67,7 +67,7 @@ type filter struct {
 	sdk.PassThrough
 	settings *settings // where the route has none
 	stats    stats
-	runtime  *runtime.Snapshot
+	runtime  *runtime.Values
 	active   atomic.Int64
 }
 

@@ -18,10 +18,10 @@ import (
 // provider is a compiler that knows runtime values.
 type provider struct {
 	sdk.Compiler
-	values *runtime.Snapshot
+	values *runtime.Values
 }
 
-func (p provider) Runtime() *runtime.Snapshot { return p.values }
+func (p provider) Runtime() *runtime.Values { return p.values }
 
 func host(t testing.TB, config string, values map[string]any) *sdktest.Host {
 	t.Helper()

@@ -73,7 +73,7 @@ func Filter() *sdk.HTTPFilter {
 // config is the filter as it is configured for a chain or for a route.
 type config struct {
 	sdk.PassThrough
-	runtime            *runtime.Snapshot
+	runtime            *runtime.Values
 	enabled, enforced  runtime.Fraction // unset: never
 	status             int
 	grpcStatus         int // 0: as the HTTP status says

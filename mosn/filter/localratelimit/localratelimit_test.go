@@ -264,10 +264,10 @@ func TestPerConnection(t *testing.T) {
 // provider is a compiler that knows runtime values.
 type provider struct {
 	sdk.Compiler
-	values *runtime.Snapshot
+	values *runtime.Values
 }
 
-func (p provider) Runtime() *runtime.Snapshot { return p.values }
+func (p provider) Runtime() *runtime.Values { return p.values }
 
 func TestRuntime(t *testing.T) {
 	layer, err := structpb.NewStruct(map[string]any{"on": 50, "force": 0})

@@ -2,9 +2,7 @@ package rbac
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,15 +10,18 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/match/cel"
 	"sofamesh.io/sofamesh/sdk"
 )
 
 //lint:file-ignore SA1019 Envoy still reads these fields, so we do
 
-// policy is a compiled envoy.config.rbac.v3.Policy.
+// policy is a compiled envoy.config.rbac.v3.Policy, or the name of an action of a matcher.
 type policy struct {
 	name, details           string
 	permissions, principals matcher
+	condition               *cel.Program // nil: none
+	action                  rbacconfigv3.RBAC_Action
 }
 
 type kind uint8
@@ -37,7 +38,10 @@ const (
 	server      // requested_server_name
 	source      // address of the connection's peer
 	remote      // address of the client, as headers tell
+	upstream    // address and port that a filter has told, low and high included
 	state       // filter state
+	dynamic     // metadata of the stream
+	routed      // metadata of the route
 )
 
 // matcher is a compiled permission or principal.
@@ -47,31 +51,35 @@ type matcher struct {
 	is        bool // constant
 	header    match.Header
 	text      match.String
-	key       string // state
+	state     match.FilterState
+	metadata  match.Metadata
 	addresses match.Addresses
-	invert    bool // of addresses
-	low, high int32
+	low, high int64
 }
 
-// compileEngine returns nil for rules that are not there.
-func compileEngine(c sdk.Compiler, pb *rbacconfigv3.RBAC) (*engine, error) {
-	if pb == nil {
-		return nil, nil
+func compilePolicy(c sdk.Compiler, name string, pb *rbacconfigv3.Policy) (*policy, error) {
+	p := newPolicy(name)
+	var err error
+	if p.permissions, err = compileList(c, "permissions", some, pb.GetPermissions(), compilePermission); err != nil {
+		return nil, err
 	}
-	e := &engine{action: pb.GetAction()}
-	for _, name := range slices.Sorted(maps.Keys(pb.GetPolicies())) {
-		c, pb := c.At(fmt.Sprintf("policies[%q]", name)), pb.GetPolicies()[name]
-		p := &policy{name: name, details: detailsOf(name)}
-		var err error
-		if p.permissions, err = compileList(c, "permissions", some, pb.GetPermissions(), compilePermission); err != nil {
-			return nil, err
-		}
-		if p.principals, err = compileList(c, "principals", some, pb.GetPrincipals(), compilePrincipal); err != nil {
-			return nil, err
-		}
-		e.policies = append(e.policies, p)
+	if p.principals, err = compileList(c, "principals", some, pb.GetPrincipals(), compilePrincipal); err != nil {
+		return nil, err
 	}
-	return e, nil
+	switch {
+	case pb.GetCondition() != nil:
+		p.condition, err = cel.CompileExpr(c.At("condition"), pb.GetCondition(), pb.GetCelConfig())
+	case pb.GetCheckedCondition() != nil:
+		p.condition, err = cel.CompileExpr(c.At("checked_condition.expr"), pb.GetCheckedCondition().GetExpr(), pb.GetCelConfig())
+	}
+	return p, err
+}
+
+func newPolicy(name string) *policy { return &policy{name: name, details: detailsOf(name)} }
+
+// match reports whether the policy is about the request of s.
+func (p *policy) match(s sdk.Stream) bool {
+	return p.permissions.match(s) && p.principals.match(s) && (p.condition == nil || p.condition.Match(dataOf(s)))
 }
 
 func compileList[T any](c sdk.Compiler, field string, k kind, pbs []T, compile func(sdk.Compiler, T) (matcher, error)) (matcher, error) {
@@ -105,15 +113,21 @@ func compilePermission(c sdk.Compiler, pb *rbacconfigv3.Permission) (m matcher, 
 	case *rbacconfigv3.Permission_DestinationIp:
 		m, err = compileAddress(c.At("destination_ip"), destination, r.DestinationIp)
 	case *rbacconfigv3.Permission_DestinationPort:
-		m = matcher{kind: port, low: int32(r.DestinationPort), high: int32(r.DestinationPort) + 1}
+		m = matcher{kind: port, low: int64(r.DestinationPort), high: int64(r.DestinationPort) + 1}
 	case *rbacconfigv3.Permission_DestinationPortRange:
-		m = matcher{kind: port, low: r.DestinationPortRange.GetStart(), high: r.DestinationPortRange.GetEnd()}
+		m = matcher{kind: port, low: int64(r.DestinationPortRange.GetStart()), high: int64(r.DestinationPortRange.GetEnd())}
 		if m.low < 0 || m.high > 65536 || m.low >= m.high {
 			err = c.At("destination_port_range").Errorf("[%d, %d) is no range of ports", m.low, m.high)
 		}
 	case *rbacconfigv3.Permission_RequestedServerName:
 		m.kind = server
 		m.text, err = match.CompileString(c.At("requested_server_name"), r.RequestedServerName)
+	case *rbacconfigv3.Permission_Metadata:
+		m, err = compileMetadata(c.At("metadata"), r.Metadata, rbacconfigv3.MetadataSource_DYNAMIC)
+	case *rbacconfigv3.Permission_SourcedMetadata:
+		m, err = compileMetadata(c.At("sourced_metadata.metadata_matcher"), r.SourcedMetadata.GetMetadataMatcher(), r.SourcedMetadata.GetMetadataSource())
+	case *rbacconfigv3.Permission_Matcher:
+		m, err = compileExtension(c.At("matcher"), r.Matcher)
 	default:
 		err = c.Errorf("no rule is set that is supported")
 	}
@@ -146,7 +160,14 @@ func compilePrincipal(c sdk.Compiler, pb *rbacconfigv3.Principal) (m matcher, er
 	case *rbacconfigv3.Principal_UrlPath:
 		m, err = compilePath(c.At("url_path.path"), r.UrlPath)
 	case *rbacconfigv3.Principal_FilterState:
-		m, err = compileState(c.At("filter_state"), r.FilterState)
+		m.kind = state
+		m.state, err = match.CompileFilterState(c.At("filter_state"), r.FilterState)
+	case *rbacconfigv3.Principal_Metadata:
+		m, err = compileMetadata(c.At("metadata"), r.Metadata, rbacconfigv3.MetadataSource_DYNAMIC)
+	case *rbacconfigv3.Principal_SourcedMetadata:
+		m, err = compileMetadata(c.At("sourced_metadata.metadata_matcher"), r.SourcedMetadata.GetMetadataMatcher(), r.SourcedMetadata.GetMetadataSource())
+	case *rbacconfigv3.Principal_Custom:
+		m, err = compileCustom(c.At("custom"), r.Custom)
 	default:
 		err = c.Errorf("no identifier is set that is supported")
 	}
@@ -164,14 +185,12 @@ func compileAddress(c sdk.Compiler, k kind, pb *corev3.CidrRange) (matcher, erro
 	return matcher{kind: k, addresses: match.Addresses{p}}, err
 }
 
-func compileState(c sdk.Compiler, pb *matcherv3.FilterStateMatcher) (m matcher, err error) {
-	m.kind, m.key = state, pb.GetKey()
-	if a := pb.GetAddressMatch(); a != nil {
-		m.invert = a.GetInvertMatch()
-		m.addresses, err = match.CompileAddresses(c.At("address_match"), "ranges", a.GetRanges())
-		return m, err
+func compileMetadata(c sdk.Compiler, pb *matcherv3.MetadataMatcher, source rbacconfigv3.MetadataSource) (m matcher, err error) {
+	m.kind = dynamic
+	if source == rbacconfigv3.MetadataSource_ROUTE {
+		m.kind = routed
 	}
-	m.text, err = match.CompileString(c.At("string_match"), pb.GetStringMatch())
+	m.metadata, err = match.CompileMetadata(c, pb)
 	return m, err
 }
 
@@ -207,7 +226,13 @@ func (m *matcher) match(s sdk.Stream) bool {
 	case server:
 		return m.text.Match("") // which TLS would tell
 	case state:
-		return m.matchState(s.Info().FilterState(m.key))
+		return m.state.Match(s.Info())
+	case dynamic:
+		return m.metadata.Match(&s.Info().Dynamic)
+	case routed:
+		// Without a route nothing is said of it, not even by an inverted matcher; a route that
+		// says nothing is like an empty one.
+		return s.Info().VirtualHostName != "" && m.metadata.Match(s.Info().RouteMetadata)
 	}
 	return m.matchAddress(s.Info())
 }
@@ -217,28 +242,14 @@ func (m *matcher) matchAddress(i *sdk.StreamInfo) bool {
 	case destination:
 		return m.addresses.Match(i.DownstreamLocal.Addr())
 	case port:
-		p := int32(i.DownstreamLocal.Port())
+		p := int64(i.DownstreamLocal.Port())
 		return i.DownstreamLocal.IsValid() && m.low <= p && p < m.high
 	case source:
 		return m.addresses.Match(i.DownstreamDirectRemote.Addr())
+	case upstream:
+		a, ok := i.FilterState(upstreamAddress).(netip.AddrPort)
+		p := int64(a.Port())
+		return ok && m.low <= p && p <= m.high && (m.addresses == nil || m.addresses.Match(a.Addr()))
 	}
 	return m.addresses.Match(i.DownstreamRemote.Addr())
-}
-
-// matchState looks at a value of the filter state; what has no text matches nothing.
-func (m *matcher) matchState(v any) bool {
-	var text string
-	switch v := v.(type) {
-	case string:
-		text = v
-	case netip.Addr:
-		return m.addresses != nil && m.addresses.Match(v) != m.invert
-	case netip.AddrPort:
-		return m.addresses != nil && m.addresses.Match(v.Addr()) != m.invert
-	case fmt.Stringer:
-		text = v.String()
-	default:
-		return false
-	}
-	return m.addresses == nil && m.text.Match(text)
 }

@@ -1,10 +1,9 @@
 // Package rbac is envoy.filters.http.rbac: it lets requests through or answers them with
 // 403, by policies that say who may do what.
 //
-// A compiled filter is immutable and shared by all loops. It keeps nothing of a stream
-// and, where Envoy leaves its verdict in dynamic metadata, leaves nothing: there is none
-// yet. Without TLS nobody is authenticated, so that principal matches no one, as in
-// Envoy.
+// A compiled filter is immutable and shared by all loops. It leaves its verdicts in the
+// stream's dynamic metadata, as Envoy does. Without TLS nobody is authenticated, so that
+// principal matches no one, as in Envoy.
 //
 // RPC: policies see a call by the headers that its codec shows: :authority is the
 // service, and url_path is "/service/method", in the case that it has on the wire. What
@@ -16,7 +15,6 @@ import (
 	"strings"
 	"sync"
 
-	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -34,25 +32,49 @@ func Filter() *sdk.HTTPFilter {
 			return compile(c, m.(*rbacv3.RBAC))
 		},
 		CompileRoute: func(c sdk.Compiler, m proto.Message) (sdk.RouteConfig, error) {
-			return compileRules(c.At("rbac"), m.(*rbacv3.RBACPerRoute).GetRbac())
+			return compileRoute(c.At("rbac"), m.(*rbacv3.RBACPerRoute).GetRbac())
 		},
 	}
 }
 
 // rules is what a chain or a route says.
 type rules struct {
-	enforced, shadow *engine // nil: nothing is decided
-	each             bool    // policies are counted one by one
+	enforced, shadow         *engine // nil: nothing is decided
+	each                     bool    // policies are counted one by one
+	enforcedKeys, shadowKeys keys    // of the chain, where a route has none
 }
 
-func compileRules(c sdk.Compiler, pb *rbacv3.RBAC) (*rules, error) {
-	r := &rules{each: pb.GetTrackPerRuleStats()}
+// keys are the names of a verdict in dynamic metadata.
+type keys struct{ policy, result string }
+
+func newKeys(prefix, kind string) keys {
+	return keys{prefix + kind + "_effective_policy_id", prefix + kind + "_engine_result"}
+}
+
+func compileAll(c sdk.Compiler, pb *rbacv3.RBAC) (*rules, error) {
+	r := &rules{each: pb.GetTrackPerRuleStats(),
+		enforcedKeys: newKeys(pb.GetRulesStatPrefix(), "enforced"), shadowKeys: newKeys(pb.GetShadowRulesStatPrefix(), "shadow")}
 	var err error
-	if r.enforced, err = compileEngine(c.At("rules"), pb.GetRules()); err != nil {
+	if r.enforced, err = compileEngine(c, pb.GetRules(), pb.GetMatcher(), ""); err != nil {
 		return nil, err
 	}
-	r.shadow, err = compileEngine(c.At("shadow_rules"), pb.GetShadowRules())
+	r.shadow, err = compileEngine(c, pb.GetShadowRules(), pb.GetShadowMatcher(), "shadow_")
 	return r, err
+}
+
+// compileRoute is compileAll for a route.
+func compileRoute(c sdk.Compiler, pb *rbacv3.RBAC) (*rules, error) {
+	r, err := compileAll(c, pb)
+	if err != nil {
+		return nil, err
+	}
+	if pb.GetRulesStatPrefix() == "" {
+		r.enforcedKeys = keys{}
+	}
+	if pb.GetShadowRulesStatPrefix() == "" {
+		r.shadowKeys = keys{}
+	}
+	return r, nil
 }
 
 // filter is the compiled filter, and the one that all its streams share.
@@ -63,7 +85,7 @@ type filter struct {
 }
 
 func compile(c sdk.Compiler, pb *rbacv3.RBAC) (*filter, error) {
-	r, err := compileRules(c, pb)
+	r, err := compileAll(c, pb)
 	stats := c.Stats().Scope("rbac")
 	return &filter{
 		rules:    r,
@@ -84,25 +106,53 @@ func (f *filter) OnRequestHeaders(s sdk.Stream, _ bool) sdk.Action {
 	if route, ok := s.RouteConfig().(*rules); ok {
 		r = route
 	}
-	if e := r.shadow; e != nil {
-		allowed, p := e.judge(s)
-		f.shadow.count(s, allowed, p, r.each)
+	if r.shadow != nil {
+		v := r.shadow.judge(s)
+		f.shadow.count(s, v, r.each)
+		r.shadowKeys.or(f.rules.shadowKeys).tell(s, v)
 	}
-	e := r.enforced
-	if e == nil {
+	if r.enforced == nil {
 		return sdk.Continue
 	}
-	allowed, p := e.judge(s)
-	f.enforced.count(s, allowed, p, r.each)
-	if allowed {
+	v := r.enforced.judge(s)
+	f.enforced.count(s, v, r.each)
+	r.enforcedKeys.or(f.rules.enforcedKeys).tell(s, v)
+	if v.hinted {
+		s.Info().Dynamic.Set("envoy.common", "access_log_hint", sdk.Bool(v.hint))
+	}
+	if v.allowed {
 		return sdk.Continue
 	}
 	details := noPolicy
-	if p != nil {
-		details = p.details
+	if v.by != nil {
+		details = v.by.details
 	}
 	s.Reply(sdk.Reply{Status: 403, Body: "RBAC: access denied", Details: details})
 	return sdk.Replied
+}
+
+func (k keys) or(others keys) keys {
+	if k == (keys{}) {
+		return others
+	}
+	return k
+}
+
+// tell leaves a verdict to later filters and the access log.
+func (k keys) tell(s sdk.Stream, v verdict) {
+	const namespace = "envoy.filters.http.rbac"
+	md := &s.Info().Dynamic
+	if v.by != nil && v.by.name != "" {
+		md.Set(namespace, k.policy, sdk.String(v.by.name))
+	}
+	md.Set(namespace, k.result, sdk.String(word(v.allowed)))
+}
+
+func word(allowed bool) string {
+	if allowed {
+		return "allowed"
+	}
+	return "denied"
 }
 
 // noPolicy is Envoy's %RESPONSE_CODE_DETAILS% where no policy allows a request.
@@ -137,45 +187,18 @@ func newVerdicts(scope sdk.Scope, prefix, kind string) verdicts {
 	}
 }
 
-func (v *verdicts) count(s sdk.Stream, allowed bool, p *policy, each bool) {
-	if allowed {
+func (v *verdicts) count(s sdk.Stream, of verdict, each bool) {
+	if of.allowed {
 		s.Inc(v.allowed)
 	} else {
 		s.Inc(v.denied)
 	}
-	if !each || p == nil {
+	if !each || of.by == nil {
 		return
 	}
-	c, ok := v.known.Load(p)
+	c, ok := v.known.Load(of.by)
 	if !ok { // the first time; afterwards nothing is locked
-		name := v.kind + "denied"
-		if allowed {
-			name = v.kind + "allowed"
-		}
-		c, _ = v.known.LoadOrStore(p, v.scope.Scope(p.name).Counter(name))
+		c, _ = v.known.LoadOrStore(of.by, v.scope.Scope(of.by.name).Counter(v.kind+word(of.allowed)))
 	}
 	s.Inc(c.(sdk.Counter))
-}
-
-// engine is a compiled envoy.config.rbac.v3.RBAC.
-type engine struct {
-	action   rbacconfigv3.RBAC_Action
-	policies []*policy // by name
-}
-
-// judge returns whether the request is allowed, and the policy that matched it.
-func (e *engine) judge(s sdk.Stream) (allowed bool, matched *policy) {
-	for _, p := range e.policies {
-		if p.permissions.match(s) && p.principals.match(s) {
-			matched = p
-			break
-		}
-	}
-	switch e.action {
-	case rbacconfigv3.RBAC_DENY:
-		return matched == nil, matched
-	case rbacconfigv3.RBAC_LOG:
-		return true, matched
-	}
-	return matched != nil, matched
 }

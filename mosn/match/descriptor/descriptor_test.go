@@ -36,11 +36,11 @@ func (r *request) RouteValue(field string) any {
 // provider is a compiler that knows this proxy and its runtime.
 type provider struct {
 	sdk.Compiler
-	values *runtime.Snapshot
+	values *runtime.Values
 }
 
 func (p provider) Node() *corev3.Node          { return &corev3.Node{Cluster: "local"} }
-func (p provider) Runtime() *runtime.Snapshot  { return p.values }
+func (p provider) Runtime() *runtime.Values    { return p.values }
 func (p provider) At(path string) sdk.Compiler { return provider{p.Compiler.At(path), p.values} }
 
 func (l *List) String() string {
@@ -116,11 +116,8 @@ func TestActions(t *testing.T) {
 		{metadata(`path { key: "x" }`, `default_value: "d"`), "m=d", ""},
 		{metadata(`path { key: "x" }`, `skip_if_absent: true`), "", ""},
 		{strings.Replace(metadata(`path { key: "k" }`, ""), "ROUTE_ENTRY", "DYNAMIC", 1), "m=dynamic", ""},
-		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "k" } } }`, "m=dynamic", ""},
-		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "x" } } }`, "none", ""},
-		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "x" } } default_value: "d" }`, "m=d", ""},
 	} {
-		for _, values := range []*runtime.Snapshot{nil, formats} {
+		for _, values := range []*runtime.Values{nil, formats} {
 			want := c.want
 			if values != nil && c.formatted != "" {
 				want = c.formatted

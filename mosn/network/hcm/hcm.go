@@ -11,6 +11,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -30,8 +31,18 @@ type host interface {
 	Listener() *listenerv3.Listener
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
-	Runtime() *runtime.Snapshot
+	Runtime() *runtime.Values
 	Tracing() *tracev3.Tracing_Http // for those who trace and name no provider
+}
+
+// dynamic is what the compiler can do where configuration may come by itself. Both
+// methods are called where the source is named.
+type dynamic interface {
+	sdk.Compiler
+	// DynamicRoutes asks for a routing table (RDS). check, if not nil, may refuse one.
+	DynamicRoutes(name string, from *corev3.ConfigSource, check func(sdk.Compiler, *routev3.RouteConfiguration) error) (*route.Slot, error)
+	// DynamicFilter asks for the configuration of a filter (ECDS).
+	DynamicFilter(name string, from *corev3.ExtensionConfigSource) (*stream.FilterSlot, error)
 }
 
 // Envoy's defaults (http_connection_manager.proto, protocol.proto).
@@ -79,6 +90,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	if h, ok := c.(host); ok {
 		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
 		cfg.ListenerMetadata = sdk.NewMetadata(h.Listener().GetMetadata().GetFilterMetadata())
+		cfg.FilterChain = chainName(h.Listener())
 		if pb.GetAddUserAgent().GetValue() {
 			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
 		}
@@ -86,6 +98,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 			cfg.StripMatchingPort = uint16(h.Listener().GetAddress().GetSocketAddress().GetPortValue())
 		}
 	}
+	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
 	if err != nil {
 		return nil, err
@@ -94,6 +107,26 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
 	return cfg, compileTracing(c, pb, cfg)
+}
+
+// compileLogOptions says when the access log is written beside the end of a request.
+func compileLogOptions(pb *hcmv3.HttpConnectionManager, cfg *stream.Config) {
+	o := pb.GetAccessLogOptions()
+	if o == nil {
+		//lint:ignore SA1019 Envoy still reads the older fields, so we do
+		cfg.LogStart, cfg.LogInterval = pb.GetFlushAccessLogOnNewRequest(), pb.GetAccessLogFlushInterval().AsDuration()
+		return
+	}
+	cfg.LogStart, cfg.LogInterval = o.GetFlushAccessLogOnNewRequest(), o.GetAccessLogFlushInterval().AsDuration()
+	cfg.LogTunnel = o.GetFlushLogOnTunnelSuccessfullyEstablished()
+}
+
+// chainName is the name of the chain that takes the listener's connections.
+func chainName(l *listenerv3.Listener) string {
+	if chains := l.GetFilterChains(); len(chains) > 0 {
+		return chains[0].GetName()
+	}
+	return l.GetDefaultFilterChain().GetName()
 }
 
 // duration returns the value of a field, def when it is not set.
@@ -111,6 +144,7 @@ func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
 	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
+	cfg.Keepalive = keepalive(pb.GetHttp2ProtocolOptions().GetConnectionKeepalive())
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
@@ -167,7 +201,7 @@ func prefix(r *corev3.CidrRange) (netip.Prefix, error) {
 	return a.Prefix(bits)
 }
 
-func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compilePaths(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
 	cfg.NormalizePath = pb.GetNormalizePath().GetValue()
 	cfg.MergeSlashes = pb.GetMergeSlashes()
 	switch pb.GetPathWithEscapedSlashesAction() {
@@ -178,6 +212,9 @@ func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD:
 		cfg.EscapedSlashes = stream.EscapedUnescape
 	}
+	if pb.GetStripMatchingHostPort() && pb.GetStripAnyHostPort() {
+		return c.At("strip_any_host_port").Errorf("only one of strip_matching_host_port and strip_any_host_port may be set")
+	}
 	cfg.StripAnyPort = pb.GetStripAnyHostPort()
 	cfg.StripTrailingHostDot = pb.GetStripTrailingHostDot()
 	return nil
@@ -185,6 +222,11 @@ func compilePaths(_ sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 
 func compileUpgrades(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
 	for i, u := range pb.GetUpgradeConfigs() {
+		for _, other := range pb.GetUpgradeConfigs()[:i] {
+			if strings.EqualFold(other.GetUpgradeType(), u.GetUpgradeType()) {
+				return c.At(fmt.Sprintf("upgrade_configs[%d].upgrade_type", i)).Errorf("duplicate upgrade %q", u.GetUpgradeType())
+			}
+		}
 		if len(u.GetFilters()) > 0 {
 			return c.At(fmt.Sprintf("upgrade_configs[%d].filters", i)).Errorf("a filter chain of an upgrade's own is not built yet")
 		}
@@ -205,11 +247,26 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 	}
 	for i, f := range list {
 		at := c.At(fmt.Sprintf("http_filters[%d]", i))
+		last := i == len(list)-1
+		if f.GetConfigDiscovery() != nil && !last {
+			slot, err := dynamicFilter(at.At("config_discovery"), f)
+			if err != nil {
+				return err
+			}
+			cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Slot: slot, Disabled: f.GetDisabled()})
+			continue
+		}
 		ext, conf, err := compileFilter(at, f)
 		if err != nil {
 			return err
 		}
-		if last := i == len(list)-1; ext.Terminal != last {
+		if ext == nil && !last {
+			continue
+		}
+		if ext == nil {
+			return at.Errorf("the optional filter named %s is not known, and is the last filter in a http filter chain", f.GetName())
+		}
+		if ext.Terminal != last {
 			if last {
 				return at.Errorf("non-terminal filter named %s of type %s is the last filter in a http filter chain", f.GetName(), ext.Name)
 			}
@@ -220,36 +277,88 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			continue
 		}
-		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf})
+		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
 	}
 	return nil
 }
 
+// dynamicFilter asks for a filter whose configuration comes by ECDS. The terminal one
+// cannot: it is part of what is compiled here.
+func dynamicFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*stream.FilterSlot, error) {
+	h, ok := c.(dynamic)
+	if !ok {
+		return nil, c.Errorf("is not possible here")
+	}
+	return h.DynamicFilter(f.GetName(), f.GetConfigDiscovery())
+}
+
+// compileFilter compiles one filter of the chain; nothing is returned for an optional one
+// that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
 	any := f.GetTypedConfig()
+	if f.GetConfigDiscovery() != nil {
+		return nil, nil, c.At("config_discovery").Errorf("the terminal filter must have a typed_config")
+	}
+	ext, err := c.HTTPFilter(f.GetName(), any)
+	switch {
+	case err != nil && f.GetIsOptional():
+		c.Warnf("the filter is left out: %v", err)
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case ext.Terminal && f.GetDisabled():
+		return nil, nil, c.At("disabled").Errorf("the terminal filter cannot be disabled")
+	}
 	if any == nil {
 		return nil, nil, c.Errorf("has no typed_config")
-	}
-	url := any.GetTypeUrl()
-	ext, err := c.HTTPFilter(f.GetName(), url[strings.LastIndexByte(url, '/')+1:])
-	if err != nil {
-		return nil, nil, err
 	}
 	at := c.At("typed_config")
 	m, err := at.Unpack(any)
 	if err != nil {
 		return nil, nil, err
 	}
+	// The type of a route's settings finds the filter as well.
+	if got, want := proto.MessageName(m), proto.MessageName(ext.Config); got != want {
+		return nil, nil, at.Errorf("filter %q takes %s here, not %s", ext.Name, want, got)
+	}
 	conf, err := ext.Compile(at, m)
 	return ext, conf, err
 }
 
 func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+	if rds := pb.GetRds(); rds != nil {
+		h, ok := c.(dynamic)
+		if !ok {
+			return c.At("rds").Errorf("is not possible here")
+		}
+		name := rds.GetRouteConfigName()
+		if name == "" {
+			return c.At("rds.route_config_name").Errorf("is missing")
+		}
+		var err error
+		cfg.Routes, err = h.At("rds.config_source").(dynamic).DynamicRoutes(name, rds.GetConfigSource(), onlyProtocol(cfg))
+		return err
+	}
 	rc := pb.GetRouteConfig()
 	if rc == nil {
-		return c.Errorf("has no route_config; rds and scoped_routes are not built yet")
+		return c.Errorf("has no route_config and no rds; scoped_routes are not built yet")
 	}
-	var err error
-	cfg.Routes, err = route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	if check := onlyProtocol(cfg); check != nil {
+		if err := check(c.At("route_config"), rc); err != nil {
+			return err
+		}
+	}
+	t, err := route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	cfg.Routes = route.NewSlot(t)
 	return err
+}
+
+// onlyProtocol returns what the one protocol of a listener demands of routes, nil when
+// it is HTTP or one of several.
+func onlyProtocol(cfg *stream.Config) func(sdk.Compiler, *routev3.RouteConfiguration) error {
+	if len(cfg.Codecs) != 1 || !cfg.Codecs[0].Codec().RPC {
+		return nil
+	}
+	codec := cfg.Codecs[0].Codec()
+	return func(c sdk.Compiler, pb *routev3.RouteConfiguration) error { return checkLevel(c, codec, pb) }
 }

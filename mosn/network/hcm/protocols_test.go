@@ -30,7 +30,7 @@ func (h hosted) Node() *corev3.Node             { return nil }
 func (h hosted) Listener() *listenerv3.Listener { return h.listener }
 func (h hosted) Root() sdk.Compiler             { return h.root }
 func (h hosted) Codecs() []*sdk.Codec           { return h.codecs }
-func (h hosted) Runtime() *runtime.Snapshot     { return nil }
+func (h hosted) Runtime() *runtime.Values       { return nil }
 func (h hosted) Tracing() *tracev3.Tracing_Http { return nil }
 
 // protocol is one of a level, which nobody speaks.

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -20,7 +22,7 @@ type proxied struct {
 
 func newProxied(tb testing.TB, request, response []string, body int) *proxied {
 	pool := sdk.NewBufferPool(16)
-	down, up := newConfig(tb, sdk.Downstream, nil), newConfig(tb, sdk.Upstream, nil)
+	down, up := newConfig(tb, sdk.Downstream, nil), newConfig(tb, sdk.Upstream, &corev3.Http2ProtocolOptions{InitialStreamWindowSize: u32(defaultWindow)})
 	p := &proxied{
 		client: up.New().(*conn), server: down.New().(*conn), up: up.New().(*conn), down: down.New().(*conn),
 		request: message(request...), response: message(response...), body: []byte(strings.Repeat("x", body)),

@@ -30,7 +30,7 @@ func consistent(tb testing.TB, c *conn) {
 		if s.is(queued) {
 			waits++
 		}
-		if s.is(queued) && s.is(starved) || s.held < 0 || s.owed < 0 || s.recv < 0 {
+		if s.is(queued) && s.is(starved) || s.held < s.aside || s.aside < 0 || s.owed < 0 || s.recv < 0 {
 			tb.Fatalf("stream %+v", *s)
 		}
 	}
@@ -56,7 +56,7 @@ func (c *conn) wholeWindow() int {
 	n := int(c.recv) + int(c.owed)
 	for _, s := range c.all() {
 		if !s.is(dead) {
-			n += int(s.held)
+			n += int(s.held - s.aside)
 		}
 	}
 	if !c.payload.discard {
@@ -88,6 +88,7 @@ type chaosStream struct {
 	length                int  // of what is sent, -1: not announced
 	sent, got             int  // bytes
 	held                  int  // not consumed
+	aside                 int  // and parked
 	wait                  bool // for an EventWindow
 }
 
@@ -177,7 +178,12 @@ func (x *chaos) work(e *end2, id uint64, s *chaosStream) {
 	case k < 10 && s.held > 0:
 		n := 1 + x.rnd.IntN(s.held)
 		s.held -= n
+		s.aside -= min(n, s.aside)
 		e.conn.Consumed(&e.out, id, n)
+	case k < 15 && s.held > s.aside:
+		n := 1 + x.rnd.IntN(s.held-s.aside)
+		s.aside += n
+		e.conn.Parked(&e.out, id, n)
 	case !s.sentEnd && !s.wait:
 		x.send(e, id, s, 1+x.rnd.IntN(30_000))
 	}

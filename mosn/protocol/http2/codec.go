@@ -48,6 +48,7 @@ type config struct {
 	huffman      hpack.Huffman
 	maxStreams   int
 	window       int // of a stream
+	firstWindow  int // of a stream when it begins
 	connWindow   int
 	allowConnect bool
 	streamErrors bool      // a malformed message ends its stream only

@@ -92,7 +92,8 @@ func (c *conn) NewStream() uint64 {
 func (c *conn) open(id uint32) *stream {
 	c.live++
 	s := c.add(id)
-	s.send, s.recv, s.left = int32(c.window), int32(c.cfg.window), anyLength
+	s.send, s.recv, s.left = int32(c.window), int32(c.cfg.firstWindow), anyLength
+	s.room = s.recv
 	return s
 }
 
@@ -135,7 +136,7 @@ func (c *conn) kill(s *stream, late bool) {
 	if !s.over() {
 		c.leave(s)
 	}
-	c.owe(s.held)
+	c.owe(s.held - s.aside)
 	if c.payload.stream == s.id && !c.payload.discard {
 		c.payload.discard = true
 		c.owe(int32(c.payload.left))

@@ -36,7 +36,7 @@ func TestHello(t *testing.T) {
 	d = drive(t, newConfig(t, sdk.Upstream, nil))
 	d.request(true, get()...)
 	want(t, "a client's hello", d.wrote(),
-		"preface\nSETTINGS 0 2=0 1=4096 3=1024 4=16777216\nWINDOW_UPDATE 0 25100289\nHEADERS 1 :method=GET :scheme=http :path=/ :authority=h end")
+		"preface\nSETTINGS 0 2=0 1=4096 3=1024 4=65535\nWINDOW_UPDATE 0 25100289\nHEADERS 1 :method=GET :scheme=http :path=/ :authority=h end")
 }
 
 // TestConnectionErrors: what no connection survives, and the GOAWAY that says why.

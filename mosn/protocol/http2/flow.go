@@ -20,13 +20,28 @@ func (c *conn) Consumed(out *sdk.Buffer, id uint64, n int) {
 	}
 	k := min(int32(n), s.held)
 	s.held -= k
-	c.owe(k)
+	settled := min(k, s.aside) // what is parked is what is consumed first
+	s.aside -= settled
+	c.owe(k - settled)
 	switch {
 	case !s.is(remoteEnd):
 		c.oweStream(s, k)
 	case s.over() && s.held == 0:
 		c.remove(s)
 	}
+	c.Flush(out)
+}
+
+// Parked implements sdk.Parker.
+func (c *conn) Parked(out *sdk.Buffer, id uint64, n int) {
+	s := c.find(id)
+	if s == nil {
+		return
+	}
+	k := min(int32(n), s.held-s.aside)
+	s.aside += k
+	s.flags |= lagged
+	c.owe(k)
 	c.Flush(out)
 }
 
@@ -41,14 +56,27 @@ func (c *conn) owe(n int32) {
 	}
 }
 
-// oweStream is owe for a stream.
+// swallowed is what buffers on the way may take of a body that nobody reads, in bytes:
+// the usual limit of a connection's.
+const swallowed = 1 << 20
+
+// oweStream is owe for a stream. The window of one whose reader reads, and keeps up, is
+// doubled, as far as the configuration lets it.
 func (c *conn) oweStream(s *stream, n int32) {
 	s.owed += n
-	if int(s.owed) >= c.cfg.window/2 {
-		c.sayUpdate(s.id, s.owed)
-		s.recv += s.owed
-		s.owed = 0
+	if s.owed < s.room/2 {
+		return
 	}
+	if s.taken < swallowed {
+		s.taken += s.owed
+	} else if more := min(s.room, int32(c.cfg.window)-s.room); more > 0 && !s.is(lagged) {
+		s.room += more
+		s.owed += more
+	}
+	s.flags &^= lagged
+	c.sayUpdate(s.id, s.owed)
+	s.recv += s.owed
+	s.owed = 0
 }
 
 // room is what may be sent on a stream now.

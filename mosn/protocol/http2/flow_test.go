@@ -259,6 +259,89 @@ func TestStalledReaders(t *testing.T) {
 	}
 }
 
+// TestParked: what the owner has put aside leaves the window of the connection alone,
+// whatever becomes of it.
+func TestParked(t *testing.T) {
+	d := call(t, nil, settingInitialWindow, initialRoom, settingMaxStreams, 2000)
+	whole := func(when string) {
+		t.Helper()
+		if n := d.conn.wholeWindow(); n != defaultConnWindow || int(d.conn.recv+d.conn.owed) > n {
+			t.Errorf("%s: the window is %d, of which %d are open", when, n, d.conn.recv+d.conn.owed)
+		}
+	}
+	body := strings.Repeat("x", 10_000)
+	var ids []uint64
+	for range 1000 { // 60 MB in all, of 24
+		id := d.request(true, get()...)
+		d.feed(headers(uint32(id), 0, ":status", "200"))
+		for range 6 {
+			d.feed(data(uint32(id), 0, body))
+			d.conn.Parked(&d.out, id, len(body))
+		}
+		ids = append(ids, id)
+	}
+	whole("parked")
+	if n := int(d.conn.recv + d.conn.owed); n != defaultConnWindow {
+		t.Errorf("the connection has room for %d", n)
+	}
+	d.conn.Parked(&d.out, ids[0], 1) // there is no more to park
+	whole("parked twice")
+	d.conn.Consumed(&d.out, ids[0], 60_000)
+	d.conn.WriteReset(&d.out, ids[1], sdk.ResetLocal)
+	d.conn.Consumed(&d.out, ids[2], 10_000)
+	d.feed(data(uint32(ids[2]), 0, "x")) // held behind what is parked
+	whole("consumed")
+	if n := int(d.conn.recv + d.conn.owed); n != defaultConnWindow-1 {
+		t.Errorf("the connection has room for %d", n)
+	}
+	d.conn.Consumed(&d.out, ids[2], 50_001)
+	d.feed(rst(uint32(ids[3]), codeCancel))
+	whole("at the end")
+}
+
+// TestGrowingWindow: a stream of a host begins with a small window, which is doubled up
+// to Envoy's while its reader keeps up, and not when it does not, nor by what may be in
+// buffers.
+func TestGrowingWindow(t *testing.T) {
+	d := call(t, nil)
+	id := d.request(true, get()...)
+	d.feed(headers(uint32(id), 0, ":status", "200"))
+	d.wrote()
+	read := func(n int, park bool) {
+		for ; n > 0; n -= 10_000 {
+			d.feed(data(uint32(id), 0, strings.Repeat("x", min(n, 10_000))))
+			if park {
+				d.conn.Parked(&d.out, id, min(n, 10_000))
+			}
+			d.conn.Consumed(&d.out, id, min(n, 10_000))
+		}
+	}
+	read(30_000, false)
+	want(t, "below half", d.wrote(), "")
+	read(2768, false)
+	want(t, "half is read", d.wrote(), fmt.Sprintf("WINDOW_UPDATE %d 32768", id))
+	read(swallowed, false)
+	room := func(when string, n int32) {
+		t.Helper()
+		if s := d.conn.get(uint32(id)); s.room != n || s.recv+s.owed != n {
+			t.Errorf("%s: the window is %d, of which %d is open; want %d", when, s.room, s.recv+s.owed, n)
+		}
+	}
+	room("after what buffers swallow", initialRoom)
+	read(40_000, false)
+	room("the reader reads", 2*initialRoom)
+	read(140_000, true)
+	room("it is slow", 2*initialRoom)
+	for range 40 {
+		read(1<<20, false)
+	}
+	room("it goes on reading", defaultWindow)
+	fixed := call(t, &corev3.Http2ProtocolOptions{InitialStreamWindowSize: u32(initialRoom)})
+	if id := fixed.conn.NewStream(); fixed.conn.get(uint32(id)).room != initialRoom || fixed.conn.cfg.window != initialRoom {
+		t.Error("a window that is configured is not that")
+	}
+}
+
 func TestDataFrames(t *testing.T) {
 	d := call(t, nil, settingInitialWindow, maxWindow, settingMaxFrame, 1<<20)
 	id := d.request(false, post()...)

@@ -25,6 +25,10 @@ const (
 	defaultResetsPerSecond = 33
 )
 
+// Toward a host, where many clients share a connection, a stream's window is small at
+// first (that of the protocol) unless it is configured: what a client does not read has
+// to be kept. It grows up to Envoy's for those who read.
+
 // The ranges of what has one.
 const (
 	maxTableSize = 1 << 20 // stricter: Envoy takes any number of 32 bits
@@ -116,6 +120,10 @@ func (c *config) announce(comp sdk.Compiler, pb *corev3.Http2ProtocolOptions) er
 		}
 		values[id] = value
 	}
+	c.firstWindow = c.window
+	if _, custom := values[settingInitialWindow]; c.side == sdk.Upstream && !custom && !named[settingInitialWindow] {
+		c.firstWindow = min(initialRoom, c.window)
+	}
 	if c.side == sdk.Upstream {
 		c.settings = append(c.settings, setting{settingEnablePush, 0})
 	} else if c.allowConnect {
@@ -124,7 +132,7 @@ func (c *config) announce(comp sdk.Compiler, pb *corev3.Http2ProtocolOptions) er
 	c.settings = append(c.settings,
 		setting{settingTableSize, uint32(c.tableSize)},
 		setting{settingMaxStreams, uint32(c.maxStreams)},
-		setting{settingInitialWindow, uint32(c.window)})
+		setting{settingInitialWindow, uint32(c.firstWindow)})
 	return nil
 }
 

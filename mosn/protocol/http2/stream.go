@@ -8,7 +8,10 @@ type stream struct {
 	flags streamFlags
 	send  int32 // what the peer's window lets us send; less than 0 after a change of settings
 	recv  int32 // what our window lets the peer send
+	room  int32 // our window when it is whole; it grows, see oweStream
+	taken int32 // bytes that were consumed of its first ones, see swallowed
 	held  int32 // bytes that the owner has got and not yet told to have consumed
+	aside int32 // those of them that are settled with the connection, see Parked
 	owed  int32 // bytes that we may add to the peer's window
 	// left is what is missing of the body by content-length, or anyLength.
 	left       int64
@@ -31,6 +34,7 @@ const (
 	headOnly                          // upstream: the request is HEAD
 	tunnel                            // CONNECT: opaque bytes follow
 	extended                          // CONNECT with :protocol
+	lagged                            // its owner has parked some since the peer's window was opened
 )
 
 func (s *stream) is(f streamFlags) bool { return s.flags&f != 0 }

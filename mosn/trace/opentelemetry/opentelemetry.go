@@ -49,7 +49,7 @@ func Tracer() sdk.Tracer {
 
 // provider is the compiled tracer. Export alone uses call.
 type provider struct {
-	runtime                   *runtime.Snapshot
+	runtime                   *runtime.Values
 	sampler                   sampler // nil: what the request or the connection manager says
 	most                      int
 	resource                  *resourcev1.Resource

@@ -37,7 +37,7 @@ func Tracer() sdk.Tracer {
 
 // provider is the compiled tracer. Export alone uses call.
 type provider struct {
-	runtime *runtime.Snapshot
+	runtime *runtime.Values
 	wide    bool // trace_id_128bit
 	dated   bool // timestamp_trace_ids
 	shared  bool // a server's span has the id of its client's

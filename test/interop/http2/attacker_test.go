@@ -33,17 +33,24 @@ func newAttacker(addr string, reads bool, settings ...http2.Setting) (*attacker,
 	if err != nil {
 		return nil, err
 	}
-	a := &attacker{conn: conn, next: 1}
-	a.out = bufio.NewWriterSize(conn, 16<<10)
+	a := attackOn(conn, settings...)
+	a.conn = conn
+	if reads {
+		go a.drain()
+	}
+	return a, nil
+}
+
+// attackOn writes to anything: without a connection an attack can be prepared.
+func attackOn(out io.Writer, settings ...http2.Setting) *attacker {
+	a := &attacker{next: 1}
+	a.out = bufio.NewWriterSize(out, 16<<10)
 	a.Framer = http2.NewFramer(a.out, nil)
 	a.AllowIllegalWrites = true
 	a.enc = hpack.NewEncoder(&a.block)
 	_, _ = a.out.WriteString(http2.ClientPreface)
 	_ = a.WriteSettings(settings...)
-	if reads {
-		go a.drain()
-	}
-	return a, nil
+	return a
 }
 
 func (a *attacker) drain() {
@@ -54,7 +61,7 @@ func (a *attacker) drain() {
 // push counts a frame and sends what has gathered; false when the connection is lost.
 func (a *attacker) push(err error) bool {
 	a.sent++
-	if err == nil && a.sent%64 == 0 {
+	if err == nil && a.sent%64 == 0 && a.conn != nil {
 		_ = a.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		err = a.out.Flush()
 	}

@@ -14,8 +14,14 @@ import (
 //	/bytes/N   N bytes
 //	/echo      the request's body
 //	else       "hello"
+//
+// and the same below /attack.
 func origin(t *testing.T) int {
 	t.Helper()
+	return serve(t, originHandler())
+}
+
+func originHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/bytes/{n}", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
@@ -34,7 +40,8 @@ func origin(t *testing.T) int {
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, "hello")
 	})
-	return serve(t, mux)
+	mux.Handle("/attack/", http.StripPrefix("/attack", mux))
+	return mux
 }
 
 // serve runs a handler on a free port until the test ends.
@@ -44,12 +51,17 @@ func serve(t *testing.T, h http.Handler) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: h, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100_000}}
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
+	s := server(h)
 	go func() { _ = s.Serve(ln) }()
 	t.Cleanup(func() { _ = s.Close() })
 	return ln.Addr().(*net.TCPAddr).Port
+}
+
+func server(h http.Handler) *http.Server {
+	s := &http.Server{Handler: h, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100_000}}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return s
 }
 
 // zeros reads zero bytes for ever.

@@ -18,6 +18,7 @@ type setup struct {
 	Route   string // further fields of the route's action
 	Options string // http2_protocol_options of the cluster, as YAML in braces without these
 	Workers int    // 0: two
+	Victim  int    // port of a second cluster's host, for what begins with /attack; 0: there is none
 }
 
 // proxy is a running mosn or Envoy.
@@ -54,7 +55,11 @@ static_resources:
             virtual_hosts:
             - name: all
               domains: ["*"]
-              routes: [{match: {prefix: /}, route: { {{- .Route}}{{if .Route}}, {{end}}cluster: b, timeout: 0s}}]
+              routes:
+{{- if .Victim}}
+              - {match: {prefix: /attack}, route: {cluster: v, timeout: 0s}}
+{{- end}}
+              - {match: {prefix: /}, route: { {{- .Route}}{{if .Route}}, {{end}}cluster: b, timeout: 0s}}
           http_filters:
           - name: envoy.filters.http.router
             typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
@@ -76,6 +81,19 @@ static_resources:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: {http2_protocol_options: { {{- .Options -}} }}
 {{- end}}
+{{- if .Victim}}
+  - name: v
+    type: STATIC
+    connect_timeout: 1s
+    circuit_breakers: {thresholds: [{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000, max_retries: 1000}]}
+    load_assignment:
+      cluster_name: v
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: {{.Victim}}}}}}]}]
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+{{- end}}
 `))
 
 func startProxy(t *testing.T, s setup) *proxy {
@@ -86,6 +104,7 @@ func startProxy(t *testing.T, s setup) *proxy {
 	var text bytes.Buffer
 	err := bootstrap.Execute(&text, map[string]any{
 		"Admin": admin, "Port": p.port, "Log": p.log, "HCM": s.HCM, "Route": s.Route, "Backend": s.Backend, "HTTP1": s.HTTP1, "Options": s.Options,
+		"Victim": s.Victim,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -73,6 +73,9 @@ func (d *Decoder) Next(h *sdk.Headers, f *Field, skip bool) (bool, error) {
 			return false, errUpdate
 		}
 		d.begun = true
+		if skip && d.skipIndexed() {
+			continue
+		}
 		if b&0x80 != 0 {
 			return true, d.indexed(h, f, skip)
 		}
@@ -80,6 +83,18 @@ func (d *Decoder) Next(h *sdk.Headers, f *Field, skip bool) (bool, error) {
 	}
 	d.rest = nil
 	return false, nil
+}
+
+// skipIndexed passes over fields that a table has and one byte names: they are what
+// makes a bomb of a block, and change nothing. It reports whether there was any.
+func (d *Decoder) skipIndexed() bool {
+	known := byte(min(staticLen+d.table.len(), 0x7e))
+	n := 0
+	for n < len(d.rest) && d.rest[n]-0x81 < known {
+		n++
+	}
+	d.rest = d.rest[n:]
+	return n > 0
 }
 
 // update reads a table size update.
