@@ -128,6 +128,10 @@ type StreamInfo struct {
 	BytesReceived uint64
 	BytesSent     uint64
 
+	// Bytes on the wire, with heads and framing; those of the upstream are of the last
+	// attempt and known when the log is written.
+	DownstreamWire, UpstreamWire Wire
+
 	StreamID     uint64
 	ConnectionID uint64
 	// Attempts is the number of times that the request was sent upstream.
@@ -232,6 +236,9 @@ func (t LogType) String() string {
 		"NotSet", "DownstreamStart", "DownstreamPeriodic", "DownstreamEnd", "DownstreamTunnelSuccessfullyEstablished",
 	}[t]
 }
+
+// Wire counts bytes.
+type Wire struct{ Received, Sent uint64 }
 
 // Tried is a connection that a request was given to.
 type Tried struct {

@@ -78,6 +78,21 @@ type filter interface {
 	pass(info *sdk.StreamInfo, request, response, trailers *sdk.Headers) bool
 }
 
+// Filter decides about a stream, elsewhere than before a logger. It is immutable and
+// shared by loops.
+type Filter struct{ filter filter }
+
+// CompileFilter compiles a filter; c stands at it.
+func CompileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOptions) (Filter, error) {
+	f, err := compileFilter(c, pb, o)
+	return Filter{f}, err
+}
+
+// Pass reports whether the stream is one that the filter is for.
+func (f Filter) Pass(info *sdk.StreamInfo, request, response, trailers *sdk.Headers) bool {
+	return f.filter.pass(info, request, response, trailers)
+}
+
 func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOptions) (filter, error) {
 	switch f := pb.GetFilterSpecifier().(type) {
 	case *accesslogv3.AccessLogFilter_StatusCodeFilter:
@@ -104,6 +119,8 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 		return compileMetadata(c.At("metadata_filter"), f.MetadataFilter)
 	case *accesslogv3.AccessLogFilter_LogTypeFilter:
 		return compileType(f.LogTypeFilter), nil
+	case *accesslogv3.AccessLogFilter_ExtensionFilter:
+		return compileExtension(c.At("extension_filter"), f.ExtensionFilter)
 	case nil:
 		return nil, c.Errorf("no filter is given")
 	default:

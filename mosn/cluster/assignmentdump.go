@@ -22,6 +22,9 @@ func (m *Manager) Assignment(name string) *endpointv3.ClusterLoadAssignment {
 	out := &endpointv3.ClusterLoadAssignment{ClusterName: name, Policy: &endpointv3.ClusterLoadAssignment_Policy{
 		OverprovisioningFactor: wrapperspb.UInt32(defaultOverprovisioning),
 	}}
+	if mc.cfg.eds {
+		out.ClusterName = mc.cfg.edsName
+	}
 	if mc.said != nil {
 		out.Policy.OverprovisioningFactor.Value = mc.said.overprovisioning
 	}

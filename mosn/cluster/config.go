@@ -57,6 +57,7 @@ type Config struct {
 	hosts      *Assignment           // of the configuration, or what EDS said first; nil: not yet known
 	dns        *dnsOptions           // nil unless STRICT_DNS
 	eds        bool                  // hosts come by Assign
+	edsName    string                // by which EDS knows them
 	metadata   *sdk.Metadata
 }
 
@@ -68,6 +69,9 @@ func (c *Config) StatName() string { return c.statName }
 
 // Metadata returns the cluster's metadata, nil when it has none.
 func (c *Config) Metadata() *sdk.Metadata { return c.metadata }
+
+// EDSName returns the name by which EDS knows the hosts, "" for another type.
+func (c *Config) EDSName() string { return c.edsName }
 
 // Begin sets the hosts that a cluster of type EDS begins with. It comes before Update.
 func (c *Config) Begin(a *Assignment) { c.hosts = a }

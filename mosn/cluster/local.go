@@ -370,7 +370,13 @@ func (lc *LoopCluster) Inc(s Stat) { lc.inc(s) }
 // CountResponse counts a response that the cluster's host gave, or that was made in
 // its place: upstream_rq_completed, _2xx, _200, and the same for requests from
 // inside or outside (x-envoy-internal).
-func (lc *LoopCluster) CountResponse(code int, internal bool) {
+func (lc *LoopCluster) CountResponse(code int, internal bool) { lc.countResponse(code, internal, true) }
+
+// CountOrigin is CountResponse, but for the codes of the cluster itself: those of
+// requests from inside or outside are all that is counted by code.
+func (lc *LoopCluster) CountOrigin(code int, internal bool) { lc.countResponse(code, internal, false) }
+
+func (lc *LoopCluster) countResponse(code int, internal, own bool) {
 	k := lc.cfg.kind
 	from := k.perCode // external
 	completed := 3 * k.perCode
@@ -382,11 +388,15 @@ func (lc *LoopCluster) CountResponse(code int, internal bool) {
 	st, b := lc.local.stats, lc.block
 	st.Inc(b.Lazy(completed))
 	if i, ok := k.codes.Class(code); ok {
-		st.Inc(b.Lazy(i))
+		if own {
+			st.Inc(b.Lazy(i))
+		}
 		st.Inc(b.Lazy(from + i))
 	}
 	if i, ok := k.codes.Code(code); ok {
-		st.Inc(b.Lazy(i))
+		if own {
+			st.Inc(b.Lazy(i))
+		}
 		st.Inc(b.Lazy(from + i))
 	}
 }

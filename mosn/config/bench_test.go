@@ -46,7 +46,7 @@ func newMesh(b *testing.B, n int) *mesh {
 	group.Start()
 	m := &mesh{group: group, n: n, path: filepath.Join(b.TempDir(), "eds.yaml")}
 	m.path = write(b, "eds.yaml", "version_info: none")
-	m.store = NewStore(Options{Registry: newRegistry(b), Stats: names, Loops: loops, Clusters: clusters})
+	m.store = NewStore(Options{Registry: newRegistry(b), Stats: names, Loops: loops, Clusters: clusters, Node: &corev3.Node{Id: "me", Cluster: "us"}})
 	b.Cleanup(func() {
 		m.store.Close()
 		clusters.Close()

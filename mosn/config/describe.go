@@ -32,13 +32,35 @@ func (r *Registry) Known() []Extension {
 	for key, name := range r.known {
 		category, word, _ := strings.Cut(key, " ")
 		if word == name && !slices.ContainsFunc(here, func(e Extension) bool { return e.Category == category && e.Name == name }) {
-			here = append(here, Extension{Category: category, Name: name})
+			here = append(here, Extension{Category: category, Name: name, Here: r.compiled(category, name)})
 		}
 	}
 	slices.SortFunc(here, func(a, b Extension) int {
 		return cmp.Or(cmp.Compare(a.Category, b.Category), cmp.Compare(a.Name, b.Name))
 	})
 	return here
+}
+
+// compiled reports whether an extension is compiled where it stands, such as the inputs
+// of a matcher tree: a field of its configuration is declared, or it has none.
+func (r *Registry) compiled(category, name string) bool {
+	switch category {
+	case "envoy.matching.common_inputs", "envoy.matching.http.input", "envoy.matching.http.custom_matchers", "envoy.matching.input_matchers",
+		"envoy.rbac.matchers", "envoy.rbac.principals", "envoy.formatter":
+	default:
+		return false
+	}
+	switch strings.TrimPrefix(name, "envoy.matching.inputs.") {
+	case "destination_ip", "destination_port", "source_ip", "source_port", "direct_source_ip", "source_type", "server_name", "cel_data_input",
+		"status_code_input", "status_code_class_input":
+		return true
+	}
+	for field := range r.table {
+		if r.known[category+" "+field[:strings.LastIndexByte(field, '.')]] == name {
+			return true
+		}
+	}
+	return false
 }
 
 // Extension is an extension as documentation shows it.
@@ -53,7 +75,7 @@ func (r *Registry) here() []Extension {
 	add := func(category, name string, configs ...proto.Message) {
 		e := Extension{Category: category, Name: name, Here: true}
 		for _, m := range configs {
-			if m != nil {
+			if m != nil && !slices.Contains(e.Messages, m.ProtoReflect().Descriptor()) { // one may be of both
 				e.Messages = append(e.Messages, m.ProtoReflect().Descriptor())
 			}
 		}

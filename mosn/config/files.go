@@ -28,10 +28,11 @@ func (f fileSpec) key() string {
 // files are the files that resources come from. One goroutine reads them, one after
 // the other, and makes all deliveries; it runs from the first subscription to close.
 type files struct {
-	ext  *Registry
-	quit chan struct{}
-	wake chan struct{} // holds one token: there is work
-	done sync.WaitGroup
+	ext    *Registry
+	strict bool // unknown fields are faults
+	quit   chan struct{}
+	wake   chan struct{} // holds one token: there is work
+	done   sync.WaitGroup
 
 	mu      sync.Mutex
 	watcher *filewatch.Watcher // made with the first file
@@ -67,8 +68,8 @@ type job struct {
 	report func(error)
 }
 
-func newFiles(ext *Registry) *files {
-	return &files{ext: ext, quit: make(chan struct{}), wake: make(chan struct{}, 1), all: map[fileSpec]*watched{}}
+func newFiles(ext *Registry, strict bool) *files {
+	return &files{ext: ext, strict: strict, quit: make(chan struct{}), wake: make(chan struct{}, 1), all: map[fileSpec]*watched{}}
 }
 
 // at returns the source for a file. It is not read before somebody subscribes.
@@ -274,7 +275,7 @@ func (s *files) read(f *watched, subs []*fileSub) error {
 	if len(subs) == 0 {
 		return nil
 	}
-	u, sum := readUpdate(f.spec.path, s.ext)
+	u, sum := readUpdate(f.spec.path, s.ext, s.strict)
 	same := f.spec.poll > 0 && u.Err == nil && sum == f.seen // polled, and nothing new
 	if u.Err == nil {
 		f.seen = sum

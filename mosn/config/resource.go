@@ -135,12 +135,8 @@ func (c compiler) cluster(m *clusterv3.Cluster) (*cluster.Config, error) {
 	if err != nil || m.GetType() != clusterv3.Cluster_EDS {
 		return cfg, err
 	}
-	eds := m.GetEdsClusterConfig()
-	name := eds.GetServiceName()
-	if name == "" {
-		name = m.GetName()
-	}
-	_, err = c.at("eds_cluster_config.eds_config").subscribe(eds.GetEdsConfig(), Want{EndpointType, name}, c.scope, updateEmpty)
+	from := m.GetEdsClusterConfig().GetEdsConfig()
+	_, err = c.at("eds_cluster_config.eds_config").subscribe(from, Want{EndpointType, cfg.EDSName()}, c.scope, updateEmpty)
 	return cfg, err
 }
 

@@ -50,9 +50,21 @@ type Options struct {
 	Tracing   *tracev3.Tracing_Http
 	Clusters  *cluster.Manager
 	Listeners *listener.Manager
+	// Unknown is what becomes of fields of dynamic resources that nobody knows.
+	Unknown UnknownFields
 	// Log hears what happens by itself, when nobody waits for a Result; nil: nobody.
 	Log Logger
 }
+
+// UnknownFields is what becomes of fields that nobody knows.
+type UnknownFields uint8
+
+// The ways to take them.
+const (
+	WarnUnknown   UnknownFields = iota // skipped, named in the log and counted
+	IgnoreUnknown                      // skipped
+	RejectUnknown                      // the resource is refused
+)
 
 // Logger is the part of *slog.Logger that the store needs.
 type Logger interface {
@@ -184,7 +196,7 @@ func NewStore(o Options) *Store {
 	}
 	s := &Store{
 		o: o, ext: o.Registry, log: o.Log, names: listener.StatNames(o.Loops), kind: cluster.NewKind(),
-		files: newFiles(o.Registry), entries: map[Key]*Entry{}, subs: map[subKey]*subscription{}, warm: make(chan struct{}),
+		files: newFiles(o.Registry, o.Unknown == RejectUnknown), entries: map[Key]*Entry{}, subs: map[subKey]*subscription{}, warm: make(chan struct{}),
 		changes: newChangeStats(o.Stats),
 	}
 	if s.log == nil {
@@ -314,4 +326,24 @@ func (e *Entry) Current() *Version {
 		return e.Active
 	}
 	return e.Warming
+}
+
+// Refused joins the errors of all resources whose last attempt failed, and of the
+// updates that could not be had at all.
+func (s *Store) Refused() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, f := range s.feeds {
+		errs = append(errs, f.failed)
+	}
+	for _, e := range s.entries {
+		errs = append(errs, e.Refused)
+	}
+	for _, sub := range s.subs {
+		errs = append(errs, sub.entry.Refused, sub.failed)
+	}
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
 }

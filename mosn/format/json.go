@@ -25,10 +25,10 @@ type node struct {
 // number and what is missing is null, or left out with omitEmpty. Keys are sorted,
 // as in Envoy, and a line ends in LF.
 func ParseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
-	return extensions(nil).parseJSON(s, omitEmpty)
+	return (*extensions)(nil).parseJSON(s, omitEmpty)
 }
 
-func (more extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
+func (more *extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
 	n, err := more.parseObject(s, omitEmpty)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (more extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, e
 	return f, nil
 }
 
-func (more extensions) parseObject(s *structpb.Struct, omit bool) (node, error) {
+func (more *extensions) parseObject(s *structpb.Struct, omit bool) (node, error) {
 	n := node{omit: omit}
 	for _, key := range slices.Sorted(maps.Keys(s.GetFields())) {
 		child, err := more.parseValue(s.Fields[key], omit)
@@ -53,7 +53,7 @@ func (more extensions) parseObject(s *structpb.Struct, omit bool) (node, error) 
 	return n, nil
 }
 
-func (more extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
+func (more *extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_StructValue:
 		return more.parseObject(kind.StructValue, omit)
@@ -74,7 +74,7 @@ func (more extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
 	return node{constant: string(b)}, err
 }
 
-func (more extensions) parseString(s string) (node, error) {
+func (more *extensions) parseString(s string) (node, error) {
 	parts, err := more.parse(s)
 	switch {
 	case err != nil:

@@ -80,12 +80,18 @@ const (
 	opUpstreamProtocol
 	opUpstreamEndpointID
 	opPoolReady
+	opCEL
+	opTypedCEL
 	opHostsTried
 	opHostsTriedOnly
 	opNamesTried
 	opNamesTriedOnly
 	opConnectionsTried
 	opFilterStateField
+	opDownstreamWireReceived
+	opDownstreamWireSent
+	opUpstreamWireReceived
+	opUpstreamWireSent
 	opReqWithoutQuery // of an extension
 )
 
@@ -125,6 +131,8 @@ var operators = map[string]spec{
 	"QUERY_PARAM":                            {opQueryParam, someParams, true},
 	"QUERY_PARAMS":                           {opQueryParams, optionalParams, true},
 	"REQUESTED_SERVER_NAME":                  {opServerName, optionalParams, false},
+	"CEL":                                    {opCEL, someParams, true},
+	"TYPED_CEL":                              {opTypedCEL, someParams, true},
 	"PROTOCOL":                               {opProtocol, noParams, false},
 	"RESPONSE_CODE":                          {opResponseCode, noParams, false},
 	"RESPONSE_CODE_DETAILS":                  {opResponseCodeDetails, optionalParams, false},
@@ -133,6 +141,10 @@ var operators = map[string]spec{
 	"CUSTOM_FLAGS":                           {opCustomFlags, noParams, false},
 	"BYTES_RECEIVED":                         {opBytesReceived, noParams, false},
 	"BYTES_SENT":                             {opBytesSent, noParams, false},
+	"DOWNSTREAM_WIRE_BYTES_RECEIVED":         {opDownstreamWireReceived, noParams, false},
+	"DOWNSTREAM_WIRE_BYTES_SENT":             {opDownstreamWireSent, noParams, false},
+	"UPSTREAM_WIRE_BYTES_RECEIVED":           {opUpstreamWireReceived, noParams, false},
+	"UPSTREAM_WIRE_BYTES_SENT":               {opUpstreamWireSent, noParams, false},
 	"DURATION":                               {opDuration, noParams, false},
 	"REQUEST_DURATION":                       {opRequestDuration, noParams, false},
 	"REQUEST_TX_DURATION":                    {opRequestTxDuration, noParams, false},
@@ -226,10 +238,9 @@ var absent = map[string]params{
 
 // later are Envoy's other operators: known, and refused by name.
 var later = []string{
-	"CEL", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+	"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
 	"DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT",
-	"DOWNSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT",
+	"DOWNSTREAM_LOCAL_CLOSE_REASON",
 	"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "UPSTREAM_DETECTED_CLOSE_TYPE",
-	"UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_LOCAL_CLOSE_REASON", "UPSTREAM_WIRE_BYTES_RECEIVED",
-	"UPSTREAM_WIRE_BYTES_SENT",
+	"UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_LOCAL_CLOSE_REASON",
 }

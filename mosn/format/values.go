@@ -59,6 +59,8 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return strconv.AppendUint(dst, size(ctx.Trailers), 10), number
 	case opPath, opQueryParam, opQueryParams, opServerName:
 		return p.appendRequest(dst, ctx.Request)
+	case opCEL, opTypedCEL:
+		return p.appendExpression(dst, ctx)
 	case opEmitTime:
 		return appendTime(dst, p.time, time.Now().UTC()), text
 	case opEmitTimeLocal:
@@ -133,6 +135,14 @@ func (p *part) appendNumber(dst []byte, info *sdk.StreamInfo) ([]byte, bool) {
 		n = info.BytesReceived
 	case opBytesSent:
 		n = info.BytesSent
+	case opDownstreamWireReceived:
+		n = info.DownstreamWire.Received
+	case opDownstreamWireSent:
+		n = info.DownstreamWire.Sent
+	case opUpstreamWireReceived:
+		n = info.UpstreamWire.Received
+	case opUpstreamWireSent:
+		n = info.UpstreamWire.Sent
 	case opUpstreamAttempts:
 		n = uint64(info.Attempts)
 	case opUpstreamConnectionID:

@@ -98,8 +98,8 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Tracing(),
-		Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig),
+		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Tracing(), Calls: p.calls,
+		Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig), Unknown: o.unknown(),
 	})
 	if err := errors.Join(p.startRuntime(), p.apply()); err != nil {
 		p.Close()

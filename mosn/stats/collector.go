@@ -158,7 +158,7 @@ func (c *Collector) Scrape(f Filter) (*View, error) {
 			used = m.Total.Count > 0
 		} else {
 			m.Value, used = c.value(id)
-			if kind == KindGauge && int64(m.Value) < 0 {
+			if n := int64(m.Value); kind == KindGauge && n < 0 && n > -1<<32 { // below are hashes, such as "version"
 				m.Value = 0
 			}
 		}

@@ -71,9 +71,11 @@ type Config struct {
 	MergeSlashes             bool
 	EscapedSlashes           EscapedSlashes
 	AppendXForwardedPort     bool
-	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
-	RespectExpectedRqTimeout bool // router
-	StartChildSpan           bool // router: an attempt has a span of its own
+	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
+	RespectExpectedRqTimeout bool        // router
+	StartChildSpan           bool        // router: an attempt has a span of its own
+	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
+	LocalReply               *LocalReply // nil: replies stay as they are
 
 	Stats Stats
 }

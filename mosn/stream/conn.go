@@ -35,6 +35,7 @@ type serverConn struct {
 	retire    time.Duration // its over
 
 	requests  uint32
+	used      int  // bytes that the codec has used since a stream was last told of one
 	decoding  bool // the codec is at it
 	stalled   bool // input was left because cur is not finished
 	closing   bool // no further request is read
@@ -117,6 +118,7 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 		k, err := d.codec.Decode(in[n:], ev)
 		d.decoding = false
 		n += k
+		d.used += k
 		w.effort -= ev.Effort(k)
 		if err != nil {
 			if d.malformed(err, ev) {
@@ -125,6 +127,9 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 			break
 		}
 		if ev.Kind == sdk.EventNone {
+			if d.shared != nil {
+				d.used = 0 // of the connection, or of a frame that is not all here
+			}
 			if len(in) > 0 {
 				d.partial(n < len(in))
 			}
@@ -139,6 +144,8 @@ func (d *serverConn) event(ev *sdk.Event) {
 	if d.shared != nil {
 		d.shared.at = ev.Stream
 	}
+	used := uint64(d.used)
+	d.used = 0
 	if r := d.ties.of(ev.Stream); r != nil {
 		r.fromClient(ev)
 		return
@@ -146,10 +153,11 @@ func (d *serverConn) event(ev *sdk.Event) {
 	switch ev.Kind {
 	case sdk.EventHeaders:
 		d.headSince = 0
-		d.begin(ev.Stream, ev.Msg, ev.End)
+		d.begin(ev.Stream, ev.Msg, ev.End, used)
 	case sdk.EventData:
 		s := d.stream(ev.Stream)
 		if s != nil {
+			s.info.DownstreamWire.Received += used
 			s.requestData(ev.Data, ev.End)
 		}
 		if d.flow {
@@ -157,6 +165,7 @@ func (d *serverConn) event(ev *sdk.Event) {
 		}
 	case sdk.EventTrailers:
 		if s := d.stream(ev.Stream); s != nil {
+			s.info.DownstreamWire.Received += used
 			s.requestTrailersArrived(ev.Msg)
 		}
 	case sdk.EventReset:
@@ -175,8 +184,8 @@ func (d *serverConn) event(ev *sdk.Event) {
 	}
 }
 
-// begin starts the stream of a request whose head was decoded.
-func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
+// begin starts the stream of a request whose head was decoded of that many bytes.
+func (d *serverConn) begin(id uint64, m *sdk.Message, end bool, used uint64) {
 	if d.stream(id) != nil {
 		d.sharedMalformed(errDuplicate, nil)
 		return
@@ -184,6 +193,7 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
 	s := d.w.acquire()
 	d.keep(id, s)
 	d.requests++
+	s.info.DownstreamWire.Received = used
 	s.begin(d, id, m, end)
 	if d.shared != nil && d.last() && d.shared.away == 0 {
 		d.drain()

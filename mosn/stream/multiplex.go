@@ -301,7 +301,10 @@ func (d *serverConn) writeHeaders(s *Stream, m *sdk.Message, end bool) error {
 	if s.req.OneWay {
 		return nil
 	}
-	err := d.codec.WriteHeaders(d.c.Out(), s.id, m, end)
+	out := d.c.Out()
+	before := out.Len()
+	err := d.codec.WriteHeaders(out, s.id, m, end)
+	s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 	d.wrote()
 	return err
 }
@@ -310,14 +313,20 @@ func (d *serverConn) writeData(s *Stream, p []byte, end bool) int {
 	if s.req.OneWay {
 		return len(p)
 	}
-	n := d.codec.WriteData(d.c.Out(), s.id, p, end)
+	out := d.c.Out()
+	before := out.Len()
+	n := d.codec.WriteData(out, s.id, p, end)
+	s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 	d.wrote()
 	return n
 }
 
 func (d *serverConn) writeTrailers(s *Stream, m *sdk.Message) {
 	if !s.req.OneWay {
-		d.codec.WriteTrailers(d.c.Out(), s.id, m)
+		out := d.c.Out()
+		before := out.Len()
+		d.codec.WriteTrailers(out, s.id, m)
+		s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 		d.wrote()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
@@ -378,15 +379,31 @@ func (s *Stream) findRoute() {
 	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
 	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
 	s.info.VirtualHostMetadata, s.info.RouteMetadata, s.info.RouteName = nil, nil, ""
+	s.noteCluster("", nil)
 	if s.vh != nil {
 		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
 		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
+		if f := s.route.Forward; f != nil {
+			name := f.Cluster(&s.req.Headers)
+			if c := s.w.clusters.Get(name); c != nil {
+				s.noteCluster(name, c)
+			}
+		}
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}
 		s.limitDuration()
+	}
+}
+
+// noteCluster tells filters and logs where the request goes; c is nil when there is no
+// such cluster.
+func (s *Stream) noteCluster(name string, c *cluster.LoopCluster) {
+	s.info.ClusterName, s.info.ClusterStatName, s.info.ClusterMetadata = name, "", nil
+	if c != nil {
+		s.info.ClusterStatName, s.info.ClusterMetadata = c.Config().StatName(), c.Config().Metadata()
 	}
 }
 

@@ -318,6 +318,9 @@ func (s *Stream) settle() {
 
 // writeLog writes the access log.
 func (s *Stream) writeLog(why sdk.LogType) {
+	if call := &s.up.call; s.info.Attempts > 0 {
+		s.info.UpstreamWire = sdk.Wire{Received: call.BytesReceived(), Sent: call.BytesSent()}
+	}
 	s.info.LogType, s.info.Logged = why, int64(s.w.now())
 	for _, l := range s.cfg.AccessLogs {
 		l.Log(s.w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)

@@ -95,7 +95,7 @@ func (u *upstream) chooseCluster() bool {
 	s := u.s
 	name := u.action.Cluster(&s.req.Headers)
 	u.cluster = s.w.clusters.Get(name)
-	s.info.ClusterName = name
+	s.noteCluster(name, u.cluster)
 	if u.cluster == nil {
 		s.w.stats.Inc(s.cfg.Stats.NoCluster)
 		s.reply(sdk.Reply{
@@ -104,8 +104,6 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
-	s.info.ClusterStatName = u.cluster.Config().StatName()
-	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {
 		u.priority = cluster.High
@@ -129,7 +127,7 @@ func (u *upstream) try() {
 	}
 	u.host = u.choose()
 	if u.host == nil {
-		u.cluster.CountResponse(503, s.internal)
+		u.count(503)
 		s.reply(sdk.Reply{
 			Status: 503, Body: "no healthy upstream", Details: "no_healthy_upstream",
 			Flag: sdk.FlagNoHealthyUpstream, Edit: nil,
@@ -205,7 +203,7 @@ func (u *upstream) sentAll() {
 func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
-	u.cluster.CountResponse(m.Status(), u.s.internal)
+	u.count(m.Status())
 	u.s.informational(m)
 }
 
@@ -235,7 +233,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		u.retry.schedule(u)
 		return
 	}
-	u.cluster.CountResponse(code, s.internal)
+	u.count(code)
 	u.judge(m, end)
 	u.retry.release(u)
 	u.answered = true
@@ -262,6 +260,16 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	}
 	s.info.Details = "via_upstream"
 	s.startResponse(end)
+}
+
+// count counts a response by its code; those to gRPC not among the codes, if that is
+// asked for, for they say nothing of how a call ended.
+func (u *upstream) count(code int) {
+	if u.s.cfg.SuppressGRPCCodes && u.callsByGRPC() {
+		u.cluster.CountOrigin(code, u.s.internal)
+		return
+	}
+	u.cluster.CountResponse(code, u.s.internal)
 }
 
 // judge counts a host's answer as its success or error. An answer to gRPC is judged by
@@ -368,7 +376,7 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	u.retry.release(u)
 	s.info.FailureReason = u.reason
 	r := u.failureReply(e)
-	u.cluster.CountResponse(r.Status, s.internal)
+	u.count(r.Status)
 	u.host.Errors.Add(1)
 	s.reply(r)
 }

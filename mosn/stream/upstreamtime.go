@@ -78,7 +78,7 @@ func (u *upstream) timeoutReply(details string, grpcStatus int) {
 	if u.altTimeout {
 		r.Status, r.Body = 204, ""
 	}
-	u.cluster.CountResponse(r.Status, s.internal)
+	u.count(r.Status)
 	u.host.Errors.Add(1)
 	s.reply(r)
 }

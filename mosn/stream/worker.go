@@ -59,6 +59,7 @@ type Worker struct {
 	msg       sdk.Message // the scratch of ev.Msg
 	chunk     sdk.Buffer  // body on its way through filters
 	replyBody sdk.Buffer
+	replyText []byte // of a reply whose body is formatted
 
 	free     *Stream     // to be reused
 	dead     *Stream     // ended; reclaimed when depth is 0

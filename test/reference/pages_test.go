@@ -145,7 +145,7 @@ configuration.
 		for _, md := range e.Messages {
 			pkg := strings.TrimPrefix(string(md.ParentFile().Package()), "envoy.")
 			name := string(md.Name())
-			if md.Fields().Len() > 0 {
+			if md.Fields().Len() > 0 && pkg != "google.protobuf" {
 				name = fmt.Sprintf("[%s](%s.md#%s)", name, pkg, strings.ToLower(name))
 			}
 			by = append(by, name)

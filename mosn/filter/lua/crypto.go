@@ -5,10 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	_ "crypto/sha1" // the hashes that scripts may name
-	_ "crypto/sha256"
-	_ "crypto/sha512"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
+	"hash"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -61,16 +62,31 @@ func luaVerifySignature(l *lua.LState, _ *run) int {
 		return verdict(l, "Failed to initialize digest verify. Error code: 0")
 	}
 	signature, text := cut(l, 4), cut(l, 6)
-	hash, ok := map[string]crypto.Hash{
-		"sha1": crypto.SHA1, "sha224": crypto.SHA224, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512,
-	}[strings.ToLower(name)]
-	if !ok {
+	kind, sum := hashOf(name)
+	if sum == nil {
 		return verdict(l, name+" is not supported.")
 	}
-	if !verified(k.key, hash, signature, text) {
+	if !verified(k.key, kind, sum, signature, text) {
 		return verdict(l, "Failed to verify digital signature. Error code: 0")
 	}
 	return verdict(l, "")
+}
+
+// hashOf returns a hash by its name, nil when there is none of it.
+func hashOf(name string) (crypto.Hash, hash.Hash) {
+	switch strings.ToLower(name) {
+	case "sha1":
+		return crypto.SHA1, sha1.New()
+	case "sha224":
+		return crypto.SHA224, sha256.New224()
+	case "sha256":
+		return crypto.SHA256, sha256.New()
+	case "sha384":
+		return crypto.SHA384, sha512.New384()
+	case "sha512":
+		return crypto.SHA512, sha512.New()
+	}
+	return 0, nil
 }
 
 func verdict(l *lua.LState, wrong string) int {
@@ -79,13 +95,12 @@ func verdict(l *lua.LState, wrong string) int {
 	return 2
 }
 
-func verified(key crypto.PublicKey, hash crypto.Hash, signature, text string) bool {
-	h := hash.New()
-	h.Write([]byte(text))
-	digest := h.Sum(nil)
+func verified(key crypto.PublicKey, kind crypto.Hash, sum hash.Hash, signature, text string) bool {
+	sum.Write([]byte(text))
+	digest := sum.Sum(nil)
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(k, hash, digest, []byte(signature)) == nil
+		return rsa.VerifyPKCS1v15(k, kind, digest, []byte(signature)) == nil
 	case *ecdsa.PublicKey:
 		return ecdsa.VerifyASN1(k, digest, []byte(signature))
 	case ed25519.PublicKey:

@@ -1,6 +1,14 @@
 package lua
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"strconv"
 	"strings"
 	"testing"
@@ -325,5 +333,80 @@ func TestGone(t *testing.T) {
 	s.End()
 	if said(s) != "" {
 		t.Error(said(s))
+	}
+}
+
+// TestSignatures: keys of all kinds; what is wrong is told.
+func TestSignatures(t *testing.T) {
+	const text = "signed text"
+	sum := sha256.Sum256([]byte(text))
+	r, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byRSA, err := rsa.SignPKCS1v15(rand.Reader, r, crypto.SHA256, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	byECDSA, err := ecdsa.SignASN1(rand.Reader, e, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		key             any
+		signature       []byte
+		hash, text, say string
+	}{
+		{&r.PublicKey, byRSA, "sha256", text, "true"},
+		{&e.PublicKey, byECDSA, "SHA256", text, "true"},
+		{&r.PublicKey, byRSA, "sha256", "other", "falseFailed to verify digital signature. Error code: 0"},
+		{&e.PublicKey, byRSA, "sha256", text, "falseFailed to verify digital signature. Error code: 0"},
+		{&r.PublicKey, byRSA, "sha1", text, "falseFailed to verify digital signature. Error code: 0"},
+		{&r.PublicKey, byRSA, "md5", text, "falsemd5 is not supported."},
+		{nil, byRSA, "sha256", text, "falseFailed to initialize digest verify. Error code: 0"},
+	} {
+		var der []byte
+		if c.key != nil {
+			if der, err = x509.MarshalPKIXPublicKey(c.key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b64 := base64.StdEncoding.EncodeToString
+		s := host(t, onRequest(`local der, sig = h:base64Decode("`+b64(der)+`"), h:base64Decode("`+b64(c.signature)+`")
+			local ok, e = h:verifySignature("`+c.hash+`", h:importPublicKey(der, #der), sig, #sig, "`+c.text+`", `+strconv.Itoa(len(c.text))+`)
+			h:logErr(tostring(ok) .. e)`)).Stream()
+		s.SendRequest(true, ":path: /")
+		if got := said(s); got != c.say {
+			t.Errorf("%T by %s: %s, want %s", c.key, c.hash, got, c.say)
+		}
+		s.End()
+	}
+}
+
+func BenchmarkHeaders(b *testing.B) {
+	s := host(b, onRequest(`h:headers():add("x", h:headers():get("x-a"))`)).Stream()
+	s.SendRequest(true, ":path: /", "x-a: 1")
+	b.ReportAllocs()
+	for b.Loop() {
+		f := s.Again()
+		f.OnRequestHeaders(s, true)
+		f.OnEnd(s)
+		s.Request().Remove("x")
+	}
+}
+
+// BenchmarkBudget is what a script takes of a loop before it is stopped.
+func BenchmarkBudget(b *testing.B) {
+	s := host(b, onRequest(`while true do end`)).Stream()
+	s.SendRequest(true, ":path: /")
+	for b.Loop() {
+		f := s.Again()
+		f.OnRequestHeaders(s, true)
+		f.OnEnd(s)
+		s.Lines = nil
 	}
 }

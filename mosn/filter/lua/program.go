@@ -13,8 +13,8 @@ import (
 )
 
 // maxSteps is the most instructions that a script may run at a time: until it ends or
-// waits. One that needs more is stopped with an error. It is some 20 ms.
-const maxSteps = 1_000_000
+// waits. One that needs more is stopped with an error. That many take some 5 ms.
+const maxSteps = 200_000
 
 // program is a compiled script. It is immutable but for the machines, of which each loop
 // has one of its own: the globals of a script are a loop's.
@@ -70,8 +70,8 @@ func chunkName(text string) string {
 // load makes a machine.
 func (p *program) load() (*machine, error) {
 	l := lua.NewState(lua.Options{
-		SkipOpenLibs: true, MinimizeStackMemory: true, CallStackSize: 4096,
-		RegistrySize: 256, RegistryGrowStep: 256, RegistryMaxSize: 256 << 10,
+		SkipOpenLibs: true, MinimizeStackMemory: true, CallStackSize: 1024,
+		RegistrySize: 128, RegistryGrowStep: 256, RegistryMaxSize: 256 << 10,
 	})
 	m := &machine{state: l, stats: map[string]stat{}}
 	openLibraries(l)

@@ -37,7 +37,6 @@ type run struct {
 	reply *sdk.Reply  // the script's answer to the request
 
 	handle, headers, body, trailers, request, info *lua.LUserData // nil until the script asks for them
-	calls                                          []sdk.CallID
 }
 
 // begin starts the script with the head of a message.

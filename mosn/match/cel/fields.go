@@ -10,6 +10,7 @@ func Fields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message("envoy.config.core.v3.CelExpressionConfig",
 			fields.Supported("enable_string_conversion", "enable_string_concat", "enable_string_functions")),
+		fields.Message("envoy.extensions.formatter.cel.v3.Cel", fields.Supported("cel_config")),
 		fields.Message("xds.type.matcher.v3.CelMatcher", fields.Supported("expr_match"), fields.NoEffect("description")),
 		fields.Message("xds.type.v3.CelExpression",
 			fields.Supported("parsed_expr", "checked_expr", "cel_expr_parsed", "cel_expr_checked"),

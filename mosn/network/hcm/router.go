@@ -17,6 +17,7 @@ type routerConfig struct {
 	// request its timeout.
 	RespectExpectedTimeout bool
 	StartChildSpan         bool
+	SuppressGRPCCodes      bool
 }
 
 // New implements sdk.HTTPConfig and is not called.
@@ -32,10 +33,11 @@ func Router() *sdk.HTTPFilter {
 		Config:   &routerv3.Router{},
 		Terminal: true,
 		Fields: fields.Message("envoy.extensions.filters.http.router.v3.Router",
-			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout", "start_child_span"),
+			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout", "suppress_grpc_request_failure_code_stats",
+				"start_child_span"),
 			fields.NoEffect("dynamic_stats"),
 			fields.Refused("upstream_log", "upstream_log_options", "strict_check_headers",
-				"suppress_grpc_request_failure_code_stats", "upstream_http_filters", "reject_connect_request_early_data"),
+				"upstream_http_filters", "reject_connect_request_early_data"),
 		),
 		Compile: compileRouter,
 	}
@@ -47,6 +49,7 @@ func compileRouter(_ sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
 		SuppressEnvoyHeaders:   pb.GetSuppressEnvoyHeaders(),
 		RespectExpectedTimeout: pb.GetRespectExpectedRqTimeout(),
 		//lint:ignore SA1019 deprecated, and still obeyed by Envoy
-		StartChildSpan: pb.GetStartChildSpan(),
+		StartChildSpan:    pb.GetStartChildSpan(),
+		SuppressGRPCCodes: pb.GetSuppressGrpcRequestFailureCodeStats(),
 	}, nil
 }
