@@ -64,3 +64,60 @@ func TestBootstrapTracing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWholeTracing: a listener that sets what the cases against Envoy, in test/interop/tracing, set piece by piece.
+func TestWholeTracing(t *testing.T) {
+	const whole = `static_resources:
+  clusters:
+  - {name: one, type: STATIC}
+  listeners:
+  - name: in
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: t
+          tracing:
+            operation: "%PROTOCOL%"
+            upstream_operation: "up %PROTOCOL%"
+            custom_tags:
+            - {tag: request, metadata: {kind: {request: {}}, metadata_key: {key: app, path: [{key: a}]}, default_value: none}}
+            - {tag: route, metadata: {kind: {route: {}}, metadata_key: {key: app, path: [{key: a}]}}}
+            - {tag: cluster, metadata: {kind: {cluster: {}}, metadata_key: {key: app, path: [{key: a}]}}}
+            - {tag: host, metadata: {kind: {host: {}}, metadata_key: {key: app, path: [{key: a}]}}}
+            - {tag: number, literal: {value: "5"}, value_type: INT}
+            provider:
+              name: envoy.tracers.opentelemetry
+              typed_config:
+                "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
+                grpc_service: {envoy_grpc: {cluster_name: one}}
+                service_name: shop
+                max_cache_size: 9
+                set_instrumentation_scope: false
+                sampler:
+                  name: parent
+                  typed_config:
+                    "@type": type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig
+                    wrapped_sampler:
+                      name: ratio
+                      typed_config:
+                        "@type": type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig
+                        sampling_percentage: {numerator: 50}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: /}
+                route: {cluster: one, request_mirror_policies: [{cluster: one, trace_sampled: false}]}
+                tracing: {client_sampling: {numerator: 1}, random_sampling: {numerator: 2}, overall_sampling: {numerator: 3}}
+          http_filters:
+          - name: router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, start_child_span: true}
+`
+	if _, _, err := compileText(t, whole); err != nil {
+		t.Error(err)
+	}
+}
