@@ -202,8 +202,6 @@ type Reply struct {
 	Flag    ResponseFlag
 	// GRPCStatus is used for gRPC callers when not 0; else it follows from Status.
 	GRPCStatus int
-	// Plain has callers by gRPC get it as those of HTTP do.
-	Plain bool
 	// Edit, if set, changes the response headers before they are sent.
 	Edit func(*Headers)
 }

@@ -319,7 +319,7 @@ func (u *Update) only(w Want) *Update {
 		}
 	}
 	if w.Name != "" && other != "" && len(out.Resources)+len(out.Failed) == 0 {
-		k := Key{w.Type, w.Name}
+		k := Key(w)
 		out.Failed = append(out.Failed, Failure{k, fmt.Errorf("%s: is not there: the source has %s", label(k), other)})
 	}
 	return out

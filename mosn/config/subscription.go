@@ -65,7 +65,7 @@ func (c compiler) subscribe(cs *corev3.ConfigSource, w Want, scope sdk.Scope, ki
 	sub := s.subs[k]
 	if sub == nil {
 		sub = &subscription{
-			store: s, entry: Entry{Key: Key{w.Type, w.Name}}, users: map[*Version]*Entry{},
+			store: s, entry: Entry{Key: Key(w)}, users: map[*Version]*Entry{},
 			stats: newUpdateStats(s.o.Stats, scope, kind),
 		}
 		if w.Type == RouteType {

@@ -136,6 +136,7 @@ type Metric struct {
 // name, then histograms by name.
 type View struct {
 	Metrics []Metric
+	Texts   []Text // by name
 }
 
 // Scrape takes a view. The loops' numbers are from slightly different moments; a
@@ -146,7 +147,7 @@ func (c *Collector) Scrape(f Filter) (*View, error) {
 	if err := c.forEach((*Local).copyTo); err != nil {
 		return nil, err
 	}
-	v := &View{}
+	v := &View{Texts: c.store.readouts(f)}
 	c.store.each(func(prefix, name string, kind Kind, lazy bool, id uint32) {
 		if f.Kinds != nil && !slices.Contains(f.Kinds, kind) {
 			return

@@ -11,7 +11,7 @@ import (
 
 // Handler serves Envoy's /stats and /stats/prometheus: ?format= text (default),
 // json or prometheus; ?filter=<regular expression>; ?usedonly; ?type= All, Counters,
-// Gauges, Histograms or TextReadouts, of which there are none.
+// Gauges, Histograms or TextReadouts.
 func Handler(c *Collector) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()

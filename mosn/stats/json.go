@@ -12,6 +12,11 @@ type jsonValue struct {
 	Value uint64 `json:"value"`
 }
 
+type jsonText struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
 type jsonQuantile struct {
 	Cumulative *float64 `json:"cumulative"`
 	Interval   *float64 `json:"interval"`
@@ -30,6 +35,9 @@ type jsonHistograms struct {
 // WriteJSON writes the view in the shape of Envoy's /stats?format=json.
 func (v *View) WriteJSON(w io.Writer) error {
 	stats := []any{}
+	for _, t := range v.Texts {
+		stats = append(stats, jsonText{t.Name, t.Value})
+	}
 	var hists []jsonHistogram
 	for i := range v.Metrics {
 		m := &v.Metrics[i]

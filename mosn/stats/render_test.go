@@ -142,3 +142,27 @@ func TestHandlerRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestTexts: texts stand before the numbers, in quotes, as Envoy writes them.
+func TestTexts(t *testing.T) {
+	s := NewStore(Options{})
+	scope := s.Root().Scope("a")
+	SetText(scope, "version_text", "old")
+	SetText(scope, "version_text", "v1")
+	SetText(s.Root(), "b", "")
+	scope.Counter("n")
+	c := NewCollector(s, nil, nil)
+	for filter, want := range map[string]string{
+		"filter=^a":                       "a.version_text: \"v1\"\na.n: 0\n",
+		"filter=^(a|b)&type=TextReadouts": "a.version_text: \"v1\"\nb: \"\"\n",
+		"filter=^(a|b)&type=Counters":     "a.n: 0\n",
+		"filter=^(a|b)&usedonly":          "a.version_text: \"v1\"\n",
+		"filter=^a&format=json":           `{"stats":[{"name":"a.version_text","value":"v1"},{"name":"a.n","value":0}]}` + "\n",
+	} {
+		w := httptest.NewRecorder()
+		Handler(c).ServeHTTP(w, httptest.NewRequest("GET", "/stats?"+filter, nil))
+		if got := w.Body.String(); got != want {
+			t.Errorf("%s: %q, want %q", filter, got, want)
+		}
+	}
+}

@@ -29,6 +29,7 @@ type Store struct {
 	value    uint32           // next free number of a value; 0 is the slot that nobody reads
 	hist     uint32           // next free number of a histogram
 	overflow [numKinds]sdk.Counter
+	texts    map[string]string // by name; nil while there are none
 }
 
 // block is one object's metrics.

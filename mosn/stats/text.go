@@ -11,6 +11,11 @@ import (
 func (v *View) WriteText(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	var line []byte
+	for _, t := range v.Texts {
+		line = append(append(line[:0], t.Name...), ": \""...)
+		line = append(append(line, t.Value...), "\"\n"...)
+		_, _ = b.Write(line) // Flush reports
+	}
 	for i := range v.Metrics {
 		m := &v.Metrics[i]
 		line = append(append(line[:0], m.Name...), ": "...)

@@ -19,6 +19,8 @@ type Config struct {
 	Codecs []sdk.CodecConfig
 	// Routes is where a request finds its table when it begins.
 	Routes *route.Slot
+	// Listener is the name of the listener.
+	Listener string
 	// FilterChain is the name of the listener's filter chain.
 	FilterChain string
 	// ListenerMetadata is that of the listener, nil when there is none.

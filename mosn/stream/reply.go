@@ -118,7 +118,7 @@ func (s *Stream) fillReply(r sdk.Reply) (body string) {
 	switch {
 	case s.rpc:
 		m.Text = s.errorText(r) // its codec makes an exception of it
-	case s.grpc && !r.Plain:
+	case s.grpc:
 		if contentType == "application/json" { // its line ends there, which no header may
 			r.Body = strings.TrimSuffix(r.Body, "\n")
 		}

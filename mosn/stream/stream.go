@@ -183,7 +183,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.DownstreamRemote = i.DownstreamDirectRemote
 	local := d.c.LocalAddr()
 	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
-	i.FilterChainName = d.cfg.FilterChain
+	i.ListenerName, i.FilterChainName = d.cfg.Listener, d.cfg.FilterChain
 	s.setDeadline(dlIdle, s.cfg.StreamIdleTimeout)
 	s.setDeadline(dlDuration, s.cfg.MaxStreamDuration)
 }

@@ -115,7 +115,7 @@ func luaRespond(l *lua.LState, r *run) int {
 	if l.Get(3) != lua.LNil {
 		body = l.CheckString(3)
 	}
-	r.reply = &sdk.Reply{Status: status, Body: body, Details: "lua_response", Plain: true, Edit: func(h *sdk.Headers) {
+	r.reply = &sdk.Reply{Status: status, Body: body, Details: "lua_response", Edit: func(h *sdk.Headers) {
 		for name, value := range headers.All() {
 			if name != ":status" && name != "content-length" {
 				h.Add(name, value)

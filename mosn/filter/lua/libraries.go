@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -39,9 +40,75 @@ func openLibraries(l *lua.LState) {
 		}
 		return rep.GFunction(l)
 	}))
+	for _, name := range []string{"find", "match", "gmatch", "gsub"} {
+		l.SetField(text, name, bounded(l, name, text.RawGetString(name).(*lua.LFunction)))
+	}
+	text.RawSetString("gfind", text.RawGetString("gmatch"))
+	l.SetGlobal("loadstring", l.NewFunction(loadString))
+	l.SetGlobal("load", l.NewFunction(load))
 	l.SetGlobal("pairs", l.NewClosure(pairs, l.GetGlobal("pairs")))
 	coroutines(l)
 }
+
+// maxMatched is the longest text that patterns are matched against, in bytes: matching
+// needs stack for each of them, and its steps are not counted.
+const maxMatched = 64 << 10
+
+// bounded refuses texts that are too long for a pattern; a plain search takes any.
+func bounded(l *lua.LState, name string, f *lua.LFunction) *lua.LFunction {
+	var own []lua.LValue // what f finds in itself
+	for _, u := range f.Upvalues {
+		own = append(own, u.Value())
+	}
+	return l.NewClosure(func(l *lua.LState) int {
+		if len(l.CheckString(1)) > maxMatched && (name != "find" || !l.ToBool(4)) {
+			l.RaiseError("string.%s: the text has more than %d bytes", name, maxMatched)
+		}
+		return f.GFunction(l)
+	}, own...)
+}
+
+// maxLoaded is the longest text that a script may compile, in bytes.
+const maxLoaded = 64 << 10
+
+// loadString compiles a text as scripts are compiled.
+func loadString(l *lua.LState) int {
+	text := l.CheckString(1)
+	return loadText(l, text, l.OptString(2, chunkName(text)))
+}
+
+// load is loadString for a text that a function gives in pieces.
+func load(l *lua.LState) int {
+	f := l.CheckFunction(1)
+	text := ""
+	for len(text) <= maxLoaded {
+		l.Push(f)
+		l.Call(0, 1)
+		piece, _ := l.Get(-1).(lua.LString)
+		l.Pop(1)
+		if piece == "" {
+			break
+		}
+		text += string(piece)
+	}
+	return loadText(l, text, l.OptString(2, "=(load)"))
+}
+
+func loadText(l *lua.LState, text, name string) int {
+	proto, err := (*lua.FunctionProto)(nil), errTooLarge
+	if len(text) <= maxLoaded {
+		proto, err = compileChunk(text, name)
+	}
+	if err != nil {
+		l.Push(lua.LNil)
+		l.Push(lua.LString(err.Error()))
+		return 2
+	}
+	l.Push(l.NewFunctionFromProto(proto))
+	return 1
+}
+
+var errTooLarge = errors.New("the text is too large to be compiled")
 
 // pairs is that of Lua 5.2: an object may say itself what is in it.
 func pairs(l *lua.LState) int {

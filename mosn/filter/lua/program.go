@@ -36,13 +36,7 @@ type machine struct {
 
 // compileProgram compiles a script and runs it once, to know that it can be loaded.
 func compileProgram(text string) (*program, error) {
-	name := chunkName(text)
-	chunk, err := parse.Parse(strings.NewReader(text), name)
-	if err != nil {
-		return nil, err
-	}
-	rewriteBlock(chunk)
-	proto, err := lua.Compile(chunk, name)
+	proto, err := compileChunk(text, chunkName(text))
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +46,15 @@ func compileProgram(text string) (*program, error) {
 		m.state.Close()
 	}
 	return p, err
+}
+
+func compileChunk(text, name string) (*lua.FunctionProto, error) {
+	chunk, err := parse.Parse(strings.NewReader(text), name)
+	if err != nil {
+		return nil, err
+	}
+	rewriteBlock(chunk)
+	return lua.Compile(chunk, name)
 }
 
 // chunkName is how errors name a script: by the beginning of its first line.

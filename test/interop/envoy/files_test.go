@@ -193,7 +193,7 @@ func echo(t *testing.T, name string) int {
 }
 
 var subscriptionStat = regexp.MustCompile(`(cds|lds|rds\.rt|cluster\.dyn|http_filter\.ext)\.(update_attempt|update_success|update_rejected|` +
-	`update_failure|update_empty|version|config_reload|config_fail)$|^(cluster|listener)_manager\.(cluster|listener)_(modified|removed)$`)
+	`update_failure|update_empty|version|version_text|config_reload|config_fail)$|^(cluster|listener)_manager\.(cluster|listener)_(modified|removed)$`)
 
 // attempts is how many updates the proxy has seen, by the file.
 func attempts(t *testing.T, admin string) map[string]string {
