@@ -169,6 +169,10 @@ type StreamInfo struct {
 	CloseConnection bool
 	LogType         LogType // why the access log is being written
 
+	// Trace is the trace that the request is part of, with the span of the request; none
+	// when the connection manager does not trace.
+	Trace TraceContext
+
 	// Dynamic is what filters write for each other and for the log. The rest is what the
 	// configuration says of the parts on the request's way, nil when it says nothing or
 	// the part is not chosen yet.

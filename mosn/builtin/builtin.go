@@ -26,9 +26,11 @@ import (
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/report/holmes"
-	"sofamesh.io/sofamesh/mosn/report/opentelemetry"
+	otlpmetrics "sofamesh.io/sofamesh/mosn/report/opentelemetry"
 	"sofamesh.io/sofamesh/mosn/report/statsd"
 	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/mosn/trace/opentelemetry"
+	"sofamesh.io/sofamesh/mosn/trace/zipkin"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -45,7 +47,8 @@ func Default() config.Extensions {
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		Bootstrap:      []sdk.BootstrapExtension{holmes.Extension()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
-		StatsSinks:     []sdk.StatsSink{statsd.Sink(), statsd.DogSink(), opentelemetry.Sink()},
+		StatsSinks:     []sdk.StatsSink{statsd.Sink(), statsd.DogSink(), otlpmetrics.Sink()},
+		Tracers:        []sdk.Tracer{opentelemetry.Tracer(), zipkin.Tracer()},
 	}
 }
 

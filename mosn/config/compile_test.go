@@ -21,7 +21,7 @@ func TestErrorsNameFileLineAndField(t *testing.T) {
 		{hcmListener(""), in + "http_filters"},
 		{hcmListener("          codec_type: HTTP3\n" + routerFilter), line("14") + in + "codec_type"},
 		{hcmListener("          rds: {}\n" + routerFilter), "rds: must not be set together with route_config"},
-		{hcmListener("          tracing: {}\n" + routerFilter), line("14") + in + "tracing: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.tracing is not built yet"},
+		{hcmListener("          proxy_status_config: {}\n" + routerFilter), line("14") + in + "proxy_status_config: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.proxy_status_config is not built yet"},
 		{strings.Replace(hcmListener(routerFilter), "stat_prefix: web", "stat_prefix: ''", 1), line("12") + in + "stat_prefix: value length must be at least 1"},
 		{strings.Replace(hcmListener(routerFilter), "match: {prefix: /}", "match: {}", 1), in + "route_config.virtual_hosts[0].routes[0].match.path_specifier: value is required"},
 		{strings.Replace(hcmListener(routerFilter), "cluster: one", "cluster: one, timeout: 5", 1), "b.yaml:13: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.timeout: is the number 5, want a duration"},

@@ -27,6 +27,7 @@ type Extensions struct {
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
 	StatsSinks     []sdk.StatsSink
+	Tracers        []sdk.Tracer
 	Bootstrap      []sdk.BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
@@ -41,6 +42,7 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
 		out.StatsSinks = append(out.StatsSinks, o.StatsSinks...)
+		out.Tracers = append(out.Tracers, o.Tracers...)
 		out.Bootstrap = append(out.Bootstrap, o.Bootstrap...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
@@ -65,6 +67,7 @@ const (
 	categoryLog       = "envoy.access_loggers"
 	categoryBootstrap = "envoy.bootstrap"
 	categorySink      = "envoy.stats_sinks"
+	categoryTracer    = "envoy.tracers"
 )
 
 //go:embed extensions.txt
@@ -78,6 +81,7 @@ type Registry struct {
 	logs      finder[sdk.AccessLog]
 	sinks     finder[sdk.StatsSink]
 	boot      finder[sdk.BootstrapExtension]
+	tracers   finder[sdk.Tracer]
 	table     fields.Table
 	discovery discovery
 	known     map[string]string // category+" "+name or type -> name
@@ -96,8 +100,8 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
 		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
-		sinks: newFinder[sdk.StatsSink](),
-		boot:  newFinder[sdk.BootstrapExtension](),
+		sinks: newFinder[sdk.StatsSink](), tracers: newFinder[sdk.Tracer](),
+		boot: newFinder[sdk.BootstrapExtension](),
 	}
 	tables := append(coreFields(), e.Fields...)
 	var errs []error
@@ -125,6 +129,11 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		errs = append(errs, r.sinks.add(s, s.Name, s.Config))
 		r.note(s.Name, s.Config)
 		tables = append(tables, s.Fields)
+	}
+	for _, t := range e.Tracers {
+		errs = append(errs, r.tracers.add(t, t.Name, t.Config))
+		r.note(t.Name, t.Config)
+		tables = append(tables, t.Fields)
 	}
 	for _, b := range e.Bootstrap {
 		errs = append(errs, r.boot.add(b, b.Name, b.Config))

@@ -34,7 +34,7 @@ func TestKnown(t *testing.T) {
 func TestRegistryRefusesDoubles(t *testing.T) {
 	e := extensions()
 	for _, double := range []Extensions{
-		{Codecs: e.Codecs}, {HTTPFilters: e.HTTPFilters}, {NetworkFilters: e.NetworkFilters}, {AccessLogs: e.AccessLogs},
+		{Codecs: e.Codecs}, {HTTPFilters: e.HTTPFilters}, {NetworkFilters: e.NetworkFilters}, {AccessLogs: e.AccessLogs}, {Tracers: e.Tracers},
 	} {
 		if _, err := NewRegistry(e.With(double)); err == nil || !strings.Contains(err.Error(), "is listed twice") {
 			t.Errorf("%+v: %v", double, err)

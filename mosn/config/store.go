@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
 
 	"sofamesh.io/sofamesh/mosn/callout"
@@ -43,7 +44,11 @@ type Options struct {
 	// LogOutput opens an access log; nil opens none.
 	LogOutput func(path string) (sdk.LogOutput, error)
 	// Calls makes the calls of extensions' goroutines; nil makes none.
-	Calls     *callout.Manager
+	Calls *callout.Manager
+	// Spans opens the queue of a tracing provider; nil: no spans are sent.
+	Spans func(key string, p sdk.TraceProvider) sdk.SpanQueue
+	// Tracing is the provider for those who trace and name none.
+	Tracing   *tracev3.Tracing_Http
 	Clusters  *cluster.Manager
 	Listeners *listener.Manager
 	// Unknown is what becomes of fields of dynamic resources that nobody knows.

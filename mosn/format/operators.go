@@ -53,8 +53,10 @@ const (
 	opGRPCStatus
 	opGRPCStatusSnake
 	opGRPCStatusNumber
+	opTraceID
+	opSpanID
 	opConstant // HOSTNAME, ENVIRONMENT: known when the format is compiled
-	opAbsent   // what only TLS or tracing could tell
+	opAbsent   // what only TLS could tell
 	opStartTimeLocal
 	opEmitTime
 	opEmitTimeLocal
@@ -194,6 +196,8 @@ var operators = map[string]spec{
 	"COALESCE":                               {opCoalesce, someParams, true},
 	"GRPC_STATUS":                            {opGRPCStatus, optionalParams, false},
 	"GRPC_STATUS_NUMBER":                     {opGRPCStatusNumber, noParams, false},
+	"TRACE_ID":                               {opTraceID, noParams, false},
+	"SPAN_ID":                                {opSpanID, noParams, false},
 	"HOSTNAME":                               {opConstant, noParams, false},
 	"ENVIRONMENT":                            {opConstant, someParams, true},
 	"ACCESS_LOG_TYPE":                        {opLogType, noParams, false},
@@ -212,7 +216,7 @@ var operators = map[string]spec{
 	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID": {opConstant, noParams, false},
 }
 
-// absent are those that only TLS, tracing or filters of the upstream side could answer:
+// absent are those that only TLS or filters of the upstream side could answer:
 // missing on connections in plain text, as in Envoy.
 var absent = map[string]params{
 	"DOWNSTREAM_HANDSHAKE_DURATION": noParams, "DOWNSTREAM_LOCAL_DNS_SAN": noParams, "DOWNSTREAM_LOCAL_EMAIL_SAN": noParams,
@@ -225,8 +229,8 @@ var absent = map[string]params{
 	"DOWNSTREAM_PEER_ISSUER_SERIAL": noParams, "DOWNSTREAM_PEER_OTHERNAME_SAN": noParams, "DOWNSTREAM_PEER_SERIAL": noParams,
 	"DOWNSTREAM_PEER_SUBJECT": noParams, "DOWNSTREAM_PEER_URI_SAN": noParams, "DOWNSTREAM_TLS_CIPHER": noParams,
 	"DOWNSTREAM_TLS_GROUP": noParams, "DOWNSTREAM_TLS_SESSION_ID": noParams, "DOWNSTREAM_TLS_VERSION": noParams,
-	"DOWNSTREAM_TRANSPORT_FAILURE_REASON": noParams, "SPAN_ID": noParams, "TLS_JA3_FINGERPRINT": noParams,
-	"TLS_JA4_FINGERPRINT": noParams, "TRACE_ID": noParams, "UPSTREAM_FILTER_STATE": someParams, "UPSTREAM_LOCAL_DNS_SAN": noParams,
+	"DOWNSTREAM_TRANSPORT_FAILURE_REASON": noParams, "TLS_JA3_FINGERPRINT": noParams,
+	"TLS_JA4_FINGERPRINT": noParams, "UPSTREAM_FILTER_STATE": someParams, "UPSTREAM_LOCAL_DNS_SAN": noParams,
 	"UPSTREAM_LOCAL_IP_SAN": noParams, "UPSTREAM_LOCAL_URI_SAN": noParams, "UPSTREAM_PEER_CERT": noParams,
 	"UPSTREAM_PEER_CERT_V_END": optionalParams, "UPSTREAM_PEER_CERT_V_START": optionalParams, "UPSTREAM_PEER_DNS_SAN": noParams,
 	"UPSTREAM_PEER_IP_SAN": noParams, "UPSTREAM_PEER_ISSUER": noParams, "UPSTREAM_PEER_SUBJECT": noParams, "UPSTREAM_PEER_URI_SAN": noParams,

@@ -46,6 +46,9 @@ type nowhere struct{}
 
 func (nowhere) Errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
+// ParseOmitting is Parse for a format in which what is missing is nothing, not "-".
+func ParseOmitting(s string) (*Format, error) { return parseText(s, true, nil) }
+
 // Single reports whether f is nothing but one operator, or one text.
 func (f *Format) Single() bool { return len(f.parts) == 1 }
 

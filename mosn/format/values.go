@@ -97,6 +97,16 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return appendFlags(dst, info.Flags, true), text
 	case opStreamID:
 		return appendStreamID(dst, ctx)
+	case opTraceID:
+		if info.Trace.None() {
+			return dst, missing
+		}
+		return info.Trace.AppendTrace(dst), text
+	case opSpanID:
+		if info.Trace.None() || !info.Trace.Spanned {
+			return dst, missing
+		}
+		return sdk.AppendHex(dst, info.Trace.Span), text
 	case opFilterState, opFilterStateTyped:
 		return p.appendState(dst, info.FilterState(p.text))
 	}

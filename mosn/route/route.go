@@ -35,6 +35,9 @@ type Route struct {
 	Redirect *Redirect
 	Direct   *Direct
 
+	// Trace is what the route says of traces, nil for nothing.
+	Trace *Trace
+
 	match             matcher
 	weighted          *weighted
 	request, response *edits
@@ -84,6 +87,9 @@ func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 		return nil, err
 	}
 	if r.filters, err = compileFilters(c, pb.GetTypedPerFilterConfig(), cc.vh.filters); err != nil {
+		return nil, err
+	}
+	if r.Trace, err = compileTrace(c, pb); err != nil {
 		return nil, err
 	}
 	switch a := pb.GetAction().(type) {

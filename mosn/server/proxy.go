@@ -20,6 +20,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -58,6 +59,7 @@ type Proxy struct {
 	stats     *serverStats
 	flusher   atomic.Pointer[flusher] // nil until the resources are in force
 	outputs   *accesslog.Outputs
+	spans     *trace.Exporters
 	clusters  *cluster.Manager
 	listeners *listener.Manager
 	workers   []*stream.Worker
@@ -92,11 +94,13 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 		Loops: loops, Stdout: out.Stdout, Stderr: out.Stderr, FlushInterval: o.FileFlushInterval,
 		Scope: p.names.Root(), Shared: p.names.Shared(), Log: func(msg string) { log.For(compFile).Error(msg) },
 	})
+	p.spans = trace.NewExporters(trace.Options{Loops: loops, Shared: p.names.Shared()})
 	p.group.Start()
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig), Unknown: o.unknown(),
+		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Tracing(), Calls: p.calls,
+		Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig), Unknown: o.unknown(),
 	})
 	if err := errors.Join(p.startRuntime(), p.apply()); err != nil {
 		p.Close()
@@ -251,7 +255,7 @@ func (p *Proxy) Close() {
 	if p.watcher != nil {
 		p.watcher.Close()
 	}
-	err := p.listeners.Close()
+	err := errors.Join(p.listeners.Close(), p.spans.Close()) // the loops make the calls
 	p.clusters.Close()
 	p.group.Stop()
 	if err = errors.Join(err, p.outputs.Close()); err != nil {

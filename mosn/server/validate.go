@@ -22,6 +22,7 @@ func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, std
 		Registry: registry, Stats: stats.NewStore(stats.Options{}), Loops: 1,
 		Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(), Unknown: o.unknown(), Log: log.For(compConfig),
+		Tracing: boot.Tracing(),
 	})
 	defer store.Close()
 	result := store.Apply(boot.Resources())

@@ -9,6 +9,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -351,6 +352,9 @@ func (s *Stream) requestID(edge bool) {
 		return
 	}
 	if m.HasID(sdk.HeaderRequestID) && (!edge || cfg.PreserveExternalID) {
+		if edge && !cfg.BareRequestID {
+			trace.SetReason(&m.Headers, trace.NotTraceable) // outsiders do not choose what is traced
+		}
 		return
 	}
 	var raw [16]byte

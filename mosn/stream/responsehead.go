@@ -58,7 +58,10 @@ func (s *Stream) finishResponseHeaders() {
 	m.RemoveID(sdk.HeaderTransferEncoding)
 	m.RemoveID(sdk.HeaderKeepAlive)
 	m.RemoveID(sdk.HeaderProxyConnection)
-	if cfg.AlwaysSetRequestID {
+	if s.trace != nil {
+		s.decorateResponse(s.trace, m)
+	}
+	if cfg.AlwaysSetRequestID || s.req.HasID(sdk.HeaderEnvoyForceTrace) {
 		if id := s.req.ID(sdk.HeaderRequestID); id != "" {
 			m.SetID(sdk.HeaderRequestID, id)
 		}

@@ -31,8 +31,9 @@ type Stream struct {
 
 // perRequest is what a stream forgets with the request.
 type perRequest struct {
-	cfg  *Config
-	conn *serverConn
+	cfg   *Config
+	conn  *serverConn
+	trace *tracing // nil: the connection manager does not trace, or the request is refused
 
 	id    uint64 // of the codec
 	phase phase
@@ -111,6 +112,9 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 	if bad := s.prepareRequest(); bad != nil {
 		s.reply(*bad)
 		return
+	}
+	if s.cfg.Tracing != nil {
+		s.startTrace()
 	}
 	s.makeChain()
 	if s.cfg.LogStart {
@@ -306,6 +310,9 @@ func (s *Stream) tellFilters(i int) {
 func (s *Stream) settle() {
 	w := s.w
 	s.account()
+	if s.trace != nil {
+		s.endTrace()
+	}
 	s.writeLog(sdk.LogDownstreamEnd)
 	w.streams--
 	s.out.Release()
@@ -363,6 +370,9 @@ func (s *Stream) reclaim() {
 	s.respTrail.Reset()
 	s.info.Reset()
 	s.clearChain()
+	if s.trace != nil {
+		s.w.releaseTracing(s.trace)
+	}
 	s.slots = s.slots[:0]
 	s.up.reset()
 	s.perRequest = perRequest{}

@@ -147,6 +147,7 @@ func (u *upstream) try() {
 	if !u.spend() {
 		return
 	}
+	u.traceTry()
 	u.tryTimeout = false
 	u.start()
 }
@@ -166,6 +167,7 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
+	s.trySent(c, false)
 	if !s.requestWhole() {
 		return
 	}
@@ -199,6 +201,7 @@ func (u *upstream) sentAll() {
 	s := u.s
 	u.endSent = true
 	s.info.UpstreamRequestEnd = int64(s.w.now())
+	s.trySent(&u.call, true)
 	u.armTimeout()
 }
 
@@ -221,6 +224,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	now := s.w.now()
 	s.last = now
 	code := m.Status()
+	s.tryAnswered(&m.Headers)
 	if code == 101 && !s.upgradeWanted && s.conn.shared != nil {
 		// Nobody has asked for it, and a protocol that multiplexes has no way to say it.
 		if !end {
@@ -234,6 +238,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 			u.cluster.CountAs(cluster.Retried, code)
 		}
 		u.host.Errors.Add(1)
+		s.tryEnded(tryOutcome{canceled: !end})
 		if !end {
 			c.Cancel(sdk.ResetLocal)
 		}
@@ -345,6 +350,7 @@ func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
+	u.s.tryStatus(&m.Headers)
 	u.finished()
 	if u.unjudged {
 		u.judgeGRPC(&m.Headers)
@@ -362,6 +368,7 @@ func (u *upstream) finished() {
 		u.vcluster.Time(s.w.stats, ms)
 		s.route.Stats.Time(s.w.stats, ms)
 	}
+	s.tryEnded(tryOutcome{end: s.info.UpstreamEnd})
 	u.clearTimeouts()
 	s.pauseClient(false)
 }
@@ -384,6 +391,7 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	if !s.phase.live() {
 		return
 	}
+	s.tryEnded(tryOutcome{reason: e.Reset.String(), flags: e.Flag})
 	if s.respHeadSent || u.answered {
 		if u.unjudged {
 			u.unjudged = false
@@ -457,6 +465,7 @@ func (u *upstream) end() {
 	if u.call.Active() {
 		u.call.Cancel(sdk.ResetLocal)
 	}
+	u.s.tryEnded(tryOutcome{canceled: true})
 	u.retry.release(u)
 	u.body.Release()
 	u.saved.Release()

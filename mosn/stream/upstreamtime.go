@@ -98,6 +98,7 @@ func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
 	u.cluster.Inc(stat)
 	u.host.Timeouts.Add(1)
 	u.call.Cancel(sdk.ResetLocal)
+	s.tryEnded(tryOutcome{flags: sdk.FlagUpstreamRequestTimeout, canceled: true})
 	if u.retry.wantsReset(u, errPerTryTimeout, false) {
 		u.host.Errors.Add(1)
 		u.tryTimeout = true

@@ -65,6 +65,7 @@ type Worker struct {
 	dead     *Stream     // ended; reclaimed when depth is 0
 	shadows  *shadow     // mirrors to be reused
 	reverses *reverse    // hosts' requests to be reused
+	traces   *tracing    // to be reused
 	depth    int         // callbacks that are on the stack
 	talkers  *serverConn // whose codecs have something to say; told when depth is 0 again
 	effort   int         // left of sdk.TurnEffort to the connection whose data is being decoded

@@ -12,6 +12,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -33,6 +34,7 @@ type host interface {
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
 	Runtime() *runtime.Values
+	Tracing() *tracev3.Tracing_Http // for those who trace and name no provider
 }
 
 // dynamic is what the compiler can do where configuration may come by itself. Both
@@ -85,6 +87,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
 		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters,
+		compileRequestID,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
@@ -111,10 +114,13 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	}
 	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
+	if err != nil {
+		return nil, err
+	}
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
-	return cfg, err
+	return cfg, compileTracing(c, pb, cfg)
 }
 
 // compileLogOptions says when the access log is written beside the end of a request.
@@ -281,7 +287,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			return at.Errorf("terminal filter named %s of type %s must be the last filter in a http filter chain", f.GetName(), ext.Name)
 		}
 		if r, ok := conf.(*routerConfig); ok {
-			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
+			cfg.SuppressEnvoyHeaders, cfg.StartChildSpan = r.SuppressEnvoyHeaders, r.StartChildSpan
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			cfg.NoDynamicStats = r.NoDynamicStats
 			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes

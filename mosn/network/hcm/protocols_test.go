@@ -7,6 +7,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
@@ -33,6 +34,7 @@ func (h hosted) RouteNames() *route.StatNames   { return route.NewStatNames() }
 func (h hosted) Root() sdk.Compiler             { return h.root }
 func (h hosted) Codecs() []*sdk.Codec           { return h.codecs }
 func (h hosted) Runtime() *runtime.Values       { return nil }
+func (h hosted) Tracing() *tracev3.Tracing_Http { return nil }
 
 // protocol is one of a level, which nobody speaks.
 func protocol(name string, level sdk.Level) *sdk.Codec {
