@@ -53,7 +53,7 @@ func (e Extensions) With(others ...Extensions) Extensions {
 func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
 	for _, m := range modules {
 		e = e.With(Extensions{
-			Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, StatsSinks: m.StatsSinks,
+			Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Tracers: m.Tracers, StatsSinks: m.StatsSinks,
 			Bootstrap: m.Bootstrap, Fields: m.Fields,
 		})
 	}
