@@ -256,7 +256,7 @@ func (s *files) work() {
 		j := s.due[0]
 		s.due = s.due[1:]
 		f := j.file
-		everyone := f.changed
+		everyone := f.changed || j.report != nil
 		var subs []*fileSub
 		for _, sub := range f.subs {
 			if everyone || sub.fresh {
