@@ -10,6 +10,7 @@ type Extensions struct {
 	Codecs      []*Codec
 	HTTPFilters []*HTTPFilter
 	AccessLogs  []AccessLog
+	StatsSinks  []StatsSink
 	Bootstrap   []BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []FieldStatus

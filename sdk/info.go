@@ -147,6 +147,7 @@ type StreamInfo struct {
 	// UpstreamProtocol what is spoken with it, "" while there is no connection.
 	UpstreamHostname string
 	UpstreamProtocol string
+	ListenerName     string
 	FilterChainName  string // of the listener
 	// CustomFlags are those of extensions, comma separated (%CUSTOM_FLAGS%).
 	CustomFlags string

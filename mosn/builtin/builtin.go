@@ -26,6 +26,8 @@ import (
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/report/holmes"
+	"sofamesh.io/sofamesh/mosn/report/opentelemetry"
+	"sofamesh.io/sofamesh/mosn/report/statsd"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -43,6 +45,7 @@ func Default() config.Extensions {
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		Bootstrap:      []sdk.BootstrapExtension{holmes.Extension()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
+		StatsSinks:     []sdk.StatsSink{statsd.Sink(), statsd.DogSink(), opentelemetry.Sink()},
 	}
 }
 

@@ -36,6 +36,7 @@ type Config struct {
 	kind           *Kind
 	scope          sdk.Scope
 	block          stats.Block
+	h2             stats.HTTP2                 // counts nothing where HTTP is not spoken by HTTP/2
 	remaining      [numPriorities]*stats.Block // nil unless track_remaining
 
 	http  sdk.CodecConfig   // for requests that are HTTP
@@ -130,6 +131,9 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	}
 	cfg.scope = c.Stats()
 	cfg.block = stats.BlockOf(cfg.scope, cfg.kind.names)
+	if cfg.http2 != nil || cfg.http.Codec().Name == "http2" {
+		cfg.h2 = cfg.kind.http2.HTTP2(cfg.scope)
+	}
 	return cfg, nil
 }
 

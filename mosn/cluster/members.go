@@ -38,7 +38,7 @@ func (m *Manager) rebuild(mc *managed) {
 	}
 	var hosts []*Host
 	seen := map[hostKey]bool{}
-	fresh := mc.hosts == nil
+	fresh := false
 	take := func(e *endpoint, addr eventloop.Addr) {
 		k := mc.keyOf(e, addr)
 		if seen[k] && (mc.cfg.dns != nil || mc.cfg.eds) { // two names may have one address; EDS counts it once
@@ -50,6 +50,7 @@ func (m *Manager) rebuild(mc *managed) {
 		if h == nil {
 			h, fresh = newHost(e, addr), true
 			h.slot = mc.takeSlot()
+			m.count(mc, TransportMatch)
 		} else {
 			h.update(e)
 		}

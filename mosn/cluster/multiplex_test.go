@@ -234,8 +234,9 @@ func TestEndsOfAConnection(t *testing.T) {
 			if !peer.Closed() || a.err.Unsent || a.Reused() {
 				t.Errorf("closed %v, unsent %v, reused %v", peer.Closed(), a.err.Unsent, a.Reused())
 			}
-			w.stats("upstream_cx_active", 0, "upstream_cx_destroy", 1, "upstream_cx_destroy_with_active_rq", 1,
-				"upstream_cx_destroy_remote", c.remote, "upstream_rq_active", 0)
+			w.stats("upstream_cx_active", 0, "upstream_cx_destroy", 1, "upstream_cx_destroy_with_active_rq", c.remote,
+				"upstream_cx_destroy_remote", c.remote, "upstream_rq_active", 0,
+				"upstream_rq_pending_failure_eject", 2*c.remote, "upstream_rq_tx_reset", 2-2*c.remote)
 			if c.stat != "" {
 				w.stats(c.stat, 1)
 			}

@@ -95,6 +95,7 @@ func (cn *muxConn) bytes(c *Call) (received, sent uint64) { return c.received, c
 
 func (cn *muxConn) cancel(c *Call, reason sdk.ResetReason) {
 	if !cn.silent(c) {
+		cn.pool.lc.inc(RqTxReset)
 		cn.giveUp(c, reason)
 	}
 	cn.detach(c)

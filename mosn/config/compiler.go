@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -259,6 +261,14 @@ func (c compiler) Codecs() []*sdk.Codec { return c.store.ext.codecs }
 
 // Listener returns the listener that is compiled, nil when it is something else.
 func (c compiler) Listener() *listenerv3.Listener { return c.listener }
+
+// RouteNames are the names of what virtual clusters and routes count.
+func (c compiler) RouteNames() *route.StatNames { return c.store.routed }
+
+// ListenerStats is the scope of the listener that is compiled.
+func (c compiler) ListenerStats() sdk.Scope {
+	return c.Stats().Scope(listener.StatPrefix(c.listener))
+}
 
 // networkFilter compiles a filter of a listener's chain; c stands at it.
 func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, error) {

@@ -13,6 +13,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/match/tree"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/service"
+	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -23,20 +24,21 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
 		route.Fields(), match.Fields(), descriptor.Fields(), tree.Fields(), cel.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
-		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
+		stats.Fields(), fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
 func bootstrapFields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message(boot+"Bootstrap",
 			fields.Supported("node", "static_resources", "dynamic_resources", "cluster_manager", "stats_flush_interval",
-				"layered_runtime", "admin", "stats_server_version_override", "bootstrap_extensions"),
+				"layered_runtime", "admin", "stats_server_version_override", "bootstrap_extensions",
+				"stats_config", "stats_sinks", "stats_flush_on_admin"),
 			fields.NoEffect("node_context_params", "deferred_stat_options", "watchdog", "watchdogs",
 				"enable_dispatcher_stats", "inline_headers", "perf_tracing_file_path", "default_regex_engine",
 				"grpc_async_client_manager_config", "memory_allocator_manager", "enable_worker_cpu_affinity",
-				"flags_path", "stats_flush_on_admin"),
+				"flags_path"),
 			fields.Ignored("certificate_provider_instances"),
-			fields.Refused("hds_config", "stats_sinks", "stats_config", "stats_eviction_interval",
+			fields.Refused("hds_config", "stats_eviction_interval",
 				"tracing", "overload_manager", "header_prefix", "use_tcp_for_dns_lookups", "dns_resolution_config",
 				"typed_dns_resolver_config", "fatal_actions", "config_sources",
 				"default_config_source", "default_socket_interface",

@@ -60,6 +60,8 @@ func TestKnownNames(t *testing.T) {
 		{categoryLog, "envoy.access_loggers.open_telemetry", "", "envoy.access_loggers.open_telemetry is known but not built yet"},
 		{categoryLog, "envoy.filters.http.ext_authz", "", "there is no envoy.access_loggers extension named \"envoy.filters.http.ext_authz\""},
 		{categoryLog, "envoy.access_logger.file", "", "(did you mean envoy.access_loggers.file?)"},
+		{"envoy.matching.http.input", "x", "envoy.extensions.matching.common_inputs.ssl.v3.UriSanInput", "envoy.matching.inputs.uri_san is known but not built yet"},
+		{"envoy.matching.input_matchers", "x", "envoy.extensions.matching.input_matchers.dynamic_modules.v3.DynamicModuleMatcher", "envoy.matching.matchers.dynamic_modules is known but not built yet"},
 		{categoryHTTP, "x", "acme.Filter", "of type acme.Filter"},
 		{categoryHTTP, "x", "envoy.extensions.filters.http.rooter.v3.Router", "(did you mean envoy.extensions.filters.http.router.v3.Router?)"},
 	} {

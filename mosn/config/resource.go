@@ -118,7 +118,7 @@ func (c compiler) resource(m proto.Message) (any, error) {
 			},
 		})
 	case *routev3.RouteConfiguration:
-		return route.Compile(c, m, route.Options{})
+		return route.Compile(c, m, route.Options{Scope: root, Names: c.store.routed})
 	case *endpointv3.ClusterLoadAssignment:
 		return cluster.CompileAssignment(c, m)
 	case *corev3.TypedExtensionConfig, *tlsv3.Secret:

@@ -15,6 +15,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
@@ -168,6 +169,7 @@ type Store struct {
 	log     Logger
 	names   *stats.Names // of listeners
 	kind    *cluster.Kind
+	routed  *route.StatNames  // of virtual clusters and routes
 	rpc     []sdk.CodecConfig // set with the first cluster
 	files   *files
 	changes changeStats
@@ -190,7 +192,7 @@ func NewStore(o Options) *Store {
 		o.Node = &corev3.Node{}
 	}
 	s := &Store{
-		o: o, ext: o.Registry, log: o.Log, names: listener.StatNames(o.Loops), kind: cluster.NewKind(),
+		o: o, ext: o.Registry, log: o.Log, names: listener.StatNames(o.Loops), kind: cluster.NewKind(), routed: route.NewStatNames(),
 		files: newFiles(o.Registry, o.Unknown == RejectUnknown), entries: map[Key]*Entry{}, subs: map[subKey]*subscription{}, warm: make(chan struct{}),
 		changes: newChangeStats(o.Stats),
 	}

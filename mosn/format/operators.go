@@ -72,6 +72,7 @@ const (
 	opTrailersBytes
 	opCustomFlags
 	opFilterChain
+	opListenerName
 	opUpstreamClusterRaw
 	opUpstreamHostName
 	opUpstreamHostNameOnly
@@ -178,6 +179,7 @@ var operators = map[string]spec{
 	"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":  {opDownstreamLocalIP, noParams, false},
 	"DOWNSTREAM_LOCAL_PORT":                  {opDownstreamLocalPort, noParams, false},
 	"FILTER_CHAIN_NAME":                      {opFilterChain, noParams, false},
+	"LISTENER_NAME":                          {opListenerName, noParams, false},
 	"ROUTE_NAME":                             {opRouteName, noParams, false},
 	"VIRTUAL_CLUSTER_NAME":                   {opVirtualCluster, noParams, false},
 	"CONNECTION_ID":                          {opConnectionID, noParams, false},
@@ -234,6 +236,7 @@ var absent = map[string]params{
 
 // later are Envoy's other operators: known, and refused by name.
 var later = []string{
+	"DOWNSTREAM_CX_RTT", "ROUTE_RESOLUTION_COUNT", "ROUTE_RESOLUTION_TIME_US",
 	"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
 	"DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT",
 	"DOWNSTREAM_LOCAL_CLOSE_REASON",

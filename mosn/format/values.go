@@ -161,6 +161,8 @@ func (p *part) stringOf(info *sdk.StreamInfo) (s string, spaced, ok bool) {
 		return info.RouteName, true, true
 	case opVirtualCluster:
 		return info.VirtualCluster, true, true
+	case opListenerName:
+		return info.ListenerName, true, true
 	case opFilterChain:
 		return info.FilterChainName, true, true
 	case opUpstreamCluster:

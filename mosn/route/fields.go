@@ -9,7 +9,7 @@ import (
 // in match.Fields, those of header edits in edit.Fields, those of formats in
 // format.Fields.
 func Fields() sdk.FieldStatus {
-	return fields.Join(tableFields(), routeFields(), actionFields(), policyFields(), valueFields())
+	return fields.Join(tableFields(), virtualClusterFields(), routeFields(), actionFields(), policyFields(), valueFields())
 }
 
 func tableFields() sdk.FieldStatus {
@@ -27,10 +27,14 @@ func tableFields() sdk.FieldStatus {
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
 				"typed_per_filter_config", "include_request_attempt_count", "include_attempt_count_in_response",
 				"include_is_timeout_retry_header", "retry_policy", "per_request_buffer_limit_bytes", "request_body_buffer_limit",
-				"request_mirror_policies", "cors", "rate_limits", "metadata"),
-			fields.Refused("matcher", "virtual_clusters", "hedge_policy", "route_specifiers"),
+				"request_mirror_policies", "cors", "rate_limits", "metadata", "virtual_clusters"),
+			fields.Refused("matcher", "hedge_policy", "route_specifiers"),
 			fields.Ignored("retry_policy_typed_config")),
 	)
+}
+
+func virtualClusterFields() sdk.FieldStatus {
+	return fields.Message("envoy.config.route.v3.VirtualCluster", fields.Supported("headers", "name"))
 }
 
 func routeFields() sdk.FieldStatus {
@@ -38,9 +42,9 @@ func routeFields() sdk.FieldStatus {
 		fields.Message("envoy.config.route.v3.Route",
 			fields.Supported("name", "match", "route", "redirect", "direct_response", "typed_per_filter_config",
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
-				"per_request_buffer_limit_bytes", "request_body_buffer_limit", "metadata"),
+				"per_request_buffer_limit_bytes", "request_body_buffer_limit", "metadata", "stat_prefix"),
 			fields.NoEffect("decorator", "tracing"), // there are no traces yet
-			fields.Refused("filter_action", "non_forwarding_action", "stat_prefix", "route_specifiers")),
+			fields.Refused("filter_action", "non_forwarding_action", "route_specifiers")),
 		fields.Message("envoy.config.route.v3.RouteMatch",
 			fields.Supported("prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix", "case_sensitive",
 				"runtime_fraction", "headers", "query_parameters", "cookies", "grpc", "tls_context", "dynamic_metadata", "filter_state"),

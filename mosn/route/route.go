@@ -28,6 +28,8 @@ type Route struct {
 	// BufferLimit bounds in bytes what is kept of a request's body for retries and
 	// mirrors; -1 when the configuration does not say.
 	BufferLimit int64
+	// Stats are those of stat_prefix, nil without one.
+	Stats *RequestStats
 
 	Forward  *Forward
 	Redirect *Redirect
@@ -71,6 +73,9 @@ func (r *Route) IdleTimeout() (time.Duration, bool) {
 
 func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, cors: cc.vh.cors, Metadata: sdk.NewMetadata(pb.GetMetadata().GetFilterMetadata()), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
+	if prefix := pb.GetStatPrefix(); prefix != "" {
+		r.Stats = cc.statsOf("route", prefix)
+	}
 	var err error
 	if r.match, err = compileMatch(c.At("match"), pb.GetMatch()); err != nil {
 		return nil, err

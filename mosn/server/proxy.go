@@ -56,6 +56,7 @@ type Proxy struct {
 	names     *stats.Store
 	collector *stats.Collector
 	stats     *serverStats
+	flusher   atomic.Pointer[flusher] // nil until the resources are in force
 	outputs   *accesslog.Outputs
 	clusters  *cluster.Manager
 	listeners *listener.Manager
@@ -154,6 +155,9 @@ func (p *Proxy) apply() error {
 	if err == nil {
 		err = p.store.Follow(root, boot.Proto.GetDynamicResources())
 	}
+	if err == nil {
+		err = startFlusher(p, boot)
+	}
 	boot.Forget()
 	return err
 }
@@ -239,6 +243,7 @@ func (p *Proxy) Close() {
 	if p.admin != nil {
 		p.admin.close()
 	}
+	p.flusher.Load().close()
 	for _, s := range p.services {
 		s.Close()
 	}

@@ -27,6 +27,9 @@ func validate(o *Options, boot *config.Bootstrap, registry *config.Registry, std
 	result := store.Apply(boot.Resources())
 	err := result.Err()
 	if err == nil {
+		err = checkStats(store, boot)
+	}
+	if err == nil {
 		_, err = compileAdmin(store.Compiler("bootstrap", boot.Where), boot.Proto.GetAdmin())
 	}
 	if err == nil {

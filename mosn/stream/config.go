@@ -19,6 +19,8 @@ type Config struct {
 	Codecs []sdk.CodecConfig
 	// Routes is where a request finds its table when it begins.
 	Routes *route.Slot
+	// Listener is the name of the listener.
+	Listener string
 	// FilterChain is the name of the listener's filter chain.
 	FilterChain string
 	// ListenerMetadata is that of the listener, nil when there is none.
@@ -70,6 +72,7 @@ type Config struct {
 	AppendXForwardedPort     bool
 	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
 	RespectExpectedRqTimeout bool        // router
+	NoDynamicStats           bool        // router: dynamic_stats is off
 	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
 	LocalReply               *LocalReply // nil: replies stay as they are
 

@@ -164,11 +164,17 @@ func (d *serverConn) event(ev *sdk.Event) {
 			d.arrived(s, ev.Stream, len(ev.Data))
 		}
 	case sdk.EventTrailers:
+		if h2 := d.counted.http2; h2 != nil {
+			d.w.stats.Inc(h2.Trailers)
+		}
 		if s := d.stream(ev.Stream); s != nil {
 			s.info.DownstreamWire.Received += used
 			s.requestTrailersArrived(ev.Msg)
 		}
 	case sdk.EventReset:
+		if h2 := d.counted.http2; h2 != nil {
+			d.w.stats.Inc(h2.RxReset)
+		}
 		if s := d.stream(ev.Stream); s != nil {
 			s.downstreamGone(sdk.FlagDownstreamRemoteReset)
 		}
@@ -192,10 +198,15 @@ func (d *serverConn) begin(id uint64, m *sdk.Message, end bool, used uint64) {
 	}
 	s := d.w.acquire()
 	d.keep(id, s)
-	d.requests++
+	if d.requests++; d.requests == d.cfg.MaxRequestsPerConnection {
+		d.w.stats.Inc(d.cfg.Stats.CxMaxRequests)
+	}
 	s.info.DownstreamWire.Received = used
 	s.begin(d, id, m, end)
 	if d.shared != nil && d.last() && d.shared.away == 0 {
+		if d.w.leaving() {
+			d.w.stats.Inc(d.cfg.Stats.CxDrainClose)
+		}
 		d.drain()
 	}
 }
@@ -208,7 +219,12 @@ func (d *serverConn) malformed(err error, ev *sdk.Event) (goOn bool) {
 	if !errors.As(err, &ce) {
 		ce = &sdk.CodecError{Status: 400, Details: "http1.codec_error", Text: err.Error()}
 	}
-	w.stats.Inc(d.cfg.Stats.CxProtocolError)
+	if d.shared == nil || !ce.Stream {
+		w.stats.Inc(d.cfg.Stats.CxProtocolError)
+	}
+	if h2 := d.counted.http2; h2 != nil {
+		w.stats.Inc(h2.Fault(ce.Details))
+	}
 	if d.shared != nil {
 		return d.sharedMalformed(ce, ev)
 	}

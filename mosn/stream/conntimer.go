@@ -75,7 +75,9 @@ func (d *serverConn) abandonedHead() {
 	d.w.msg.Reset()
 	d.w.msg.Protocol = sdk.HTTP11
 	s.attach(d, 0, &d.w.msg)
-	d.w.stats.Inc(d.cfg.Stats.RqTotal)
+	s.countRequest()
+	d.w.stats.Inc(d.cfg.Stats.CxDestroyActiveRq)
+	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
 	s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
 }
 

@@ -134,6 +134,7 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 	if ev != nil && ev.Stream != 0 && ev.Msg.Protocol != sdk.ProtocolUnknown && d.stream(ev.Stream) == nil {
 		d.unreadable(ev.Stream, ev.Msg)
 	}
+	d.lost()
 	d.endStreams(func(s *Stream) {
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
@@ -211,6 +212,9 @@ func (d *serverConn) goAway() {
 	}
 	d.shared.away++
 	d.codec.WriteGoAway(d.c.Out())
+	if h2 := d.counted.http2; h2 != nil {
+		d.w.stats.Inc(h2.GoAwaySent)
+	}
 	d.wrote()
 }
 
@@ -333,6 +337,9 @@ func (d *serverConn) writeTrailers(s *Stream, m *sdk.Message) {
 
 func (d *serverConn) writeReset(id uint64, r sdk.ResetReason) bool {
 	ok := d.codec.WriteReset(d.c.Out(), id, r)
+	if h2 := d.counted.http2; ok && h2 != nil {
+		d.w.stats.Inc(h2.TxReset)
+	}
 	d.wrote()
 	return ok
 }

@@ -153,7 +153,7 @@ func (s *Stream) fillGRPC(r sdk.Reply) {
 
 // redirect answers with the location that the route names.
 func (s *Stream) redirect(r *route.Redirect) {
-	s.w.stats.Inc(s.cfg.Stats.RqRedirect)
+	s.w.stats.Inc(s.cfg.Stats.RqDirect) // as in Envoy, whose rq_redirect stays 0
 	s.reply(sdk.Reply{Status: r.Code, Details: "direct_response", Edit: s.setLocation})
 }
 

@@ -94,6 +94,7 @@ func (s *Stream) checkRequest() *sdk.Reply {
 		return s.bad(404, "missing_path_rejected", "")
 	}
 	if p := m.Path(); !connect && p != "" && p[0] != '/' {
+		s.w.stats.Inc(s.cfg.Stats.RqNonRelativePath)
 		return &sdk.Reply{Status: 404, Details: "absolute_path_rejected"}
 	}
 	return nil
@@ -108,9 +109,15 @@ func (s *Stream) checkUpgrade() *sdk.Reply {
 	if s.req.Method() == "CONNECT" {
 		kind = "CONNECT"
 	}
+	st := &s.cfg.Stats
 	if s.upgradeGranted(kind) {
+		if s.upgraded = !s.routed || s.route != nil; s.upgraded {
+			s.w.stats.Inc(st.CxUpgradesTotal)
+			s.w.stats.AddGauge(st.CxUpgradesActive, 1)
+		}
 		return nil
 	}
+	s.w.stats.Inc(st.RqNotUpgraded)
 	return s.bad(403, "upgrade_failed", "")
 }
 
@@ -165,6 +172,7 @@ func (s *Stream) answerExpect() {
 	m.Reset()
 	m.SetStatus(100)
 	s.info.ResponseCode = 100
+	s.conn.answered(100)
 	_ = s.conn.writeHeaders(s, m, false)
 }
 

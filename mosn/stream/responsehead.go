@@ -42,7 +42,12 @@ func (s *Stream) finishResponseHeaders() {
 		d.closeAfter()
 	}
 	m.Close = !granted && d.shared == nil && (d.last() || s.brokenRequest)
-	d.lastOne = d.lastOne || m.Close
+	if m.Close && !d.lastOne {
+		d.lastOne = true
+		if s.w.leaving() {
+			s.w.stats.Inc(cfg.Stats.CxDrainClose)
+		}
+	}
 	if s.rpc {
 		return // HTTP's own headers are not for it
 	}

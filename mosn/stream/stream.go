@@ -42,6 +42,8 @@ type perRequest struct {
 	hasRespTrail  bool
 	respEnded     bool // the upstream (or we) have produced all of the response
 	respHeadSent  bool
+	completed     bool // its last byte is written
+	upgraded      bool // what it asks to change to is granted
 	outEnd        bool
 	outTrailers   bool
 	local         bool // the response is ours
@@ -152,7 +154,7 @@ func (s *Stream) requestBroken(ce *sdk.CodecError) {
 		return
 	}
 	s.info.Details = ce.Details
-	s.abort(flag)
+	s.breakOff(flag) // for Envoy it is the codec that resets it
 }
 
 func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
@@ -168,6 +170,9 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	}
 	w.streams++
 	w.stats.AddGauge(s.cfg.Stats.RqActive, 1)
+	if h2 := d.counted.http2; h2 != nil {
+		w.stats.AddGauge(h2.StreamsActive, 1)
+	}
 	now := w.now()
 	s.last = now
 	i := &s.info
@@ -179,7 +184,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.DownstreamRemote = i.DownstreamDirectRemote
 	local := d.c.LocalAddr()
 	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
-	i.FilterChainName = d.cfg.FilterChain
+	i.ListenerName, i.FilterChainName = d.cfg.Listener, d.cfg.FilterChain
 	s.setDeadline(dlIdle, s.cfg.StreamIdleTimeout)
 	s.setDeadline(dlDuration, s.cfg.MaxStreamDuration)
 }
@@ -229,15 +234,18 @@ func (s *Stream) downstreamGone(flag sdk.ResponseFlag) {
 	if s.info.Details == "" || !s.local {
 		s.info.Details = "downstream_remote_disconnect"
 	}
-	s.w.stats.Inc(s.cfg.Stats.RqRxReset)
 	s.end(flag)
 }
 
 // abort gives the stream up after its response has begun, or when none can be
 // sent: the connection is closed, so that the client sees that it is cut off.
 func (s *Stream) abort(flag sdk.ResponseFlag) {
-	defer s.conn.cut(s.id) // also when a filter panics
 	s.w.stats.Inc(s.cfg.Stats.RqTxReset)
+	s.breakOff(flag)
+}
+
+func (s *Stream) breakOff(flag sdk.ResponseFlag) {
+	defer s.conn.cut(s.id) // also when a filter panics
 	s.end(flag)
 }
 
@@ -324,11 +332,20 @@ func (s *Stream) writeLog(why sdk.LogType) {
 func (s *Stream) account() {
 	st, w := &s.cfg.Stats, s.w
 	w.stats.AddGauge(st.RqActive, -1)
-	if code := s.info.ResponseCode; code != 0 && !s.info.HealthCheck {
-		w.stats.Inc(st.RqCompleted)
-		if class := code/100 - 1; class >= 0 && class < len(st.RqClass) {
-			w.stats.Inc(st.RqClass[class])
-		}
+	if !s.requestEnded || !s.completed {
+		w.stats.Inc(st.RqRxReset) // Envoy counts each stream that ends before its time here
+	}
+	if s.upgraded {
+		w.stats.AddGauge(st.CxUpgradesActive, -1)
+	}
+	if h2 := s.conn.counted.http2; h2 != nil {
+		w.stats.AddGauge(h2.StreamsActive, -1)
+	}
+	switch code := s.info.ResponseCode; {
+	case s.info.HealthCheck:
+		w.stats.Inc(st.HealthCheck)
+	case code != 0:
+		s.conn.answered(code)
 	}
 	w.stats.Observe(st.RqTime, uint64(s.info.End-s.info.Start)/uint64(time.Millisecond))
 }

@@ -30,6 +30,9 @@ type forwarding struct {
 	host    *cluster.Host
 	hash    route.HashResult
 
+	vcluster *route.RequestStats // nil when the virtual host has no virtual clusters
+
+	informed   bool // an informational answer was counted
 	begun      bool // the request has reached the router
 	headSent   bool
 	endSent    bool
@@ -65,6 +68,7 @@ func (u *upstream) begin(end bool) {
 	s := u.s
 	s.findRoute()
 	u.begun = true
+	s.w.stats.Inc(s.cfg.Stats.RouterRqTotal)
 	if s.route == nil {
 		s.w.stats.Inc(s.cfg.Stats.NoRoute)
 		s.reply(sdk.Reply{Status: 404, Details: "route_not_found", Flag: sdk.FlagNoRouteFound})
@@ -82,6 +86,7 @@ func (u *upstream) begin(end bool) {
 	if !u.chooseCluster() {
 		return
 	}
+	u.vcluster = s.vh.VirtualCluster(&s.req.Headers)
 	u.retry.setup(s, u)
 	u.setTimeouts()
 	u.finishRequestHeaders()
@@ -120,7 +125,7 @@ func (u *upstream) chooseCluster() bool {
 // try starts an attempt: the first, or another after a failure.
 func (u *upstream) try() {
 	s := u.s
-	u.headSent, u.endSent, u.tryArmed = false, false, false
+	u.headSent, u.endSent, u.tryArmed, u.informed = false, false, false, false
 	u.lb.Attempt = uint32(s.info.Attempts)
 	if p := u.retry.policy; p != nil && p.PreviousHosts && u.host != nil {
 		u.lb.Tried, u.lb.MaxAttempts = append(u.lb.Tried, u.host), p.HostAttempts
@@ -157,6 +162,7 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	s.info.UpstreamConnect, s.info.UpstreamConnected = int64(begun), int64(stood)
 	s.info.UpstreamReady = int64(s.w.now())
 	s.info.Tried = append(s.info.Tried, sdk.Tried{Host: s.info.UpstreamHost, Hostname: s.info.UpstreamHostname, ConnectionID: c.ConnID()})
+	u.countRequest(route.RqTotal)
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
@@ -200,7 +206,10 @@ func (u *upstream) sentAll() {
 func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
-	u.count(m.Status())
+	if code := m.Status(); !u.informed && code != 102 { // Envoy counts the first that it knows
+		u.informed = true
+		u.count(code)
+	}
 	u.s.informational(m)
 }
 
@@ -221,6 +230,9 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		return
 	}
 	if u.retry.wantsResponse(u, m) {
+		if u.counted() {
+			u.cluster.CountAs(cluster.Retried, code)
+		}
 		u.host.Errors.Add(1)
 		if !end {
 			c.Cancel(sdk.ResetLocal)
@@ -229,6 +241,9 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 		return
 	}
 	u.count(code)
+	if (m.ID(sdk.HeaderEnvoyUpstreamCanary) == "true" || u.host.Canary()) && u.counted() {
+		u.cluster.CountAs(cluster.Canary, code)
+	}
 	u.judge(m, end)
 	u.retry.release(u)
 	u.answered = true
@@ -257,14 +272,35 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.startResponse(end)
 }
 
-// count counts a response by its code; those to gRPC not among the codes, if that is
-// asked for, for they say nothing of how a call ended.
+// counted reports whether responses are counted by code: not those to questions after
+// the health, and none without the router's dynamic_stats.
+func (u *upstream) counted() bool { return !u.s.info.HealthCheck && !u.s.cfg.NoDynamicStats }
+
+// count counts a response by its code, or what stands for one that does not come; those to
+// gRPC not among the cluster's codes, if that is asked for, for they say nothing of how a
+// call ended.
 func (u *upstream) count(code int) {
-	if u.s.cfg.SuppressGRPCCodes && u.callsByGRPC() {
-		u.cluster.CountOrigin(code, u.s.internal)
+	if !u.counted() {
 		return
 	}
-	u.cluster.CountResponse(code, u.s.internal)
+	if u.s.cfg.SuppressGRPCCodes && u.callsByGRPC() {
+		u.cluster.CountOrigin(code, u.s.internal)
+	} else {
+		u.cluster.CountResponse(code, u.s.internal)
+	}
+	u.vcluster.Code(u.s.w.stats, code)
+	u.s.route.Stats.Code(u.s.w.stats, code)
+}
+
+// inc counts for the cluster, the virtual cluster and the route.
+func (u *upstream) inc(c cluster.Stat, r route.RequestStat) {
+	u.cluster.Inc(c)
+	u.countRequest(r)
+}
+
+func (u *upstream) countRequest(r route.RequestStat) {
+	u.vcluster.Inc(u.s.w.stats, r)
+	u.s.route.Stats.Inc(u.s.w.stats, r)
 }
 
 // judge counts a host's answer as its success or error. An answer to gRPC is judged by
@@ -323,6 +359,8 @@ func (u *upstream) finished() {
 	if s.info.RequestEnd != 0 {
 		ms := uint64(s.info.UpstreamEnd-s.info.RequestEnd) / uint64(time.Millisecond)
 		u.cluster.ObserveTime(ms, s.internal)
+		u.vcluster.Time(s.w.stats, ms)
+		s.route.Stats.Time(s.w.stats, ms)
 	}
 	u.clearTimeouts()
 	s.pauseClient(false)
@@ -347,8 +385,12 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 		return
 	}
 	if s.respHeadSent || u.answered {
+		if u.unjudged {
+			u.unjudged = false
+			u.host.Errors.Add(1)
+			s.w.stats.Inc(s.cfg.Stats.RqResetAfterResponse)
+		}
 		s.info.Details = "upstream_reset_after_response_started{" + cluster.FailureDetails(e, u.reason) + "}"
-		s.w.stats.Inc(s.cfg.Stats.RqTxReset)
 		s.replyOrAbortUpstream(e)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/grpc"
 )
@@ -56,7 +57,7 @@ func (s *Stream) durationOver() {
 func (u *upstream) timedOut(status int) {
 	s := u.s
 	if u.cluster != nil {
-		u.cluster.Inc(cluster.RqTimeout)
+		u.inc(cluster.RqTimeout, route.RqTimeout)
 	}
 	if u.call.Active() {
 		u.host.Timeouts.Add(1)

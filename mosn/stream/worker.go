@@ -121,6 +121,9 @@ func (w *Worker) Drain() {
 // Draining reports whether Drain was called.
 func (w *Worker) Draining() bool { return w.draining }
 
+// leaving reports whether clients are to go elsewhere.
+func (w *Worker) leaving() bool { return w.draining || w.Failing != nil && w.Failing.Load() }
+
 // enter and leave bracket every callback. Streams that end meanwhile are reclaimed
 // when the outermost one returns: until then code further up the stack may still
 // look at them.

@@ -37,10 +37,10 @@ func Filter() *sdk.HTTPFilter {
 		Fields: fields.Join(
 			fields.Message(p+"Lua",
 				fields.Supported("inline_code", "source_codes", "default_source_code", "stat_prefix", "clear_route_cache", "filter_context"),
-				fields.Refused("package_paths", "package_cpaths")),
+				fields.Refused("package_paths", "package_cpaths", "shared_vm_id")),
 			fields.Message(p+"LuaPerRoute",
 				fields.Supported("disabled", "name", "source_code", "filter_context"),
-				fields.Refused("package_paths", "package_cpaths")),
+				fields.Refused("package_paths", "package_cpaths", "shared_vm_id")),
 			format.SourceFields(),
 		),
 		Compile: func(c sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) { return compile(c, m.(*luav3.Lua)) },

@@ -1,5 +1,7 @@
 package cel
 
+//lint:file-ignore SA1019 Envoy still reads these fields, so we do
+
 import (
 	"math"
 	"strings"

@@ -36,6 +36,6 @@ func expressions(p string) sdk.FieldStatus {
 		fields.Message(p+e+".CreateStruct.Entry",
 			fields.Supported("map_key", "value"), fields.NoEffect("id"), fields.Refused("field_key", "optional_entry")),
 		fields.Message(p+"Constant",
-			fields.Supported("null_value", "bool_value", "int64_value", "uint64_value", "double_value", "string_value", "bytes_value",
-				"duration_value", "timestamp_value")))
+			fields.Supported("null_value", "bool_value", "int64_value", "uint64_value", "double_value", "string_value", "bytes_value"),
+			fields.Refused("duration_value", "timestamp_value"))) // which no parser makes any more
 }

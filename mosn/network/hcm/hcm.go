@@ -28,6 +28,8 @@ import (
 type host interface {
 	Node() *corev3.Node
 	Listener() *listenerv3.Listener
+	ListenerStats() sdk.Scope
+	RouteNames() *route.StatNames
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
 	Runtime() *runtime.Values
@@ -65,29 +67,41 @@ func Filter() stream.NetworkFilter {
 			if err != nil {
 				return nil, err
 			}
-			cfg.Stats = names.New(c.Stats().Scope("http." + m.(*hcmv3.HttpConnectionManager).GetStatPrefix()))
+			above := c.Stats()
+			if h, ok := c.(host); ok {
+				above = h.ListenerStats()
+			}
+			cfg.Stats = names.New(c.Stats(), above, m.(*hcmv3.HttpConnectionManager).GetStatPrefix())
 			return cfg, nil
 		},
 	}
 }
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
+	root := c.Stats()
 	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
-		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters, compileRoutes,
+		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
 		}
 	}
+	routes := route.Options{ValidateClusters: true}
+	if h, ok := c.(host); ok {
+		routes.Scope, routes.Names = root, h.RouteNames()
+	}
+	if err := compileRoutes(c, pb, cfg, routes); err != nil {
+		return nil, err
+	}
 	var logs accesslog.CompileOptions
 	if h, ok := c.(host); ok {
 		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
 		cfg.ListenerMetadata = sdk.NewMetadata(h.Listener().GetMetadata().GetFilterMetadata())
-		cfg.FilterChain = chainName(h.Listener())
+		cfg.Listener, cfg.FilterChain = h.Listener().GetName(), chainName(h.Listener())
 		if pb.GetAddUserAgent().GetValue() {
 			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
 		}
@@ -269,6 +283,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 		if r, ok := conf.(*routerConfig); ok {
 			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
+			cfg.NoDynamicStats = r.NoDynamicStats
 			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
 			continue
 		}
@@ -320,7 +335,7 @@ func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HT
 	return ext, conf, err
 }
 
-func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config, o route.Options) error {
 	if rds := pb.GetRds(); rds != nil {
 		h, ok := c.(dynamic)
 		if !ok {
@@ -343,7 +358,7 @@ func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 			return err
 		}
 	}
-	t, err := route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	t, err := route.Compile(c.At("route_config"), rc, o)
 	cfg.Routes = route.NewSlot(t)
 	return err
 }

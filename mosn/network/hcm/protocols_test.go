@@ -11,6 +11,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/framecodec"
@@ -27,6 +28,8 @@ type hosted struct {
 
 func (h hosted) Node() *corev3.Node             { return nil }
 func (h hosted) Listener() *listenerv3.Listener { return h.listener }
+func (h hosted) ListenerStats() sdk.Scope       { return h.Stats().Scope("listener.l") }
+func (h hosted) RouteNames() *route.StatNames   { return route.NewStatNames() }
 func (h hosted) Root() sdk.Compiler             { return h.root }
 func (h hosted) Codecs() []*sdk.Codec           { return h.codecs }
 func (h hosted) Runtime() *runtime.Values       { return nil }

@@ -16,6 +16,7 @@ type routerConfig struct {
 	// RespectExpectedTimeout makes a trusted x-envoy-expected-rq-timeout-ms of the
 	// request its timeout.
 	RespectExpectedTimeout bool
+	NoDynamicStats         bool // responses are not counted by code
 	SuppressGRPCCodes      bool
 }
 
@@ -32,8 +33,8 @@ func Router() *sdk.HTTPFilter {
 		Config:   &routerv3.Router{},
 		Terminal: true,
 		Fields: fields.Message("envoy.extensions.filters.http.router.v3.Router",
-			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout", "suppress_grpc_request_failure_code_stats"),
-			fields.NoEffect("dynamic_stats", "start_child_span"),
+			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout", "dynamic_stats", "suppress_grpc_request_failure_code_stats"),
+			fields.NoEffect("start_child_span"),
 			fields.Refused("upstream_log", "upstream_log_options", "strict_check_headers",
 				"upstream_http_filters", "reject_connect_request_early_data"),
 		),
@@ -46,6 +47,7 @@ func compileRouter(_ sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
 	return &routerConfig{
 		SuppressEnvoyHeaders:   pb.GetSuppressEnvoyHeaders(),
 		RespectExpectedTimeout: pb.GetRespectExpectedRqTimeout(),
+		NoDynamicStats:         pb.GetDynamicStats() != nil && !pb.GetDynamicStats().GetValue(),
 		SuppressGRPCCodes:      pb.GetSuppressGrpcRequestFailureCodeStats(),
 	}, nil
 }
