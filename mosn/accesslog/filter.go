@@ -101,6 +101,8 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 		return compileComparison(f.DurationFilter.GetComparison(), o, durationMs), nil
 	case *accesslogv3.AccessLogFilter_NotHealthCheckFilter:
 		return notHealthCheck{}, nil
+	case *accesslogv3.AccessLogFilter_TraceableFilter:
+		return traceable{}, nil
 	case *accesslogv3.AccessLogFilter_RuntimeFilter:
 		return &share{runtime.CompilePercent(f.RuntimeFilter.GetRuntimeKey(), f.RuntimeFilter.GetPercentSampled()), o.Runtime,
 			f.RuntimeFilter.GetUseIndependentRandomness()}, nil
