@@ -231,6 +231,9 @@ const (
 	LogDownstreamPeriodic
 	LogDownstreamEnd
 	LogTunnelEstablished
+	LogUpstreamPoolReady
+	LogUpstreamPeriodic
+	LogUpstreamEnd
 	numLogTypes
 )
 
@@ -238,6 +241,7 @@ const (
 func (t LogType) String() string {
 	return [numLogTypes]string{
 		"NotSet", "DownstreamStart", "DownstreamPeriodic", "DownstreamEnd", "DownstreamTunnelSuccessfullyEstablished",
+		"UpstreamPoolReady", "UpstreamPeriodic", "UpstreamEnd",
 	}[t]
 }
 

@@ -76,7 +76,7 @@ type types struct {
 func compileType(pb *accesslogv3.LogTypeFilter) types {
 	f := types{exclude: pb.GetExclude()}
 	for _, t := range pb.GetTypes() {
-		for own := sdk.LogNotSet; own <= sdk.LogTunnelEstablished; own++ {
+		for own := sdk.LogNotSet; own <= sdk.LogUpstreamEnd; own++ {
 			if own.String() == t.String() {
 				f.set |= 1 << own
 			}
