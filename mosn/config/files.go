@@ -200,7 +200,6 @@ func (s *files) refresh() error {
 	slices.SortFunc(list, func(a, b *watched) int { return strings.Compare(a.spec.key(), b.spec.key()) })
 	results := make(chan error, len(list))
 	for _, f := range list {
-		f.changed = true
 		s.push(job{f, func(err error) { results <- err }})
 	}
 	s.mu.Unlock()
@@ -256,7 +255,7 @@ func (s *files) work() {
 		j := s.due[0]
 		s.due = s.due[1:]
 		f := j.file
-		everyone := f.changed || j.report != nil
+		everyone := f.changed || j.report != nil // who asked for it wants to hear it all
 		var subs []*fileSub
 		for _, sub := range f.subs {
 			if everyone || sub.fresh {

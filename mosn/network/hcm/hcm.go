@@ -300,6 +300,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			cfg.NoDynamicStats = r.NoDynamicStats
 			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
+			cfg.StrictHeaders, cfg.UpstreamLog = r.StrictHeaders, r.UpstreamLog
 			continue
 		}
 		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
