@@ -158,6 +158,12 @@ type StreamInfo struct {
 	UpstreamLocal          netip.AddrPort
 	UpstreamConnectionID   uint64
 
+	// DownstreamTLS and UpstreamTLS are nil in plain text. DownstreamFailure is Envoy's
+	// %DOWNSTREAM_TRANSPORT_FAILURE_REASON%.
+	DownstreamTLS     *TLSInfo
+	UpstreamTLS       *TLSInfo
+	DownstreamFailure string
+
 	HealthCheck bool
 	LogType     LogType // why the access log is being written
 

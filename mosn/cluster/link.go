@@ -59,6 +59,9 @@ func (ln *link) dial(p *pool, h linkHandler) {
 	p.conns++
 	p.connecting++
 	ln.conn = loop.Dial(p.host.addr, &cfg.dial, h)
+	if cfg.tls != nil {
+		ln.conn.SetTransport(cfg.tls.New(lc.local.stats, p.host.Hostname()), 0)
+	}
 	ln.conn.SetWatermarks(cfg.high, cfg.high/2)
 	ln.conn.SetReadLimit(p.way.codec.ReadLimit())
 }
@@ -93,7 +96,7 @@ func (ln *link) begin(c *Call, by carrier) {
 	lc := p.lc
 	c.carrier, c.state = by, callActive
 	c.reused = ln.served > 0
-	c.connID, c.connect = ln.conn.ID(), [2]time.Duration{ln.started, ln.stood}
+	c.connID, c.tls, c.connect = ln.conn.ID(), ln.conn.TLS(), [2]time.Duration{ln.started, ln.stood}
 	c.requestDone, c.readDisabled = false, 0
 	ln.served++
 	if ln.served == lc.cfg.maxRequests {

@@ -285,7 +285,7 @@ func (lc *LoopCluster) startIn(p *pool, c *Call, ev CallEvents) {
 		panic("cluster: a call is started that is under way")
 	}
 	c.ev, c.pool, c.prio = ev, p, p.prio
-	c.connID, c.received, c.sent, c.reused, c.failure = 0, 0, 0, false, ""
+	c.connID, c.tls, c.received, c.sent, c.reused, c.failure = 0, nil, 0, 0, false, ""
 	c.connect = [2]time.Duration{}
 	if p.way.codec == nil {
 		c.fail(ErrUnwritable, "")

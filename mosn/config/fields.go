@@ -11,6 +11,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/match/descriptor"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/service"
+	"sofamesh.io/sofamesh/mosn/transport/tls"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -20,7 +21,7 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 // of extensions.
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
-		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
+		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(), tls.Fields(),
 		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
@@ -46,9 +47,6 @@ func bootstrapFields() sdk.FieldStatus {
 			fields.Supported("lds_config", "cds_config"),
 			fields.Refused("lds_resources_locator", "cds_resources_locator", "ads_config")),
 		fields.ConfigSource(),
-		// Secrets are kept and checked; what uses them comes with TLS.
-		fields.Message("envoy.extensions.transport_sockets.tls.v3.Secret", fields.Supported("name"),
-			fields.NoEffect("tls_certificate", "session_ticket_keys", "validation_context", "generic_secret")),
 		fields.Message(boot+"ClusterManager",
 			fields.Supported("upstream_bind_config"), fields.NoEffect("enable_deferred_cluster_creation"),
 			fields.Refused("local_cluster_name", "outlier_detection", "load_stats_config")),

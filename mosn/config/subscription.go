@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/route"
@@ -32,6 +33,7 @@ type subscription struct {
 	routes  *route.Slot         // of a RouteConfiguration
 	demands map[*routeDemand]struct{}
 	places  map[*filterPlace]struct{} // of an extension's configuration
+	secrets map[*secretUser]struct{}
 }
 
 // routeDemand is what a listener demands of a routing table beyond its being valid.
@@ -43,6 +45,7 @@ type use struct {
 	early  bool         // the resource does not wait for it
 	demand *routeDemand // nil: none
 	place  *filterPlace // nil unless the resource has a filter there
+	secret *secretUser  // nil unless it is a secret
 }
 
 // end gives the use back.
@@ -50,6 +53,7 @@ func (u *use) end(v *Version) {
 	delete(u.users, v)
 	delete(u.demands, u.demand)
 	delete(u.places, u.place)
+	delete(u.secrets, u.secret)
 	u.store.release(u.subscription)
 }
 
@@ -227,6 +231,8 @@ func (sub *subscription) prepare(c compiler, v *Version) (apply func(), err erro
 		}, nil
 	case *corev3.TypedExtensionConfig:
 		return sub.prepareFilters(c, value)
+	case *tlsv3.Secret:
+		return sub.prepareSecret(c, value)
 	}
 	return func() {}, nil
 }

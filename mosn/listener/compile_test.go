@@ -99,7 +99,7 @@ func TestChains(t *testing.T) {
 	} {
 		chain := &greeter{}
 		cfg, err := b.compile(tcp(1)+text, chain)
-		if err != nil || cfg.chain != chain || chain.closed.Load() {
+		if err != nil || cfg.chain.ConnFactory != chain || chain.closed.Load() {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
