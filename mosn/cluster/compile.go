@@ -36,6 +36,9 @@ func (c *Config) compileTransport(comp sdk.Compiler, pb *clusterv3.Cluster) erro
 	default: // as in Envoy the type says which it is, not the name
 		return comp.At("transport_socket").Missing("envoy.transport_sockets.upstream", ts.GetName(), ts.GetTypedConfig())
 	}
+	if c.auto != nil && c.tls == nil {
+		return comp.At("transport_socket").Errorf("ALPN configured for cluster %s which has a non-ALPN transport socket", c.name)
+	}
 	k := pb.GetUpstreamConnectionOptions().GetTcpKeepalive()
 	if k == nil {
 		return nil

@@ -41,6 +41,7 @@ type Config struct {
 
 	http  sdk.CodecConfig   // for requests that are HTTP
 	http2 sdk.CodecConfig   // for those that are HTTP/2, where that makes a difference; nil: it does not
+	auto  sdk.CodecConfig   // HTTP/1, where hosts choose between it and http2; else nil
 	rpc   []sdk.CodecConfig // for those of other protocols
 	dial  eventloop.DialConfig
 	tls   *tls.Client // nil: plain text

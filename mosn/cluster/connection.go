@@ -33,6 +33,11 @@ func (p *pool) dial() {
 
 // OnConnect implements eventloop.Handler.
 func (cn *connection) OnConnect(*eventloop.Conn) {
+	if p := cn.pool; cn.disagreed() {
+		cn.finish(false)
+		p.move()
+		return
+	}
 	cn.established()
 	cn.pool.serve(cn)
 }

@@ -273,7 +273,7 @@ func (lc *LoopCluster) choose(ctx *sdk.LBContext) *Host {
 // Start makes an attempt to have the request m answered by a host that Choose
 // returned. Only m's protocol counts here; nil stands for a request of HTTP.
 func (lc *LoopCluster) Start(c *Call, h *Host, m *sdk.Message, ev CallEvents, prio Priority) {
-	lc.start(c, h, lc.cfg.wayOf(m), ev, prio)
+	lc.start(c, h, lc.cfg.wayTo(h, m), ev, prio)
 }
 
 func (lc *LoopCluster) start(c *Call, h *Host, by way, ev CallEvents, prio Priority) {

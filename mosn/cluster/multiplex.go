@@ -86,6 +86,11 @@ func (cn *muxConn) room() bool {
 
 // OnConnect implements eventloop.Handler.
 func (cn *muxConn) OnConnect(*eventloop.Conn) {
+	if p := cn.pool; cn.disagreed() {
+		cn.finish(false)
+		p.move()
+		return
+	}
 	cn.established()
 	cn.speak()
 	cn.armBeat()

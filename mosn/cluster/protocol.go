@@ -38,10 +38,6 @@ func (c *Config) multiplex(w way) *Multiplex {
 	return &c.mux2
 }
 
-// protocols are those that TLS is to offer where its own configuration names none: as in
-// Envoy, none unless it is left to TLS which HTTP is spoken.
-func (c *Config) protocols() []string { return nil }
-
 // multiplexes reports whether some protocol of the cluster shares connections.
 func (c *Config) multiplexes() bool {
 	for _, p := range c.rpc {

@@ -133,6 +133,10 @@ func (t token) compile(more extensions) (part, error) {
 	if !ok {
 		s, ok = more[t.name]
 	}
+	tls, secure := tlsOperators[t.name]
+	if secure {
+		s, ok = tlsSpec(tls), true
+	}
 	if params, known := absent[t.name]; known {
 		s, ok = spec{opAbsent, params, params == someParams}, true
 	}
@@ -148,7 +152,7 @@ func (t token) compile(more extensions) (part, error) {
 	case !s.length && t.limit > 0:
 		return fail("takes no length")
 	}
-	p := part{op: s.op, limit: t.limit}
+	p := part{op: s.op, limit: t.limit, tls: tls}
 	if err := t.arguments(&p); err != nil {
 		return part{}, fmt.Errorf("%%%s%%: %w", t.name, err)
 	}

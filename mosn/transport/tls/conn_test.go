@@ -371,7 +371,7 @@ func TestBackpressure(t *testing.T) {
 // TestSplit cuts a whole conversation at every byte.
 func TestSplit(t *testing.T) {
 	p := newPair(t)
-	step := 1
+	step := 13
 	if testing.Short() {
 		step = 97
 	}
