@@ -163,6 +163,8 @@ type StreamInfo struct {
 	DownstreamTLS     *TLSInfo
 	UpstreamTLS       *TLSInfo
 	DownstreamFailure string
+	// RequestedServerName is the SNI that a listener filter has found, before TLS.
+	RequestedServerName string
 
 	HealthCheck bool
 	LogType     LogType // why the access log is being written

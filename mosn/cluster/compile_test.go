@@ -221,7 +221,7 @@ func TestHTTPVersions(t *testing.T) {
 		{options("explicit_http_config { " + two + " }"), "http2", "http2"},
 		{options("use_downstream_protocol_config { " + two + " }"), "http1", "http2"},
 		{options("use_downstream_protocol_config {}"), "http1", "http2"},
-		{options("auto_config { " + two + " }") + `transport_socket { name: "t" typed_config {
+		{options("auto_config { "+two+" }") + `transport_socket { name: "t" typed_config {
 			[type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext] {} } }`, "http2", "http2"},
 		{options("auto_config {}"), "non-ALPN transport socket", ""},
 	} {

@@ -33,11 +33,19 @@ func (p *pool) dial() {
 
 // OnConnect implements eventloop.Handler.
 func (cn *connection) OnConnect(*eventloop.Conn) {
-	if p := cn.pool; cn.disagreed() {
+	switch to, p := cn.chosen(), cn.pool; {
+	case to == nil:
+		cn.stand()
+	case to.owner != nil: // another loop's, which makes its own
 		cn.finish(false)
-		p.move()
-		return
+		p.move(to)
+	default:
+		cn.link.handOver(to)
 	}
+}
+
+// stand begins the use of a connection that stands.
+func (cn *connection) stand() {
 	cn.established()
 	cn.pool.serve(cn)
 }

@@ -63,7 +63,10 @@ func (p *part) appendTLS(dst []byte, info *sdk.StreamInfo) ([]byte, kind) {
 	}
 	switch v := p.tls &^ ofUpstream; {
 	case v == tlsFailure:
-		return appendString(dst, info.DownstreamFailure)
+		if info.DownstreamFailure == "" {
+			return dst, missing
+		}
+		return appendUnspaced(dst, info.DownstreamFailure), text
 	case t == nil:
 	case v == tlsVersion:
 		return appendString(dst, t.Version)
@@ -108,11 +111,12 @@ func (p *part) parseServerName(args string) error {
 	return p.parseOrigin(from, "HOST")
 }
 
-// appendServerName appends the name that the client has asked for: in TLS, or as host.
+// appendServerName appends the name that the client has asked for: in TLS as far as a
+// listener filter has looked, or as host.
 func (p *part) appendServerName(dst []byte, ctx *Context) ([]byte, kind) {
 	sni, host := "", ""
-	if ctx.Info != nil && ctx.Info.DownstreamTLS != nil {
-		sni = ctx.Info.DownstreamTLS.ServerName
+	if ctx.Info != nil {
+		sni = ctx.Info.RequestedServerName
 	}
 	if ctx.Request != nil && p.names != sniOnly {
 		host = p.choose(ctx.Request.Value("x-envoy-original-host"), ctx.Request.Authority())

@@ -85,9 +85,10 @@ func (t *conn) fault(op string, err error) error {
 // wire is the net.Conn that crypto/tls has. While hand is set a worker is at it, else
 // the loop.
 type wire struct {
-	conn  *eventloop.Conn
-	hand  *handshake
-	local *x509.Certificate // ours, which a server has chosen
+	conn   *eventloop.Conn
+	hand   *handshake
+	local  *x509.Certificate // ours, which a server has chosen
+	staple bool              // the client has asked for an OCSP response
 }
 
 var _ net.Conn = (*wire)(nil)

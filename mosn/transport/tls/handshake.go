@@ -116,9 +116,8 @@ func (h *handshake) run(yield func(struct{}) bool) {
 	h.yield = yield
 	h.err = errGone // unless it gets to its end
 	err := h.t.tls.Handshake()
-	if h.err = err; err == nil {
-		h.info, h.counts = h.t.summary()
-	}
+	h.err = err
+	h.info, h.counts = h.t.summary(err == nil)
 }
 
 // read is the net.Conn's Read within the coroutine.
@@ -164,16 +163,16 @@ func (h *handshake) Done(_ *eventloop.Loop, err error) {
 func (h *handshake) finish() {
 	t := h.t
 	h.release()
+	t.info = h.info
+	for _, counter := range h.counts {
+		t.st.Inc(counter)
+	}
 	if h.err != nil {
 		t.count(h.err)
 		h.c.Fail(&eventloop.Error{Op: "handshake", Kind: eventloop.KindTransport, Cause: reasonOf(h.err)})
 		return
 	}
 	t.hand, t.wire.hand = nil, nil
-	t.info = h.info
-	for _, counter := range h.counts {
-		t.st.Inc(counter)
-	}
 	h.c.Secured(append(h.in, h.pending...))
 }
 

@@ -52,7 +52,7 @@ func reasonOf(err error) *Reason {
 	}
 	switch text := err.Error(); {
 	case text == noCertText:
-		return boring(noPeerCertificate, "PEER_DID_NOT_RETURN_A_CERTIFICATE")
+		return boring(noPeerCertificate, "PEER_DID_NOT_RETURN_A_CERTIFICATE:peer did not provide required client certificate")
 	case strings.Contains(text, "no cipher suite supported by both"):
 		return boring(noSharedCipher, "NO_SHARED_CIPHER")
 	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "unsupported protocol version"):

@@ -17,6 +17,9 @@ import (
 // Server is a compiled DownstreamTlsContext, shared by all loops.
 type Server struct{ side side }
 
+// extensionStatusRequest is the number of OCSP's extension (RFC 6066, 8).
+const extensionStatusRequest = 5
+
 // ticketKeySize is the size of a key of session_ticket_keys in bytes.
 const ticketKeySize = 80
 
@@ -87,16 +90,16 @@ func (s *side) serve(set *settings) {
 	if s.validator != nil && !s.validator.noCAList {
 		cfg.ClientCAs = s.validator.roots // only for their names; check verifies
 	}
-	if len(cfg.NextProtos) == 0 {
-		return
-	}
 	// crypto/tls ends a handshake in which no protocol is common to both; Envoy goes on
 	// without one.
 	plain := cfg.Clone()
 	plain.NextProtos = nil
 	offered := cfg.NextProtos
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return slices.Contains(offered, p) }) {
+		if w, ok := hello.Conn.(*wire); ok {
+			w.staple = slices.Contains(hello.Extensions, extensionStatusRequest)
+		}
+		if len(offered) == 0 || slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return slices.Contains(offered, p) }) {
 			return nil, nil
 		}
 		return plain, nil

@@ -1,6 +1,8 @@
 package tls
 
 import (
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"io"
 
@@ -13,12 +15,13 @@ type sslStats struct {
 	connectionError, handshake, sessionReused    sdk.Counter
 	noCertificate, noCert                        sdk.Counter
 	verifyFailed, verifySAN, verifyHash, overrun sdk.Counter
+	stapleRequest, stapleOmitted                 sdk.Counter
 }
 
 // newStats returns the counters; scope is the listener's or the cluster's.
 func newStats(scope sdk.Scope) sslStats {
 	s := scope.Scope("ssl")
-	for _, name := range []string{"ocsp_staple_failed", "ocsp_staple_omitted", "ocsp_staple_responses", "ocsp_staple_requests", "was_key_usage_invalid"} {
+	for _, name := range []string{"ocsp_staple_failed", "ocsp_staple_responses", "was_key_usage_invalid"} {
 		s.Counter(name) // they stay 0
 	}
 	return sslStats{
@@ -26,7 +29,7 @@ func newStats(scope sdk.Scope) sslStats {
 		sessionReused: s.Counter("session_reused"), noCertificate: s.Counter("no_certificate"),
 		noCert: s.Counter("fail_verify_no_cert"), verifyFailed: s.Counter("fail_verify_error"),
 		verifySAN: s.Counter("fail_verify_san"), verifyHash: s.Counter("fail_verify_cert_hash"),
-		overrun: s.Counter("handshake_overflow"),
+		overrun: s.Counter("handshake_overflow"), stapleRequest: s.Counter("ocsp_staple_requests"), stapleOmitted: s.Counter("ocsp_staple_omitted"),
 	}
 }
 
@@ -51,18 +54,29 @@ func (t *conn) count(err error) {
 	}
 }
 
-// summary says what a handshake has agreed on, and what it adds to. It runs on the
-// worker, as it asks for counters by name.
-func (t *conn) summary() (*sdk.TLSInfo, []sdk.Counter) {
+// summary says what a handshake has agreed on, even if it then failed, and what it adds
+// to. It runs on the worker, as it asks for counters by name.
+func (t *conn) summary(done bool) (*sdk.TLSInfo, []sdk.Counter) {
 	cs := t.tls.ConnectionState()
 	info := &sdk.TLSInfo{
 		Version: versionName(cs.Version), Cipher: suiteName(cs.CipherSuite), Group: groupName(cs.CurveID),
 		ServerName: cs.ServerName, ALPN: cs.NegotiatedProtocol, Resumed: cs.DidResume,
 		Peer: cs.PeerCertificates, Local: t.set.localOf(t),
 	}
-	info.Validated = len(info.Peer) > 0 && t.set.validates
 	s := &t.side.stats
-	counts := []sdk.Counter{s.handshake}
+	var counts []sdk.Counter
+	if t.wire.staple {
+		counts = append(counts, s.stapleRequest, s.stapleOmitted)
+	}
+	if !done {
+		info.Version = cmp.Or(info.Version, versionName(tls.VersionTLS12)) // as in BoringSSL before there is one
+		if cs.CipherSuite == 0 {
+			info.Cipher = ""
+		}
+		return info, counts
+	}
+	info.Validated = len(info.Peer) > 0 && t.set.validates
+	counts = append(counts, s.handshake)
 	if info.Resumed {
 		counts = append(counts, s.sessionReused)
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -146,14 +147,28 @@ func (v *validator) check(cs tls.ConnectionState) error {
 	}
 	if v.sni && cs.ServerName != "" {
 		if !slices.ContainsFunc(leaf.DNSNames, func(name string) bool { return matchDNS(name, cs.ServerName) }) {
-			return &verifyError{badSAN, "verify cert failed: SAN matcher"}
+			return wrongSAN(leaf)
 		}
 		return v.checkHash(leaf)
 	}
 	if len(v.sans) > 0 && !slices.ContainsFunc(v.sans, func(m sanMatcher) bool { return m.match(leaf) }) {
-		return &verifyError{badSAN, "verify cert failed: SAN matcher"}
+		return wrongSAN(leaf)
 	}
 	return v.checkHash(leaf)
+}
+
+// wrongSAN names the names that nobody has asked for, DNS names and URIs as they are in
+// the certificate.
+func wrongSAN(leaf *x509.Certificate) error {
+	names := slices.Clone(leaf.DNSNames)
+	for _, u := range leaf.URIs {
+		names = append(names, u.String())
+	}
+	names = append(names, leaf.EmailAddresses...)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return &verifyError{badSAN, "verify cert failed: SAN matcher, certificate SANs are [" + strings.Join(names, ", ") + "]"}
 }
 
 // withSNI returns v with auto_sni_san_validation.
@@ -189,13 +204,13 @@ func (v *validator) checkChain(leaf *x509.Certificate, rest []*x509.Certificate)
 		chains, err = verifyAnyTime(leaf, rest, o)
 	}
 	if err != nil {
-		return &verifyError{badChain, "verify cert failed: " + chainText(err)}
+		return badAt(depthOf(err, rest), chainText(err))
 	}
 	last := error(nil)
 	for _, chain := range chains { // one that is good is enough
 		switch {
 		case len(chain)-1 > v.depth:
-			last = &verifyError{badChain, "verify cert failed: certificate chain too long"}
+			last = badAt(v.depth+1, "certificate chain too long")
 		default:
 			last = v.crls.check(chain, v.now())
 		}
@@ -204,6 +219,25 @@ func (v *validator) checkChain(leaf *x509.Certificate, rest []*x509.Certificate)
 		}
 	}
 	return last
+}
+
+// badAt is what Envoy says of the certificate so many above the leaf.
+func badAt(depth int, text string) error {
+	return &verifyError{badChain, fmt.Sprintf("verify cert failed: X509_verify_cert: certificate verification error at depth %d: %s", depth, text)}
+}
+
+// depthOf returns where in a chain the certificate is that an error is about.
+func depthOf(err error, rest []*x509.Certificate) int {
+	var cert *x509.Certificate
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		cert = invalid.Cert
+	} else if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		cert = unknown.Cert
+	}
+	if cert == nil {
+		return 0
+	}
+	return 1 + slices.IndexFunc(rest, cert.Equal)
 }
 
 // verifyAnyTime verifies a chain of which some certificates have expired or are not yet
@@ -235,7 +269,7 @@ func chainText(err error) string {
 			}
 			return "certificate has expired"
 		case x509.IncompatibleUsage:
-			return "unsuitable certificate purpose"
+			return "unsupported certificate purpose"
 		case x509.TooManyIntermediates:
 			return "path length constraint exceeded"
 		case x509.NotAuthorizedToSign:
@@ -279,34 +313,35 @@ func (r *revocations) check(chain []*x509.Certificate, now time.Time) error {
 		if i > 0 && r.leafOnly {
 			break
 		}
-		if err := r.checkOne(cert, chain[i+1], now); err != nil {
+		if err := r.checkOne(i, cert, chain[i+1], now); err != nil {
 			return err
 		}
 	}
 	if root := chain[len(chain)-1]; !r.leafOnly {
-		return r.checkOne(root, root, now)
+		return r.checkOne(len(chain)-1, root, root, now)
 	}
 	return nil
 }
 
-func (r *revocations) checkOne(cert, issuer *x509.Certificate, now time.Time) error {
+func (r *revocations) checkOne(depth int, cert, issuer *x509.Certificate, now time.Time) error {
+	const failed = "certificate revocation check against provided CRLs failed: "
 	known := false
 	for _, list := range r.issuers[string(issuer.RawSubject)] {
 		if list.CheckSignatureFrom(issuer) != nil {
 			continue
 		}
 		if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
-			return &verifyError{badChain, "verify cert failed: CRL has expired"}
+			return badAt(depth, failed+"CRL has expired")
 		}
 		known = true
 		for i := range list.RevokedCertificateEntries {
 			if list.RevokedCertificateEntries[i].SerialNumber.Cmp(cert.SerialNumber) == 0 {
-				return &verifyError{badChain, "verify cert failed: certificate revoked"}
+				return badAt(depth, failed+"certificate revoked")
 			}
 		}
 	}
 	if !known {
-		return &verifyError{badChain, "verify cert failed: unable to get certificate CRL"}
+		return badAt(depth, failed+"unable to get certificate CRL")
 	}
 	return nil
 }
