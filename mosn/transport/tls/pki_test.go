@@ -41,7 +41,7 @@ func newAuthority(tb testing.TB, name string, parent *authority) *authority {
 	a := &authority{tb: tb}
 	t := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 	}
 	a.key = newKey(tb, false)
 	if parent == nil {
