@@ -66,6 +66,9 @@ func (c *Conn) SetTransport(t Transport, timeout time.Duration) {
 	t.Start(c)
 }
 
+// Secure reports whether there is a transport between the connection and the wire.
+func (c *Conn) Secure() bool { return c.tp != nil }
+
 // TLS returns what is known of the peer by its transport, nil in plain text and before
 // the end of the handshake.
 func (c *Conn) TLS() *sdk.TLSInfo {

@@ -17,6 +17,8 @@ type Stats struct {
 	FlowPausedReading, FlowResumedReading                                        sdk.Counter
 	NoRoute, NoCluster, RqRedirect, RqDirect                                     sdk.Counter
 	RqClass                                                                      [5]sdk.Counter
+	CxSSLTotal                                                                   sdk.Counter
+	CxSSLActive                                                                  sdk.Gauge
 	CxActive, CxHTTP1Active, RqActive                                            sdk.Gauge
 	CxHTTP2Total, RqHTTP2Total                                                   sdk.Counter
 	CxHTTP2Active                                                                sdk.Gauge
@@ -47,7 +49,7 @@ func counterNames() []string {
 		"downstream_flow_control_paused_reading_total", "downstream_flow_control_resumed_reading_total",
 		"no_route", "no_cluster", "rq_redirect", "rq_direct_response",
 		"downstream_cx_http2_total", "downstream_rq_http2_total",
-		"downstream_cx_rpc_total", "downstream_rq_rpc_total", "downstream_rq_reverse_total",
+		"downstream_cx_rpc_total", "downstream_rq_rpc_total", "downstream_rq_reverse_total", "downstream_cx_ssl_total",
 		"downstream_rq_1xx", "downstream_rq_2xx", "downstream_rq_3xx", "downstream_rq_4xx", "downstream_rq_5xx",
 	}
 }
@@ -56,7 +58,8 @@ func counterNames() []string {
 func NewNames() Names {
 	return Names{stats.NewNames(stats.List{
 		Gauges: []string{"downstream_cx_active", "downstream_cx_http1_active", "downstream_rq_active",
-			"downstream_cx_http2_active", "downstream_cx_rpc_active", "downstream_rq_reverse_active"},
+			"downstream_cx_http2_active", "downstream_cx_rpc_active", "downstream_rq_reverse_active",
+			"downstream_cx_ssl_active"},
 		Counters:   counterNames(),
 		Histograms: []string{"downstream_cx_length_ms", "downstream_rq_time"},
 	})}
@@ -79,7 +82,7 @@ func (n Names) New(scope sdk.Scope) Stats {
 		&s.FlowPausedReading, &s.FlowResumedReading,
 		&s.NoRoute, &s.NoCluster, &s.RqRedirect, &s.RqDirect,
 		&s.CxHTTP2Total, &s.RqHTTP2Total,
-		&s.CxRPCTotal, &s.RqRPCTotal, &s.RqReverseTotal,
+		&s.CxRPCTotal, &s.RqRPCTotal, &s.RqReverseTotal, &s.CxSSLTotal,
 	}
 	for i := range s.RqClass {
 		counters = append(counters, &s.RqClass[i])
@@ -87,7 +90,7 @@ func (n Names) New(scope sdk.Scope) Stats {
 	for i, c := range counters {
 		*c = b.Counter(i)
 	}
-	for i, g := range []*sdk.Gauge{&s.CxActive, &s.CxHTTP1Active, &s.RqActive, &s.CxHTTP2Active, &s.CxRPCActive, &s.RqReverseActive} {
+	for i, g := range []*sdk.Gauge{&s.CxActive, &s.CxHTTP1Active, &s.RqActive, &s.CxHTTP2Active, &s.CxRPCActive, &s.RqReverseActive, &s.CxSSLActive} {
 		*g = b.Gauge(i)
 	}
 	s.CxLength, s.RqTime = b.Histogram(0), b.Histogram(1)
