@@ -31,8 +31,7 @@ type generation struct {
 func (a *acceptor) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.Handler {
 	g := a.current
 	b, st, loop := g.cfg.block, a.worker.Stats(), a.worker.Loop()
-	g.cfg.limit.SetMax(int64(g.cfg.runtime.Uint(g.cfg.limitKey, shared.Unlimited)))
-	if !g.cfg.limit.TryAcquire() {
+	if !g.cfg.limit.TryAcquireBelow(int64(g.cfg.runtime.Uint(g.cfg.limitKey, shared.Unlimited))) {
 		st.Inc(b.Counter(counterOverflow))
 		return nil
 	}

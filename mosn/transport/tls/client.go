@@ -82,19 +82,22 @@ type sessions struct {
 type session struct {
 	key   string
 	state *tls.ClientSessionState
+	once  bool
 }
 
 var _ tls.ClientSessionCache = (*sessions)(nil)
 
-// Get implements tls.ClientSessionCache: it returns the newest one, which nobody else
-// gets then, because a ticket that is used twice can be recognised (RFC 8446, C.4).
+// Get implements tls.ClientSessionCache: it returns the newest one. One of TLS 1.3 nobody
+// else gets then, because a ticket that is used twice can be recognised (RFC 8446, C.4).
 func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
 	newest := s.n.Load()
 	for i := range uint32(len(s.kept)) {
 		at := &s.kept[(newest-i)%uint32(len(s.kept))]
-		if got := at.Load(); got != nil && got.key == key && at.CompareAndSwap(got, nil) {
-			return got.state, true
+		got := at.Load()
+		if got == nil || got.key != key || got.once && !at.CompareAndSwap(got, nil) {
+			continue
 		}
+		return got.state, true
 	}
 	return nil, false
 }
@@ -102,6 +105,17 @@ func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
 // Put implements tls.ClientSessionCache.
 func (s *sessions) Put(key string, state *tls.ClientSessionState) {
 	if state != nil {
-		s.kept[s.n.Add(1)%uint32(len(s.kept))].Store(&session{key, state})
+		s.kept[s.n.Add(1)%uint32(len(s.kept))].Store(&session{key, state, once(state)})
 	}
+}
+
+// once reports whether a session is good for one use: not before TLS 1.3. Its encoding
+// begins with the version.
+func once(state *tls.ClientSessionState) bool {
+	_, inner, err := state.ResumptionState()
+	if err != nil || inner == nil {
+		return true
+	}
+	b, err := inner.Bytes()
+	return err != nil || len(b) < 2 || uint16(b[0])<<8|uint16(b[1]) >= tls.VersionTLS13
 }

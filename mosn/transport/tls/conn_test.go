@@ -484,3 +484,32 @@ func TestClientResumption(t *testing.T) {
 		}
 	}
 }
+
+// TestSessions: one of TLS 1.2 serves many connections, one of TLS 1.3 one; others' are
+// not found.
+func TestSessions(t *testing.T) {
+	p := newPair(t)
+	for _, version := range []tlsv3.TlsParameters_TlsProtocol{tlsv3.TlsParameters_TLSv1_2, tlsv3.TlsParameters_TLSv1_3} {
+		r := newRig(t)
+		pb := &tlsv3.UpstreamTlsContext{CommonTlsContext: common(p.trusted()), Sni: "server.example"}
+		pb.CommonTlsContext.TlsParams = &tlsv3.TlsParameters{TlsMaximumProtocolVersion: version}
+		cl := r.client(pb)
+		peer := r.dial(cl, "", time.Second)
+		c := tls.Server(&far{r: r, p: peer}, &tls.Config{Certificates: []tls.Certificate{p.server.pair}})
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "x")
+		r.Settle()
+		cache := cl.side.now.Load().cfg.ClientSessionCache
+		if _, ok := cache.Get("other.example"); ok {
+			t.Error("a session of another name")
+		}
+		if _, ok := cache.Get("server.example"); !ok {
+			t.Errorf("%s: no session was kept", version)
+		}
+		if _, ok := cache.Get("server.example"); ok != (version == tlsv3.TlsParameters_TLSv1_2) {
+			t.Errorf("%s: a second use: %v", version, ok)
+		}
+	}
+}

@@ -78,6 +78,23 @@ func TestRenegotiation(t *testing.T) {
 	}
 }
 
+// TestKeyUpdates: a client may change its keys, but not do only that.
+func TestKeyUpdates(t *testing.T) {
+	p := start(t, mutual)
+	ask := func(updates int) string {
+		const request = "GET / HTTP/1.1\nhost: localhost\nconnection: close\n\n"
+		in := strings.Repeat("K\n", updates) + request
+		return p.tool(t, in, "bash", "-c", "while read -r line; do sleep 0.02; echo \"$line\"; done | openssl s_client -connect "+p.secure+
+			" -CAfile ca.crt -cert client.crt -key client.key -tls1_3 -crlf")
+	}
+	if out := ask(3); !strings.Contains(out, "KEYUPDATE") {
+		t.Errorf("a few:\n%s", out)
+	}
+	if out := ask(60); !strings.Contains(out, "alert") {
+		t.Errorf("nothing else:\n%s", out)
+	}
+}
+
 // TestResumed: openssl resumes a session in a second connection.
 func TestResumed(t *testing.T) {
 	p := start(t, mutual)
