@@ -45,6 +45,9 @@ type Compiler interface {
 	HTTPFilter(name string, config *anypb.Any) (*HTTPFilter, error)
 	Codec(name string) (*Codec, error)
 	AccessLog(name string, a *anypb.Any) (AccessLogger, error)
+	// Tracer compiles a tracing provider, and gives the queue for its spans, which is to be
+	// closed by who asked.
+	Tracer(name string, a *anypb.Any) (TraceProvider, SpanQueue, error)
 	// Missing makes the error for an extension that is not here: whether Envoy has it
 	// in that category ("envoy.transport_sockets.upstream"), and which name is near.
 	Missing(category, name string, a *anypb.Any) error

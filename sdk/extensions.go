@@ -10,6 +10,8 @@ type Extensions struct {
 	Codecs      []*Codec
 	HTTPFilters []*HTTPFilter
 	AccessLogs  []AccessLog
+	Tracers     []Tracer
+	StatsSinks  []StatsSink
 	Bootstrap   []BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []FieldStatus

@@ -162,10 +162,32 @@ type Stream interface {
 	AddGauge(g Gauge, n int64)
 	Observe(h Histogram, v uint64)
 
+	// Loop is the index of the stream's loop, from 0, for what a configuration keeps for each
+	// loop; FilterName what the filter is called in its chain.
+	Loop() int
+	FilterName() string
+	// Log writes a line to the proxy's log, or drops it when there are too many.
+	Log(level LogLevel, line string)
+	// OverrideHost has the request sent to the host with that address ("1.2.3.4:80"),
+	// whatever the load balancer would choose. If the cluster has no such host, or an
+	// unhealthy one, strict has the request fail; else the load balancer chooses.
+	OverrideHost(address string, strict bool)
+
 	// Slot is the filter's place for state, and whether this is its first use on this
 	// stream; use State.
 	Slot() (place *any, first bool)
 }
+
+// LogLevel is the importance of a line in the log.
+type LogLevel uint8
+
+// The levels. What is only of use to look for errors in programs is not shown.
+const (
+	LogDebug LogLevel = iota
+	LogInfo
+	LogWarn
+	LogError
+)
 
 // Members are the hosts of a cluster.
 type Members struct{ Total, Healthy, Degraded int }

@@ -110,6 +110,7 @@ type StreamInfo struct {
 	UpstreamEnd        int64 // last byte of the response received
 	ResponseStart      int64 // first byte sent downstream
 	End                int64
+	Logged             int64 // the access log is being written
 
 	// Codec is that of the request, where Protocol is RPC.
 	Codec        *Codec
@@ -127,6 +128,10 @@ type StreamInfo struct {
 	BytesReceived uint64
 	BytesSent     uint64
 
+	// Bytes on the wire, with heads and framing; those of the upstream are of the last
+	// attempt and known when the log is written.
+	DownstreamWire, UpstreamWire Wire
+
 	StreamID     uint64
 	ConnectionID uint64
 	// Attempts is the number of times that the request was sent upstream.
@@ -142,6 +147,7 @@ type StreamInfo struct {
 	// UpstreamProtocol what is spoken with it, "" while there is no connection.
 	UpstreamHostname string
 	UpstreamProtocol string
+	ListenerName     string
 	FilterChainName  string // of the listener
 	// CustomFlags are those of extensions, comma separated (%CUSTOM_FLAGS%).
 	CustomFlags string
@@ -167,7 +173,13 @@ type StreamInfo struct {
 	RequestedServerName string
 
 	HealthCheck bool
-	LogType     LogType // why the access log is being written
+	// CloseConnection has the client's connection end with the response.
+	CloseConnection bool
+	LogType         LogType // why the access log is being written
+
+	// Trace is the trace that the request is part of, with the span of the request; none
+	// when the connection manager does not trace.
+	Trace TraceContext
 
 	// Dynamic is what filters write for each other and for the log. The rest is what the
 	// configuration says of the parts on the request's way, nil when it says nothing or
@@ -233,6 +245,9 @@ func (t LogType) String() string {
 		"NotSet", "DownstreamStart", "DownstreamPeriodic", "DownstreamEnd", "DownstreamTunnelSuccessfullyEstablished",
 	}[t]
 }
+
+// Wire counts bytes.
+type Wire struct{ Received, Sent uint64 }
 
 // Tried is a connection that a request was given to.
 type Tried struct {

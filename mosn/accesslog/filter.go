@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"strconv"
 
@@ -77,6 +78,21 @@ type filter interface {
 	pass(info *sdk.StreamInfo, request, response, trailers *sdk.Headers) bool
 }
 
+// Filter decides about a stream, elsewhere than before a logger. It is immutable and
+// shared by loops.
+type Filter struct{ filter filter }
+
+// CompileFilter compiles a filter; c stands at it.
+func CompileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOptions) (Filter, error) {
+	f, err := compileFilter(c, pb, o)
+	return Filter{f}, err
+}
+
+// Pass reports whether the stream is one that the filter is for.
+func (f Filter) Pass(info *sdk.StreamInfo, request, response, trailers *sdk.Headers) bool {
+	return f.filter.pass(info, request, response, trailers)
+}
+
 func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOptions) (filter, error) {
 	switch f := pb.GetFilterSpecifier().(type) {
 	case *accesslogv3.AccessLogFilter_StatusCodeFilter:
@@ -103,6 +119,8 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 		return compileMetadata(c.At("metadata_filter"), f.MetadataFilter)
 	case *accesslogv3.AccessLogFilter_LogTypeFilter:
 		return compileType(f.LogTypeFilter), nil
+	case *accesslogv3.AccessLogFilter_ExtensionFilter:
+		return compileExtension(c.At("extension_filter"), f.ExtensionFilter)
 	case nil:
 		return nil, c.Errorf("no filter is given")
 	default:
@@ -126,7 +144,9 @@ func compileComparison(pb *accesslogv3.ComparisonFilter, o CompileOptions, of fu
 
 func responseCode(info *sdk.StreamInfo) uint64 { return uint64(info.ResponseCode) }
 
-func durationMs(info *sdk.StreamInfo) uint64 { return uint64(max(0, info.End-info.Start)) / 1e6 }
+func durationMs(info *sdk.StreamInfo) uint64 {
+	return uint64(max(0, cmp.Or(info.End, info.Logged)-info.Start)) / 1e6
+}
 
 func (f *comparison) pass(info *sdk.StreamInfo, _, _, _ *sdk.Headers) bool {
 	n, value := f.of(info), f.runtime.Uint(f.key, f.value)

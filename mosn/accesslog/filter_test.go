@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"sofamesh.io/sofamesh/mosn/fields"
@@ -53,15 +55,18 @@ func TestFilters(t *testing.T) {
 		op(ms, "NE"):                 {false, true},
 		`not_health_check_filter {}`: {true, false},
 		`response_flag_filter {}`:    {false, true},
-		`response_flag_filter { flags: "UH" flags: "NR" }`:                          {false, true},
-		`response_flag_filter { flags: "UH" }`:                                      {false, false},
-		`header_filter { header { name: "X-A" string_match { exact: "1" } } }`:      {true, true},
-		`header_filter { header { name: "x-a" string_match { exact: "2" } } }`:      {false, false},
-		`runtime_filter { runtime_key: "none" percent_sampled { numerator: 100 } }`: {true, true},
-		never:                                  {false, false},
-		`runtime_filter { runtime_key: "all"}`: {true, true},
-		`and_filter { filters { ` + op(code, "GE") + ` } filters { ` + op(code, "LE") + ` } }`:                                                {true, false},
-		`or_filter { filters { ` + never + ` } filters { ` + op(code, "NE") + ` } }`:                                                          {false, true},
+		`response_flag_filter { flags: "UH" flags: "NR" }`:                                     {false, true},
+		`response_flag_filter { flags: "UH" }`:                                                 {false, false},
+		`header_filter { header { name: "X-A" string_match { exact: "1" } } }`:                 {true, true},
+		`header_filter { header { name: "x-a" string_match { exact: "2" } } }`:                 {false, false},
+		`runtime_filter { runtime_key: "none" percent_sampled { numerator: 100 } }`:            {true, true},
+		where(`response.code == 404`):                                                          {false, true},
+		where(`request.headers['x-a'] == '1' && response.code == 200`):                         {true, false},
+		where(`request.headers['x-b'] == '1'`):                                                 {false, false},
+		never:                                                                                  {false, false},
+		`runtime_filter { runtime_key: "all"}`:                                                 {true, true},
+		`and_filter { filters { ` + op(code, "GE") + ` } filters { ` + op(code, "LE") + ` } }`: {true, false},
+		`or_filter { filters { ` + never + ` } filters { ` + op(code, "NE") + ` } }`:           {false, true},
 		`or_filter { filters { ` + never + ` } filters { and_filter { filters { ` + never + ` } filters { not_health_check_filter {} } } } }`: {false, false},
 	} {
 		text := ""
@@ -83,6 +88,12 @@ func TestFilters(t *testing.T) {
 			}
 		}
 	}
+}
+
+// where is a filter by an expression.
+func where(expression string) string {
+	return `extension_filter { name: "x" typed_config { [type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter] { expression: "` +
+		expression + `" } } }`
 }
 
 // TestSharesAreStable: the same request is logged by all proxies or by none.
@@ -197,10 +208,12 @@ func TestFilterErrors(t *testing.T) {
 	for filter, want := range map[string]string{
 		`filter {}`:                      "access_log[0].filter: no filter is given",
 		`filter { traceable_filter {} }`: "access_log[0].filter: *accesslogv3.AccessLogFilter_TraceableFilter is not supported yet",
-		`filter { response_flag_filter { flags: "NR" flags: "XX" } }`:                                      `access_log[0].filter.response_flag_filter.flags[1]: "XX" is not a response flag`,
-		`filter { and_filter { filters { not_health_check_filter {} } filters { extension_filter {} } } }`: "access_log[0].filter.and_filter.filters[1]: *accesslogv3.AccessLogFilter_ExtensionFilter is not",
-		`filter { or_filter { filters {} } }`:                                                              "access_log[0].filter.or_filter.filters[0]: no filter",
-		`filter { header_filter { header { name: "a" string_match { safe_regex { regex: "(" } } } } }`:     "access_log[0].filter.header_filter.header.string_match",
+		`filter { response_flag_filter { flags: "NR" flags: "XX" } }`:                                                                                                                 `access_log[0].filter.response_flag_filter.flags[1]: "XX" is not a response flag`,
+		`filter { and_filter { filters { not_health_check_filter {} } filters { extension_filter {} } } }`:                                                                            "access_log[0].filter.and_filter.filters[1].extension_filter.typed_config: ",
+		`filter { extension_filter { name: "x" typed_config { [type.googleapis.com/envoy.config.core.v3.Node] {} } } }`:                                                               "access_log[0].filter.extension_filter: no envoy.access_loggers.extension_filters extension",
+		`filter { extension_filter { name: "x" typed_config { [type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter] { expression: "foo == 1" } } } }`: "access_log[0].filter.extension_filter.typed_config.expression: line 1, column 1: undeclared",
+		`filter { or_filter { filters {} } }`: "access_log[0].filter.or_filter.filters[0]: no filter",
+		`filter { header_filter { header { name: "a" string_match { safe_regex { regex: "(" } } } } }`: "access_log[0].filter.header_filter.header.string_match",
 	} {
 		_, _, err := compileText(t, CompileOptions{}, filter)
 		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), "accesslog_v3", "accesslogv3"), want) {
@@ -218,14 +231,17 @@ func TestFieldsAreDeclared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := (&accesslogv3.AccessLog{}).ProtoReflect().Descriptor()
-	missing := slices.DeleteFunc(table.Undeclared(root), func(name string) bool {
-		return strings.HasPrefix(name, "envoy.config.route.v3.HeaderMatcher.") || strings.HasPrefix(name, "envoy.type.matcher.v3.") // mosn/match declares those
+	roots := []protoreflect.MessageDescriptor{
+		(&accesslogv3.AccessLog{}).ProtoReflect().Descriptor(), (&celv3.ExpressionFilter{}).ProtoReflect().Descriptor(),
+	}
+	missing := slices.DeleteFunc(table.Undeclared(roots...), func(name string) bool {
+		return strings.HasPrefix(name, "envoy.config.core.v3.CelExpressionConfig.") || // mosn/match/cel declares that
+			strings.HasPrefix(name, "envoy.config.route.v3.HeaderMatcher.") || strings.HasPrefix(name, "envoy.type.matcher.v3.") // mosn/match declares those
 	})
 	if len(missing) > 0 {
 		t.Errorf("undeclared: %q", missing)
 	}
-	if extra := table.Unknown(root); extra != nil {
+	if extra := table.Unknown(roots...); extra != nil {
 		t.Errorf("no such fields: %q", extra)
 	}
 }

@@ -112,11 +112,11 @@ func TestScaffold(t *testing.T) {
 		}
 	}
 	program := filepath.Join(t.TempDir(), "mosn")
-	code, out, errs := run(t, "build", "--sofamesh", root, "--with", "example.com/my-filter="+dir, "--with", nothing(t), "-o", program)
+	code, _, errs := run(t, "build", "--sofamesh", root, "--with", "example.com/my-filter="+dir, "--with", nothing(t), "-o", program)
 	if want := `example.com/nothing does not export "func Extensions() sdk.Extensions"`; code != 1 || !strings.Contains(errs, want) {
 		t.Errorf("%d %s; want %s", code, errs, want)
 	}
-	code, out, errs = run(t, "build", "--sofamesh", root, "--with", "example.com/my-filter="+dir, "-o", program)
+	code, out, errs := run(t, "build", "--sofamesh", root, "--with", "example.com/my-filter="+dir, "-o", program)
 	if want := fmt.Sprintf("%s: sofamesh.io/sofamesh in %s, example.com/my-filter in %s\n", program, root, dir); code != 0 || out != want {
 		t.Fatalf("%d %q %s; want %q", code, out, errs, want)
 	}

@@ -18,6 +18,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/filter/headermutation"
 	"sofamesh.io/sofamesh/mosn/filter/healthcheck"
 	"sofamesh.io/sofamesh/mosn/filter/localratelimit"
+	"sofamesh.io/sofamesh/mosn/filter/lua"
 	"sofamesh.io/sofamesh/mosn/filter/rbac"
 	"sofamesh.io/sofamesh/mosn/filter/setfilterstate"
 	"sofamesh.io/sofamesh/mosn/network/hcm"
@@ -25,7 +26,11 @@ import (
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/report/holmes"
+	otlpmetrics "sofamesh.io/sofamesh/mosn/report/opentelemetry"
+	"sofamesh.io/sofamesh/mosn/report/statsd"
 	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/mosn/trace/opentelemetry"
+	"sofamesh.io/sofamesh/mosn/trace/zipkin"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -36,12 +41,14 @@ func Default() config.Extensions {
 		HTTPFilters: []*sdk.HTTPFilter{
 			buffer.Filter(), cors.Filter(), fault.Filter(),
 			grpcbridge.Filter(), grpcreversebridge.Filter(), grpcstats.Filter(), grpcweb.Filter(),
-			headermutation.Filter(), healthcheck.Filter(), localratelimit.Filter(), rbac.Filter(), setfilterstate.Filter(),
+			headermutation.Filter(), healthcheck.Filter(), localratelimit.Filter(), lua.Filter(), rbac.Filter(), setfilterstate.Filter(),
 			hcm.Router(),
 		},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		Bootstrap:      []sdk.BootstrapExtension{holmes.Extension()},
 		AccessLogs:     []sdk.AccessLog{file.Logger(), stdout.Logger(), stderr.Logger()},
+		StatsSinks:     []sdk.StatsSink{statsd.Sink(), statsd.DogSink(), otlpmetrics.Sink()},
+		Tracers:        []sdk.Tracer{opentelemetry.Tracer(), zipkin.Tracer()},
 	}
 }
 

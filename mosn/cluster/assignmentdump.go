@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -23,13 +22,16 @@ func (m *Manager) Assignment(name string) *endpointv3.ClusterLoadAssignment {
 	out := &endpointv3.ClusterLoadAssignment{ClusterName: name, Policy: &endpointv3.ClusterLoadAssignment_Policy{
 		OverprovisioningFactor: wrapperspb.UInt32(defaultOverprovisioning),
 	}}
+	if mc.cfg.eds {
+		out.ClusterName = mc.cfg.edsName
+	}
 	if mc.said != nil {
 		out.Policy.OverprovisioningFactor.Value = mc.said.overprovisioning
 	}
 	for _, h := range mc.hosts.hosts {
 		place := placeOf(out, h)
 		ep := &endpointv3.Endpoint{
-			Address: addressProto(h.addr), HealthCheckConfig: &endpointv3.Endpoint_HealthCheckConfig{}, Hostname: h.Hostname(),
+			Address: hostAddress(h), HealthCheckConfig: &endpointv3.Endpoint_HealthCheckConfig{}, Hostname: h.Hostname(),
 		}
 		place.LbEndpoints = append(place.LbEndpoints, &endpointv3.LbEndpoint{
 			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: ep}, HealthStatus: healthStatus(h.Health()),
@@ -57,28 +59,20 @@ func placeOf(out *endpointv3.ClusterLoadAssignment, h *Host) *endpointv3.Localit
 	return l
 }
 
-// metadataProto turns metadata back into Envoy's message, nil when there is none.
+// metadataProto turns metadata back into Envoy's message; nil when there is none.
 func metadataProto(m *sdk.Metadata) *corev3.Metadata {
-	all := m.All()
-	if all.Len() == 0 {
+	all, ok := m.All().Any().(map[string]any)
+	if !ok || len(all) == 0 {
 		return nil
 	}
-	pb := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
-	for i := range all.Len() {
-		if space, err := structpb.NewValue(all.At(i).Any()); err == nil { // it was made of a Struct
-			pb.FilterMetadata[all.NameAt(i)] = space.GetStructValue()
+	out := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
+	for name, fields := range all {
+		inner, _ := fields.(map[string]any)
+		if s, err := structpb.NewStruct(inner); err == nil { // it came from one
+			out.FilterMetadata[name] = s
 		}
 	}
-	return pb
-}
-
-func addressProto(a eventloop.Addr) *corev3.Address {
-	if a.IsUnix() {
-		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: a.Path}}}
-	}
-	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-		Address: a.Addr().String(), PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(a.Port())},
-	}}}
+	return out
 }
 
 func healthStatus(h Health) corev3.HealthStatus {

@@ -110,6 +110,14 @@ func (c *Call) Host() *Host {
 	return c.pool.host
 }
 
+// Codec returns the protocol that the Call travels by, nil before it was ever started.
+func (c *Call) Codec() *sdk.Codec {
+	if c.pool == nil {
+		return nil
+	}
+	return c.pool.way.codec.Codec()
+}
+
 // Reused reports whether the connection had carried an exchange before this one. If
 // it fails with ErrConnLost then, the host may have closed it while it was idle.
 func (c *Call) Reused() bool { return c.reused }

@@ -217,6 +217,7 @@ func TestHTTPVersions(t *testing.T) {
 		{two, "http2", "http2"},
 		{two + "protocol_selection: USE_DOWNSTREAM_PROTOCOL", "http1", "http2"},
 		{"protocol_selection: USE_DOWNSTREAM_PROTOCOL", "http1", "http2"},
+		{strings.ReplaceAll(two, "timeout {", "interval_jitter { value: 50 } connection_idle_interval { seconds: 4 } timeout {"), "http2", "http2"},
 		{options("explicit_http_config { http_protocol_options {} }"), "http1", "http1"},
 		{options("explicit_http_config { " + two + " }"), "http2", "http2"},
 		{options("use_downstream_protocol_config { " + two + " }"), "http1", "http2"},
@@ -244,7 +245,11 @@ func TestHTTPVersions(t *testing.T) {
 		if one.codec.Codec().Name != tt.one || second.codec.Codec().Name != tt.two {
 			t.Errorf("%s: %s, %s", tt.fields, one.codec.Codec().Name, second.codec.Codec().Name)
 		}
-		want := Multiplex{MaxStreams: 7, HeartbeatInterval: 3 * time.Second, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 1}
+		want := Multiplex{MaxStreams: 7, HeartbeatInterval: 3 * time.Second, HeartbeatTimeout: 2 * time.Second, HeartbeatMisses: 1,
+			HeartbeatJitter: 450 * time.Millisecond}
+		if strings.Contains(tt.fields, "jitter") {
+			want.HeartbeatJitter, want.IdleInterval = 1500*time.Millisecond, 4*time.Second
+		}
 		if got := *c.multiplex(second); strings.Contains(tt.fields, "keepalive") && got != want {
 			t.Errorf("%s: %+v", tt.fields, got)
 		}

@@ -37,6 +37,7 @@ type Config struct {
 	kind           *Kind
 	scope          sdk.Scope
 	block          stats.Block
+	h2             stats.HTTP2                 // counts nothing where HTTP is not spoken by HTTP/2
 	remaining      [numPriorities]*stats.Block // nil unless track_remaining
 
 	http  sdk.CodecConfig   // for requests that are HTTP
@@ -60,6 +61,7 @@ type Config struct {
 	hosts      *Assignment           // of the configuration, or what EDS said first; nil: not yet known
 	dns        *dnsOptions           // nil unless STRICT_DNS
 	eds        bool                  // hosts come by Assign
+	edsName    string                // by which EDS knows them
 	metadata   *sdk.Metadata
 }
 
@@ -71,6 +73,9 @@ func (c *Config) StatName() string { return c.statName }
 
 // Metadata returns the cluster's metadata, nil when it has none.
 func (c *Config) Metadata() *sdk.Metadata { return c.metadata }
+
+// EDSName returns the name by which EDS knows the hosts, "" for another type.
+func (c *Config) EDSName() string { return c.edsName }
 
 // Begin sets the hosts that a cluster of type EDS begins with. It comes before Update.
 func (c *Config) Begin(a *Assignment) { c.hosts = a }
@@ -129,6 +134,9 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	}
 	cfg.scope = c.Stats()
 	cfg.block = stats.BlockOf(cfg.scope, cfg.kind.names)
+	if cfg.http2 != nil || cfg.http.Codec().Name == "http2" {
+		cfg.h2 = cfg.kind.http2.HTTP2(cfg.scope)
+	}
 	return cfg, nil
 }
 

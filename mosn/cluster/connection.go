@@ -23,6 +23,7 @@ type connection struct {
 	upgraded  bool // opaque bytes from here on
 	answering bool // some of the present response has come
 	oneWay    bool // there will be no response
+	halfSent  bool // the last request was answered before all of it was sent
 }
 
 // dial starts a connection for the pool.
@@ -135,7 +136,7 @@ func (cn *connection) deliver(ev *sdk.Event) (ended bool) {
 	cn.answering = ev.Kind != sdk.EventInformational
 	switch ev.Kind {
 	case sdk.EventHeaders:
-		if ev.Msg.Close {
+		if saysClose(ev.Msg) {
 			cn.pool.lc.inc(CxCloseNotify)
 		}
 		cn.upgraded = ev.Msg.Upgrade
@@ -165,6 +166,12 @@ func (cn *connection) deliver(ev *sdk.Event) (ended bool) {
 	return false
 }
 
+// saysClose reports whether the host has said that it closes the connection. A body
+// without length, which the end of the connection ends, says nothing.
+func saysClose(m *sdk.Message) bool {
+	return m.Close && (m.Protocol == sdk.HTTP10 || m.HasID(sdk.HeaderConnection) || m.HasID(sdk.HeaderProxyConnection))
+}
+
 func resetError(r sdk.ResetReason) *sdk.Error {
 	if r == sdk.ResetRefused {
 		return ErrRefused
@@ -179,7 +186,7 @@ func (cn *connection) endIf(end bool, c *Call) {
 		return
 	}
 	if !c.requestDone {
-		cn.draining = true
+		cn.draining, cn.halfSent = true, true
 	}
 	cn.detach(c)
 }
@@ -254,6 +261,7 @@ func (cn *connection) OnClose(_ *eventloop.Conn, err error) {
 func (cn *connection) lostError() *sdk.Error {
 	switch {
 	case cn.answering && !cn.upgraded:
+		cn.pool.lc.inc(CxProtocolError)
 		return ErrProtocol
 	case cn.call != nil && cn.conn.BytesOut() == cn.call.outBase:
 		return ErrConnLostUnsent
@@ -308,7 +316,7 @@ func (cn *connection) finish(remote bool) {
 	} else {
 		cn.conn.Close()
 	}
-	cn.closed(remote, cn.call != nil)
+	cn.closed(remote, cn.call != nil || cn.halfSent)
 }
 
 // The rest implements carrier.

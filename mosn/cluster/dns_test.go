@@ -350,7 +350,7 @@ func TestForgotten(t *testing.T) {
 			t.Errorf("asked %d times more", z.count()-n)
 		}
 		w.expectAddresses("10.0.0.1:80")
-		w.stats("membership_change", 3)
+		w.stats("membership_change", 2)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"sofamesh.io/sofamesh/mosn/shared"
@@ -78,6 +79,23 @@ func (m *Manager) WriteClusters(w io.Writer) error {
 		}
 	}
 	return out.Flush()
+}
+
+// Addresses returns the addresses of the hosts of a cluster that may be chosen.
+func (m *Manager) Addresses(name string) []netip.AddrPort {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mc := m.clusters[name]
+	if mc == nil {
+		return nil
+	}
+	var out []netip.AddrPort
+	for _, h := range mc.hosts.hosts {
+		if !h.addr.IsUnix() && h.Health() != Unhealthy {
+			out = append(out, h.addr.AddrPort)
+		}
+	}
+	return out
 }
 
 func writeHost(w io.Writer, cluster string, h *Host) {

@@ -32,7 +32,10 @@ func (c *Config) compileHosts(comp sdk.Compiler, pb *clusterv3.Cluster) error {
 		if pb.GetEdsClusterConfig() == nil {
 			return comp.At("eds_cluster_config").Errorf("cannot create an EDS cluster without an EDS config")
 		}
-		c.eds = true
+		c.eds, c.edsName = true, pb.GetEdsClusterConfig().GetServiceName()
+		if c.edsName == "" {
+			c.edsName = pb.GetName()
+		}
 		return nil // its hosts come by Assign
 	default:
 		return comp.At("type").Errorf("%s is not supported yet", pb.GetType())

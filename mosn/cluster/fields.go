@@ -100,14 +100,15 @@ func protocolFields(set fieldsOf) {
 func endpointFields(set fieldsOf) {
 	const e = "config.endpoint.v3."
 	set(e+"ClusterLoadAssignment", sdk.Supported, "cluster_name", "endpoints", "policy")
-	set(e+"ClusterLoadAssignment", sdk.Refused, "named_endpoints")
+	set(e+"ClusterLoadAssignment", sdk.Ignored, "named_endpoints")
 	set(e+"ClusterLoadAssignment.Policy", sdk.Supported, "overprovisioning_factor")
 	set(e+"ClusterLoadAssignment.Policy", sdk.Refused, "drop_overloads", "endpoint_stale_after", "weighted_priority_health")
 	set(e+"LocalityLbEndpoints", sdk.Supported, "locality", "lb_endpoints", "priority")
 	// Weights and distances of localities matter to locality-weighted balancing alone,
 	// which is refused.
 	set(e+"LocalityLbEndpoints", sdk.NoEffect, "load_balancing_weight", "proximity", "metadata")
-	set(e+"LocalityLbEndpoints", sdk.Refused, "load_balancer_endpoints", "leds_cluster_locality_config")
+	set(e+"LocalityLbEndpoints", sdk.Ignored, "load_balancer_endpoints")
+	set(e+"LocalityLbEndpoints", sdk.Refused, "leds_cluster_locality_config")
 	set(e+"LbEndpoint", sdk.Supported, "endpoint", "health_status", "metadata", "load_balancing_weight")
 	set(e+"LbEndpoint", sdk.Refused, "endpoint_name")
 	set(e+"Endpoint", sdk.Supported, "address", "hostname")

@@ -138,7 +138,13 @@ func (c *Config) compileHTTP(o *httpOptions) error {
 		HeartbeatInterval: k.GetInterval().AsDuration(),
 		HeartbeatTimeout:  cmp.Or(k.GetTimeout().AsDuration(), time.Second),
 		HeartbeatMisses:   1,
+		IdleInterval:      k.GetConnectionIdleInterval().AsDuration(),
 	}
+	jitter := 15.0 // percent, Envoy's default
+	if p := k.GetIntervalJitter(); p != nil {
+		jitter = p.GetValue()
+	}
+	c.mux2.HeartbeatJitter = time.Duration(float64(c.mux2.HeartbeatInterval) * jitter / 100)
 	return nil
 }
 

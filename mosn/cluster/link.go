@@ -185,6 +185,9 @@ func (ln *link) countEnd(remote, active bool) {
 	lc := ln.pool.lc
 	lc.local.stats.AddGauge(lc.block.Gauge(gCxActive), -1)
 	lc.observe(hLength, millis(lc.local.loop.Now()-ln.started))
+	if ln.served > 0 {
+		lc.observe(hRqPerCx, uint64(ln.served))
+	}
 	side, withRq := CxDestroyLocal, CxDestroyLocalWithActiveRq
 	if remote {
 		side, withRq = CxDestroyRemote, CxDestroyRemoteWithActiveRq

@@ -215,11 +215,26 @@ type LBContext struct {
 	// taken whoever it is.
 	Tried       []*Host
 	MaxAttempts int
+	// Override is the address of the host that is to be chosen, "" for any. When it is not
+	// to be had, any is chosen, or with Strict none.
+	Override string
+	Strict   bool
 }
 
 // Choose returns a host for a request, nil when there is none to be used. It leaves
 // ctx.Attempt changed.
 func (lc *LoopCluster) Choose(ctx *LBContext) *Host {
+	if ctx.Override != "" {
+		for _, h := range lc.hosts.hosts {
+			if h.address == ctx.Override && h.Health() != Unhealthy {
+				return h
+			}
+		}
+		if ctx.Strict {
+			lc.inc(CxNoneHealthy)
+			return nil
+		}
+	}
 	h := lc.choose(&ctx.LBContext)
 	for n := 0; h != nil && n < ctx.MaxAttempts && contains(ctx.Tried, h); n++ {
 		ctx.Attempt++
@@ -243,6 +258,7 @@ func contains(hosts []*Host, h *Host) bool {
 func (lc *LoopCluster) choose(ctx *sdk.LBContext) *Host {
 	groups := lc.hosts.groups
 	if len(groups) == 0 {
+		lc.inc(LBHealthyPanic) // of no hosts none is healthy
 		return nil
 	}
 	i := 0
@@ -356,23 +372,36 @@ func (lc *LoopCluster) Inc(s Stat) { lc.inc(s) }
 // its place: upstream_rq_completed, _2xx, _200, and the same for requests from
 // inside or outside (x-envoy-internal).
 func (lc *LoopCluster) CountResponse(code int, internal bool) {
-	k := lc.cfg.kind
-	from := k.perCode // external
-	completed := 3 * k.perCode
-	if internal {
-		from += k.perCode
-		completed++
-	}
+	lc.countCode(0, code)
+	lc.CountOrigin(code, internal)
+}
+
+// CountOrigin is CountResponse, but for the codes of the cluster itself: those of
+// requests from inside or outside are all that is counted by code.
+func (lc *LoopCluster) CountOrigin(code int, internal bool) {
 	lc.inc(RqCompleted)
-	st, b := lc.local.stats, lc.block
-	st.Inc(b.Lazy(completed))
-	if i, ok := k.codes.Class(code); ok {
-		st.Inc(b.Lazy(i))
-		st.Inc(b.Lazy(from + i))
+	kind := External
+	if internal {
+		kind = Internal
 	}
-	if i, ok := k.codes.Code(code); ok {
-		st.Inc(b.Lazy(i))
-		st.Inc(b.Lazy(from + i))
+	lc.CountAs(kind, code)
+}
+
+// CountAs counts a response under the prefix of a kind alone.
+func (lc *LoopCluster) CountAs(kind ResponseKind, code int) {
+	k := lc.cfg.kind
+	lc.local.stats.Inc(lc.block.Lazy(k.completed + int(kind)))
+	lc.countCode((1+int(kind))*k.perCode, code)
+}
+
+// countCode counts the class and the code, whose counters begin at first.
+func (lc *LoopCluster) countCode(first, code int) {
+	codes, st, b := lc.cfg.kind.codes, lc.local.stats, lc.block
+	if i, ok := codes.Class(code); ok {
+		st.Inc(b.Lazy(first + i))
+	}
+	if i, ok := codes.Code(code); ok {
+		st.Inc(b.Lazy(first + i))
 	}
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/idtable"
@@ -38,8 +39,9 @@ type muxConn struct {
 	hosts       *hostCalls // nil: the host may not call
 
 	beatTimer eventloop.Timer
-	heard     uint64 // BytesIn when the beat timer was set
-	missed    int    // heartbeats without an answer
+	heard     uint64        // BytesIn when the beat timer was set
+	missed    int           // heartbeats without an answer
+	heardAt   time.Duration // when something has come, or the connection was made
 	talk      talk
 	stuck     uint64 // a half-written request: those begun after this one are behind it
 	oneWays   int    // requests without response that wait for the socket
@@ -102,6 +104,7 @@ func (cn *muxConn) OnConnect(*eventloop.Conn) {
 // stand begins the use of a connection that stands.
 func (cn *muxConn) stand() {
 	cn.established()
+	cn.heardAt = cn.pool.lc.local.loop.Now()
 	cn.speak()
 	cn.armBeat()
 	cn.vacant()
@@ -109,6 +112,7 @@ func (cn *muxConn) stand() {
 
 // attach gives a call a stream and tells it.
 func (cn *muxConn) attach(c *Call) {
+	cn.probe()
 	idle := cn.first == nil
 	id := cn.codec.NewStream()
 	for n := 1; !cn.calls.Put(id, c); n++ {
@@ -257,8 +261,10 @@ func (cn *muxConn) drain() {
 
 // OnData implements eventloop.Handler.
 func (cn *muxConn) OnData(_ *eventloop.Conn, in []byte) int {
+	now := cn.pool.lc.local.loop.Now()
+	cn.heardAt = now
 	if cn.clock != nil {
-		cn.clock.Clock(cn.pool.lc.local.loop.Now())
+		cn.clock.Clock(now)
 	}
 	cn.pool.lc.local.effort = turnEffort
 	used := cn.decode(in)
@@ -321,8 +327,7 @@ func (cn *muxConn) decodeSome(in []byte) (used int, done bool) {
 			if n > 0 && cn.streamError(ev, err) {
 				continue
 			}
-			cn.pool.lc.inc(CxProtocolError)
-			cn.lose(false, ErrProtocol)
+			cn.broken(err)
 			break
 		}
 		if ev.Kind == sdk.EventNone {
@@ -333,13 +338,27 @@ func (cn *muxConn) decodeSome(in []byte) (used int, done bool) {
 	return used, true
 }
 
+// broken ends a connection whose bytes are no protocol.
+func (cn *muxConn) broken(err error) {
+	lc := cn.pool.lc
+	lc.inc(CxProtocolError)
+	var ce *sdk.CodecError
+	if errors.As(err, &ce) {
+		lc.local.stats.Inc(lc.cfg.h2.Fault(ce.Details))
+	}
+	cn.lose(false, ErrProtocol)
+}
+
 // streamError handles a malformed message that ends only its stream.
 func (cn *muxConn) streamError(ev *sdk.Event, err error) bool {
 	var ce *sdk.CodecError
 	if !errors.As(err, &ce) || !ce.Stream {
 		return false
 	}
+	lc := cn.pool.lc
+	lc.local.stats.Inc(lc.cfg.h2.Fault(ce.Details))
 	if c := cn.calls.Get(ev.Stream); c != nil {
+		lc.inc(RqTxReset)
 		cn.giveUp(c, sdk.ResetProtocol)
 		cn.failAlone(c, ErrProtocol)
 	}
@@ -371,6 +390,10 @@ func (cn *muxConn) take(ev *sdk.Event, n int) {
 	c.received += uint64(n)
 	switch {
 	case ev.Kind == sdk.EventReset:
+		cn.pool.lc.local.stats.Inc(cn.pool.lc.cfg.h2.RxReset)
+		if ev.Reset != sdk.ResetRefused {
+			cn.pool.lc.inc(RqRxReset)
+		}
 		cn.failAlone(c, resetError(ev.Reset))
 	case ev.Kind == sdk.EventHeaders && c.mux.answered:
 		cn.pool.lc.inc(CxProtocolError)
@@ -403,6 +426,7 @@ func (cn *muxConn) response(c *Call, ev *sdk.Event) {
 		}
 	}
 	if end && !c.requestDone {
+		cn.pool.lc.inc(RqTxReset)
 		cn.giveUp(c, sdk.ResetLocal) // the rest of the request goes nowhere
 	}
 	if c.readDisabled > 0 || c.mux.park != nil {
@@ -435,7 +459,9 @@ func (cn *muxConn) response(c *Call, ev *sdk.Event) {
 // the middle of a frame, nothing more can be written to the connection; but the
 // answers to what was written before may still come, so it ends with the last of them.
 func (cn *muxConn) giveUp(c *Call, reason sdk.ResetReason) {
-	if !cn.codec.WriteReset(cn.conn.Out(), c.id, reason) {
+	if cn.codec.WriteReset(cn.conn.Out(), c.id, reason) {
+		cn.pool.lc.local.stats.Inc(cn.pool.lc.cfg.h2.TxReset)
+	} else {
 		cn.draining = true
 		cn.pool.mux.retire(cn)
 		cn.stuck = c.order
@@ -459,7 +485,10 @@ func (cn *muxConn) strand() {
 
 // goAway: the peer wants no further streams and has not processed those above last.
 func (cn *muxConn) goAway(last uint64) {
-	cn.draining = true
+	if !cn.draining {
+		cn.draining = true
+		cn.pool.lc.inc(CxCloseNotify)
+	}
 	cn.pool.mux.retire(cn)
 	defer cn.vacant()
 	cn.each(func(c *Call) {
@@ -492,11 +521,16 @@ func (cn *muxConn) lose(remote bool, err *sdk.Error) {
 	if cn.state == connClosed {
 		return
 	}
-	cn.finish(remote)
+	cn.end(remote, cn.calls.Len() > 0 && err != ErrProtocol) // Envoy resets their streams first
 	defer cn.pool.serveStreams()
 	defer cn.loseHost()
 	cn.each(func(c *Call) {
 		if !c.mux.offWire { // what is parked of a complete response is delivered yet
+			if err == ErrProtocol {
+				cn.pool.lc.inc(RqTxReset)
+			} else {
+				cn.pool.lc.inc(RqPendingFailureEject) // so Envoy calls them
+			}
 			cn.fail(c, err)
 		}
 	})
@@ -504,7 +538,10 @@ func (cn *muxConn) lose(remote bool, err *sdk.Error) {
 
 // finish closes the connection and takes it out of all accounts. Calls must be
 // detached after it, so that they are counted.
-func (cn *muxConn) finish(remote bool) {
+func (cn *muxConn) finish(remote bool) { cn.end(remote, cn.calls.Len() > 0) }
+
+// end is finish; active says whether calls count as lost with the connection.
+func (cn *muxConn) end(remote, active bool) {
 	if cn.state == connClosed {
 		return
 	}
@@ -516,5 +553,5 @@ func (cn *muxConn) finish(remote bool) {
 		cn.conn.Close()
 	}
 	cn.letGo()
-	cn.closed(remote, cn.calls.Len() > 0)
+	cn.closed(remote, active)
 }

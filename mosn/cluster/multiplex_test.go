@@ -234,8 +234,9 @@ func TestEndsOfAConnection(t *testing.T) {
 			if !peer.Closed() || a.err.Unsent || a.Reused() {
 				t.Errorf("closed %v, unsent %v, reused %v", peer.Closed(), a.err.Unsent, a.Reused())
 			}
-			w.stats("upstream_cx_active", 0, "upstream_cx_destroy", 1, "upstream_cx_destroy_with_active_rq", 1,
-				"upstream_cx_destroy_remote", c.remote, "upstream_rq_active", 0)
+			w.stats("upstream_cx_active", 0, "upstream_cx_destroy", 1, "upstream_cx_destroy_with_active_rq", c.remote,
+				"upstream_cx_destroy_remote", c.remote, "upstream_rq_active", 0,
+				"upstream_rq_pending_failure_eject", 2*c.remote, "upstream_rq_tx_reset", 2-2*c.remote)
 			if c.stat != "" {
 				w.stats(c.stat, 1)
 			}
@@ -504,6 +505,70 @@ func TestHeartbeats(t *testing.T) {
 		t.Fatal("a dead host's connection is open")
 	}
 	w.stats("upstream_cx_destroy_local_with_active_rq", 1)
+}
+
+// TestHeartbeatJitter: intervals are longer by a random part, so that the heartbeats of
+// many connections do not come together.
+func TestHeartbeatJitter(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, settings("heartbeat_interval", "10s", "heartbeat_timeout", "2s"))
+	lc.cfg.mux.HeartbeatJitter = 5 * time.Second
+	ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	frames(peer)
+	seen := map[time.Duration]bool{}
+	for range 10 {
+		waited := time.Duration(0)
+		for ; frames(peer) == ""; waited += time.Second / 10 {
+			w.Advance(time.Second / 10)
+		}
+		if waited < 10*time.Second || waited > 15*time.Second {
+			t.Fatalf("a heartbeat after %v", waited)
+		}
+		seen[waited] = true
+		say(peer, 'b', 0, "")
+		w.Advance(2 * time.Second) // when the answer would have had to be there
+	}
+	if len(seen) < 5 {
+		t.Errorf("the intervals are %v", seen)
+	}
+}
+
+// TestIdleProbe: a heartbeat goes ahead of a call to a host that has been silent; without
+// an answer the connection is lost.
+func TestIdleProbe(t *testing.T) {
+	w, lc := mux(t, frameCodec{}, settings("heartbeat_interval", "0s", "heartbeat_timeout", "2s", "heartbeat_misses", 1))
+	lc.cfg.mux.IdleInterval = 5 * time.Second
+	ask(lc, "a")
+	w.Settle()
+	peer := w.dialled(1)
+	if got := frames(peer); strings.Contains(got, "B0") {
+		t.Fatalf("a new connection is sent %q", got)
+	}
+	say(peer, 'H', 1, "")
+	w.Advance(4 * time.Second)
+	ask(lc, "b")
+	w.Settle()
+	if got := frames(peer); strings.Contains(got, "B0") {
+		t.Fatalf("before the interval it is sent %q", got)
+	}
+	w.Advance(2 * time.Second)
+	c := ask(lc, "c")
+	ask(lc, "d")
+	w.Settle()
+	if got := frames(peer); !strings.HasPrefix(got, "B0 ") || strings.Count(got, "B0") != 1 {
+		t.Fatalf("a silent host is sent %q", got)
+	}
+	say(peer, 'b', 0, "")
+	w.Advance(3 * time.Second)
+	if peer.Closed() {
+		t.Fatal("the answer does not count")
+	}
+	w.Advance(3 * time.Second)
+	e := ask(lc, "e")
+	w.Advance(2 * time.Second)
+	c.expect(t, "failed UC connection termination")
+	e.expect(t, "failed UC connection termination")
 }
 
 // TestSharedWritability: a full queue, a stream's and the connection's window.

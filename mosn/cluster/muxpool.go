@@ -23,6 +23,11 @@ type Multiplex struct {
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 	HeartbeatMisses   int
+	// HeartbeatJitter is added to each interval, at most: a random part of it.
+	HeartbeatJitter time.Duration
+	// IdleInterval is the silence after which a heartbeat goes before a further exchange;
+	// 0 is none.
+	IdleInterval time.Duration
 }
 
 func (c *Config) compileMultiplex(comp sdk.Compiler, pb *clusterv3.Cluster) error {

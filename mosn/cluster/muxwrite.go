@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"time"
+
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -93,6 +95,7 @@ func (cn *muxConn) bytes(c *Call) (received, sent uint64) { return c.received, c
 
 func (cn *muxConn) cancel(c *Call, reason sdk.ResetReason) {
 	if !cn.silent(c) {
+		cn.pool.lc.inc(RqTxReset)
 		cn.giveUp(c, reason)
 	}
 	cn.detach(c)
@@ -194,9 +197,26 @@ func (cn *muxConn) speakSoon() {
 func (cn *muxConn) armBeat() {
 	cn.missed = 0
 	cn.heard = cn.conn.BytesIn()
-	if d := cn.pool.mux.HeartbeatInterval; d > 0 && cn.beats != nil && cn.state == connBusy {
-		cn.beatTimer.Arm(d)
+	o := cn.pool.mux
+	if o.HeartbeatInterval == 0 || cn.beats == nil || cn.state != connBusy {
+		return
 	}
+	d := o.HeartbeatInterval
+	if o.HeartbeatJitter > 0 {
+		d += time.Duration(cn.pool.lc.local.random.Uint64() % uint64(o.HeartbeatJitter))
+	}
+	cn.beatTimer.Arm(d)
+}
+
+// probe sends a heartbeat ahead of a call when the host has been silent for long, so
+// that a dead connection is found out by it.
+func (cn *muxConn) probe() {
+	d := cn.pool.mux.IdleInterval
+	if d == 0 || cn.beats == nil || cn.missed > 0 || cn.pool.lc.local.loop.Now()-cn.heardAt <= d {
+		return
+	}
+	cn.heard = cn.conn.BytesIn()
+	cn.sendBeat()
 }
 
 // beat is due: whatever came since shows that the host lives. While we do not read
@@ -206,11 +226,14 @@ func (cn *muxConn) beat() {
 		cn.armBeat()
 		return
 	}
-	o := cn.pool.mux
-	if cn.missed == o.HeartbeatMisses {
+	if cn.missed == cn.pool.mux.HeartbeatMisses {
 		cn.lose(false, ErrConnLost)
 		return
 	}
+	cn.sendBeat()
+}
+
+func (cn *muxConn) sendBeat() {
 	at := cn.position()
 	cn.beats.WriteHeartbeat(cn.conn.Out())
 	if cn.position() == at { // it waits for the end of a request that is half written
@@ -218,7 +241,7 @@ func (cn *muxConn) beat() {
 		return
 	}
 	cn.missed++
-	cn.beatTimer.Arm(o.HeartbeatTimeout)
+	cn.beatTimer.Arm(cn.pool.mux.HeartbeatTimeout)
 }
 
 // OnTimer implements eventloop.TimerHandler.

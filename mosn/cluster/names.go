@@ -66,6 +66,7 @@ const (
 	UpdateFailure
 	UpdateEmpty
 	UpdateNoRebuild
+	TransportMatch // hosts that take the cluster's own transport socket
 
 	numStats
 )
@@ -107,8 +108,22 @@ func counterNames() []string {
 		LBHealthyPanic:            "lb_healthy_panic", BindErrors: "bind_errors",
 		MembershipChange: "membership_change", UpdateAttempt: "update_attempt", UpdateSuccess: "update_success",
 		UpdateFailure: "update_failure", UpdateEmpty: "update_empty", UpdateNoRebuild: "update_no_rebuild",
+		TransportMatch: "default.total_match_count",
 	}
-	return names[:]
+	return append(names[:], foreign()...)
+}
+
+// foreign are counters that Envoy has and that stay 0 here, so that a dashboard finds
+// them.
+func foreign() []string {
+	return []string{
+		"assignment_stale", "assignment_timeout_received", "assignment_use_cached",
+		"lb_local_cluster_not_ok", "lb_recalculate_zone_structures", "lb_subsets_created", "lb_subsets_fallback",
+		"lb_subsets_fallback_panic", "lb_subsets_removed", "lb_subsets_selected", "lb_zone_cluster_too_small",
+		"lb_zone_no_capacity_left", "lb_zone_routing_all_directly", "lb_zone_routing_cross_zone",
+		"lb_zone_routing_sampled", "original_dst_host_invalid",
+		"upstream_cx_connect_with_0_rtt", "upstream_cx_preconnect_skipped", "upstream_queue_overloaded", "upstream_http3_broken", "upstream_rq_0rtt", "upstream_rq_rx_reset_no_error",
+	}
 }
 
 // The gauges. Those that the Manager sets come first.
@@ -146,12 +161,26 @@ const (
 	hRqTime
 	hRqTimeExternal
 	hRqTimeInternal
+	hRqPerCx // not milliseconds
 )
 
 func histogramNames() []string {
 	return []string{"upstream_cx_connect_ms", "upstream_cx_length_ms", "upstream_rq_time",
-		"external.upstream_rq_time", "internal.upstream_rq_time"}
+		"external.upstream_rq_time", "internal.upstream_rq_time", "upstream_rq_per_cx"}
 }
+
+// ResponseKind says what else than a response a response is.
+type ResponseKind int
+
+// The kinds, each with a prefix of its own.
+const (
+	External ResponseKind = iota // the request came from outside
+	Internal
+	Canary  // the host says that it is one (x-envoy-upstream-canary)
+	Retried // another attempt follows
+)
+
+func responsePrefixes() []string { return []string{"external.", "internal.", "canary.", "retry."} }
 
 // Kind is what all clusters of a process have in common: the names of their stats.
 // It is immutable; make one and share it.
@@ -159,18 +188,24 @@ type Kind struct {
 	names     *stats.Names
 	remaining [numPriorities]*stats.Names // for track_remaining
 	codes     *stats.Codes
+	http2     stats.CodecNames
 	perCode   int // lazy counters for one prefix
+	completed int // the first lazy counter of all responses of a prefix
 	stray     int // the lazy counter of responses that nobody waits for
 }
 
 // NewKind returns a Kind.
 func NewKind() *Kind {
-	k := &Kind{codes: stats.NewCodes()}
+	k := &Kind{codes: stats.NewCodes(), http2: stats.NewCodecNames()}
 	lazy := k.codes.Names("upstream_rq_")
 	k.perCode = len(lazy)
-	lazy = append(lazy, k.codes.Names("external.upstream_rq_")...)
-	lazy = append(lazy, k.codes.Names("internal.upstream_rq_")...)
-	lazy = append(lazy, "external.upstream_rq_completed", "internal.upstream_rq_completed")
+	for _, prefix := range responsePrefixes() {
+		lazy = append(lazy, k.codes.Names(prefix+"upstream_rq_")...)
+	}
+	k.completed = len(lazy)
+	for _, prefix := range responsePrefixes() {
+		lazy = append(lazy, prefix+"upstream_rq_completed")
+	}
 	// Not Envoy's: responses on shared connections to calls that were given up, or to none.
 	k.stray = len(lazy)
 	lazy = append(lazy, "upstream_rq_stray_response")

@@ -106,7 +106,7 @@ func TestNotReused(t *testing.T) {
 		{name: "surplus", answer: ok + "x", want: `head 200; "ok" end`, stats: []any{"upstream_cx_protocol_error", 1}},
 		{name: "second response", answer: ok + ok, want: `head 200; "ok" end`, stats: []any{"upstream_cx_protocol_error", 1}},
 		{name: "early response", early: true, answer: ok, want: `head 200; "ok" end`,
-			stats: []any{"upstream_cx_destroy_local", 1, "upstream_cx_destroy_with_active_rq", 0}},
+			stats: []any{"upstream_cx_destroy_local", 1, "upstream_cx_destroy_with_active_rq", 1}},
 		{name: "last of max_requests", fields: "max_requests_per_connection { value: 1 }", answer: ok, want: `head 200; "ok" end`,
 			stats: []any{"upstream_cx_max_requests", 1, "upstream_cx_destroy_local", 1}},
 		{name: "garbage", answer: "garbage", want: "failed UPE protocol error",

@@ -38,9 +38,15 @@ func (m *Manager) Status() *adminv3.Clusters {
 }
 
 func hostStatus(h *Host) *adminv3.HostStatus {
-	health := &adminv3.HostHealthStatus{EdsHealthStatus: healthStatus(h.Health())}
+	health := &adminv3.HostHealthStatus{EdsHealthStatus: corev3.HealthStatus_HEALTHY}
+	switch h.Health() {
+	case Degraded:
+		health.EdsHealthStatus = corev3.HealthStatus_DEGRADED
+	case Unhealthy:
+		health.EdsHealthStatus = corev3.HealthStatus_UNHEALTHY
+	}
 	s := &adminv3.HostStatus{
-		Address: addressProto(h.addr), HealthStatus: health, Weight: h.Weight(), Hostname: h.Hostname(),
+		Address: hostAddress(h), HealthStatus: health, Weight: h.Weight(), Hostname: h.Hostname(),
 		Priority: h.Priority(), Locality: h.Locality(),
 	}
 	for _, n := range []struct {
@@ -61,4 +67,13 @@ func hostStatus(h *Host) *adminv3.HostStatus {
 		s.Stats = append(s.Stats, &adminv3.SimpleMetric{Name: n.name, Value: n.value, Type: n.kind})
 	}
 	return s
+}
+
+func hostAddress(h *Host) *corev3.Address {
+	if h.addr.IsUnix() {
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: h.addr.Path}}}
+	}
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: h.addr.Addr().String(), PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(h.addr.Port())},
+	}}}
 }

@@ -10,6 +10,7 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
 
 	"sofamesh.io/sofamesh/mosn/config/yamlpb"
@@ -82,8 +83,14 @@ func (b *Bootstrap) readFile(path string, ext *Registry) error {
 		return err
 	}
 	doc, err := parse(path, text)
+	if err != nil {
+		return err
+	}
+	if doc.Empty() {
+		return fmt.Errorf("%s: is empty", path)
+	}
 	b.docs = append(b.docs, doc)
-	return err
+	return nil
 }
 
 func readBounded(path string) ([]byte, error) {
@@ -184,6 +191,13 @@ func checkLayers(c compiler, layers []*bootstrapv3.RuntimeLayer) error {
 		admin = admin || l.GetAdminLayer() != nil
 	}
 	return nil
+}
+
+// Tracing returns the provider for connection managers that trace and name none, nil for
+// none.
+func (b *Bootstrap) Tracing() *tracev3.Tracing_Http {
+	//lint:ignore SA1019 deprecated, and still obeyed by Envoy
+	return b.Proto.GetTracing().GetHttp()
 }
 
 // Where returns where a field was written, as "file:line", or the deepest field

@@ -23,9 +23,10 @@ func TestLoadFormats(t *testing.T) {
 
 func TestLoadMissing(t *testing.T) {
 	for path, want := range map[string]string{
-		"":             "at least one of --config-path and --config-yaml",
-		"/no/such.yml": "/no/such.yml",
-		os.TempDir():   "is a folder",
+		"":                                    "at least one of --config-path and --config-yaml",
+		"/no/such.yml":                        "/no/such.yml",
+		os.TempDir():                          "is a folder",
+		write(t, "empty.yaml", "# nothing\n"): "empty.yaml: is empty",
 	} {
 		if _, err := Load(Source{Path: path}, newRegistry(t)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", path, err)

@@ -7,12 +7,16 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/fields"
+	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stream"
 	"sofamesh.io/sofamesh/sdk"
@@ -103,11 +107,7 @@ func (c compiler) WithStats(scope sdk.Scope) sdk.Compiler {
 func (c compiler) check(m proto.Message) error {
 	var errs []error
 	c.store.ext.table.Check(m.ProtoReflect(), "", func(r fields.Refusal) {
-		what := "is not built yet"
-		if !r.Declared {
-			what = "is not known to this version"
-		}
-		errs = append(errs, c.at(r.Path).Errorf("%s %s", r.Field.FullName(), what))
+		errs = append(errs, c.at(r.Path).Errorf("%s", r.Reason()))
 	})
 	validate(m, func(path, reason string) { errs = append(errs, c.at(path).Errorf("%s", reason)) })
 	return errors.Join(errs...)
@@ -176,6 +176,38 @@ func (c compiler) AccessLog(name string, a *anypb.Any) (sdk.AccessLogger, error)
 	}
 	return l.Compile(at, m)
 }
+
+// Tracer implements sdk.Compiler.
+func (c compiler) Tracer(name string, a *anypb.Any) (sdk.TraceProvider, sdk.SpanQueue, error) {
+	typ := typeName(a.GetTypeUrl())
+	t, ok := c.store.ext.tracers.find(name, typ)
+	if !ok {
+		return nil, nil, c.Errorf("%w", c.store.ext.missing(categoryTracer, name, typ))
+	}
+	at := c.at("typed_config")
+	m, err := at.extensionConfig(a, t.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	at.stats = c.store.o.Stats.Root() // all who trace alike share one provider
+	p, err := t.Compile(at, m)
+	if err != nil || c.store.o.Spans == nil { // nothing is sent while validating
+		return p, noSpans{}, err
+	}
+	return p, c.store.o.Spans(t.Name+"\x00"+string(a.GetValue()), p), nil
+}
+
+type noSpans struct{}
+
+func (noSpans) Put(_ int, s *sdk.Span) { s.Reset() }
+func (noSpans) Close()                 {}
+
+// Tracing returns the provider for those who trace and name none (the bootstrap's
+// deprecated tracing), nil when there is none.
+func (c compiler) Tracing() *tracev3.Tracing_Http { return c.store.o.Tracing }
+
+// LocalAddress returns the machine's first address that is not loopback, "" for none.
+func (c compiler) LocalAddress() string { return eventloop.MachineAddress() }
 
 // Services compiles bootstrap_extensions; none is started. where may be nil.
 func (s *Store) Services(list []*corev3.TypedExtensionConfig, where func(path string) string) ([]sdk.Service, error) {
@@ -263,6 +295,14 @@ func (c compiler) Codecs() []*sdk.Codec { return c.store.ext.codecs }
 
 // Listener returns the listener that is compiled, nil when it is something else.
 func (c compiler) Listener() *listenerv3.Listener { return c.listener }
+
+// RouteNames are the names of what virtual clusters and routes count.
+func (c compiler) RouteNames() *route.StatNames { return c.store.routed }
+
+// ListenerStats is the scope of the listener that is compiled.
+func (c compiler) ListenerStats() sdk.Scope {
+	return c.Stats().Scope(listener.StatPrefix(c.listener))
+}
 
 // networkFilter compiles a filter of a listener's chain; c stands at it.
 func (c compiler) networkFilter(pb *listenerv3.Filter) (stream.ConnFactory, error) {

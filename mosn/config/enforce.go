@@ -82,6 +82,7 @@ func (s *Store) take(res *Resource, seen map[Key]bool, r *Result) *Entry {
 		return nil
 	}
 	s.changes.set(key.Type, e.Active != nil || e.Warming != nil)
+	e.Refused, e.Attempt = nil, nil
 	s.setWarming(e, v)
 	r.Applied = append(r.Applied, key)
 	return e
@@ -212,7 +213,7 @@ func (s *Store) enthrone(e *Entry) {
 	if e.Active != nil {
 		s.leave(e.Active)
 	}
-	e.Active, e.Refused, e.Attempt = v, nil, nil
+	e.Active = v
 }
 
 // fail refuses a version that compiled but cannot be put into force.
@@ -232,12 +233,15 @@ func (s *Store) remove(typ string, keys []Key, r *Result) {
 		if k.Type != typ || e == nil {
 			continue
 		}
+		known := e.Active != nil || e.Warming != nil
 		s.setWarming(e, nil)
 		if e.Active != nil {
 			s.leave(e.Active)
 		}
 		delete(s.entries, k)
-		s.changes.removed(typ)
+		if known {
+			s.changes.removed(typ)
+		}
 		r.Removed = append(r.Removed, k)
 		names = append(names, k.Name)
 	}

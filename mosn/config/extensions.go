@@ -26,6 +26,8 @@ type Extensions struct {
 	HTTPFilters    []*sdk.HTTPFilter
 	NetworkFilters []stream.NetworkFilter
 	AccessLogs     []sdk.AccessLog
+	StatsSinks     []sdk.StatsSink
+	Tracers        []sdk.Tracer
 	Bootstrap      []sdk.BootstrapExtension
 	// Fields declares messages that belong to no single extension.
 	Fields []sdk.FieldStatus
@@ -39,6 +41,8 @@ func (e Extensions) With(others ...Extensions) Extensions {
 		out.HTTPFilters = append(out.HTTPFilters, o.HTTPFilters...)
 		out.NetworkFilters = append(out.NetworkFilters, o.NetworkFilters...)
 		out.AccessLogs = append(out.AccessLogs, o.AccessLogs...)
+		out.StatsSinks = append(out.StatsSinks, o.StatsSinks...)
+		out.Tracers = append(out.Tracers, o.Tracers...)
 		out.Bootstrap = append(out.Bootstrap, o.Bootstrap...)
 		out.Fields = append(out.Fields, o.Fields...)
 	}
@@ -48,7 +52,10 @@ func (e Extensions) With(others ...Extensions) Extensions {
 // Add returns e and the extensions of modules from outside.
 func (e Extensions) Add(modules ...sdk.Extensions) Extensions {
 	for _, m := range modules {
-		e = e.With(Extensions{Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Bootstrap: m.Bootstrap, Fields: m.Fields})
+		e = e.With(Extensions{
+			Codecs: m.Codecs, HTTPFilters: m.HTTPFilters, AccessLogs: m.AccessLogs, Tracers: m.Tracers, StatsSinks: m.StatsSinks,
+			Bootstrap: m.Bootstrap, Fields: m.Fields,
+		})
 	}
 	return e
 }
@@ -59,6 +66,8 @@ const (
 	categoryNetwork   = "envoy.filters.network"
 	categoryLog       = "envoy.access_loggers"
 	categoryBootstrap = "envoy.bootstrap"
+	categorySink      = "envoy.stats_sinks"
+	categoryTracer    = "envoy.tracers"
 )
 
 //go:embed extensions.txt
@@ -70,7 +79,9 @@ type Registry struct {
 	http      finder[*sdk.HTTPFilter]
 	network   finder[stream.NetworkFilter]
 	logs      finder[sdk.AccessLog]
+	sinks     finder[sdk.StatsSink]
 	boot      finder[sdk.BootstrapExtension]
+	tracers   finder[sdk.Tracer]
 	table     fields.Table
 	discovery discovery
 	known     map[string]string // category+" "+name or type -> name
@@ -89,6 +100,7 @@ func NewRegistry(e Extensions) (*Registry, error) {
 	r := &Registry{
 		codecs: e.Codecs, known: map[string]string{}, types: map[string]string{}, opaque: map[string]bool{},
 		http: newFinder[*sdk.HTTPFilter](), network: newFinder[stream.NetworkFilter](), logs: newFinder[sdk.AccessLog](),
+		sinks: newFinder[sdk.StatsSink](), tracers: newFinder[sdk.Tracer](),
 		boot: newFinder[sdk.BootstrapExtension](),
 	}
 	tables := append(coreFields(), e.Fields...)
@@ -112,6 +124,16 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		errs = append(errs, r.logs.add(l, l.Name, l.Config))
 		r.note(l.Name, l.Config)
 		tables = append(tables, l.Fields)
+	}
+	for _, s := range e.StatsSinks {
+		errs = append(errs, r.sinks.add(s, s.Name, s.Config))
+		r.note(s.Name, s.Config)
+		tables = append(tables, s.Fields)
+	}
+	for _, t := range e.Tracers {
+		errs = append(errs, r.tracers.add(t, t.Name, t.Config))
+		r.note(t.Name, t.Config)
+		tables = append(tables, t.Fields)
 	}
 	for _, b := range e.Bootstrap {
 		errs = append(errs, r.boot.add(b, b.Name, b.Config))

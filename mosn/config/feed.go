@@ -20,6 +20,7 @@ type feed struct {
 	stop    func() // nil before the start
 	timer   *time.Timer
 	settled bool
+	failed  error // why nothing could be had, the last time
 	next    *feed // begins when this one has its first answer
 }
 
@@ -120,25 +121,24 @@ func (s *Store) deliverAll(f *feed, u *Update) error {
 	defer f.settle()
 	st := &f.stats
 	st.inc(st.attempt)
+	f.failed = u.Err
 	if u.Err != nil {
 		st.inc(st.failure)
 		s.log.Warn(fmt.Sprintf("%s: update failed: %v", typeName(f.typ), u.Err))
 		return u.Err
 	}
-	for _, text := range u.Unknown {
-		s.log.Warn("unknown field: " + text)
-	}
+	s.unknown(u)
 	r := s.replaceAll(f.typ, u)
 	s.report(f.typ, r)
-	if len(r.Applied)+len(r.Removed) > 0 {
-		st.reloaded()
-	}
 	if f.typ == ClusterType || len(r.Failed) == 0 {
 		f.info = u.Version // as Envoy's dump shows it
 	}
 	if len(r.Failed) > 0 {
 		st.inc(st.rejected)
 		return r.Err()
+	}
+	if len(r.Applied) > 0 {
+		st.reloaded()
 	}
 	st.accepted(u.Version)
 	return nil
@@ -175,6 +175,17 @@ func (s *Store) replaceAll(typ string, u *Update) *Result {
 		e.refuse(&Resource{Type: typ, Version: u.Version}, f.Err)
 	}
 	return r
+}
+
+// unknown tells of fields that were skipped.
+func (s *Store) unknown(u *Update) {
+	if s.o.Unknown == IgnoreUnknown || len(u.Unknown) == 0 {
+		return
+	}
+	s.o.Stats.Shared().Add(s.o.Stats.Root().Counter("server.dynamic_unknown_fields"), uint64(len(u.Unknown)))
+	for _, text := range u.Unknown {
+		s.log.Warn("unknown field: " + text)
+	}
 }
 
 // report tells the log what an update has done.

@@ -8,9 +8,13 @@ import (
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/listener"
 	"sofamesh.io/sofamesh/mosn/match"
+	"sofamesh.io/sofamesh/mosn/match/cel"
 	"sofamesh.io/sofamesh/mosn/match/descriptor"
+	"sofamesh.io/sofamesh/mosn/match/tree"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/service"
+	"sofamesh.io/sofamesh/mosn/stats"
+	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/mosn/transport/tls"
 	"sofamesh.io/sofamesh/sdk"
 )
@@ -21,26 +25,31 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 // of extensions.
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
-		route.Fields(), match.Fields(), descriptor.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(), tls.Fields(),
+		route.Fields(), match.Fields(), descriptor.Fields(), tree.Fields(), cel.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
+		stats.Fields(), trace.Fields(), tls.Fields(),
 		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
 func bootstrapFields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message(boot+"Bootstrap",
-			fields.Supported("node", "static_resources", "dynamic_resources", "cluster_manager", "stats_flush_interval", "layered_runtime",
-				"admin", "stats_server_version_override", "bootstrap_extensions"),
+			fields.Supported("node", "static_resources", "dynamic_resources", "cluster_manager", "stats_flush_interval",
+				"layered_runtime", "admin", "stats_server_version_override", "bootstrap_extensions",
+				"stats_config", "stats_sinks", "stats_flush_on_admin", "tracing"),
 			fields.NoEffect("node_context_params", "deferred_stat_options", "watchdog", "watchdogs",
 				"enable_dispatcher_stats", "inline_headers", "perf_tracing_file_path", "default_regex_engine",
 				"grpc_async_client_manager_config", "memory_allocator_manager", "enable_worker_cpu_affinity",
-				"flags_path", "stats_flush_on_admin"),
-			fields.Refused("hds_config", "stats_sinks", "stats_config", "stats_eviction_interval",
-				"tracing", "overload_manager", "header_prefix", "use_tcp_for_dns_lookups", "dns_resolution_config",
+				"flags_path"),
+			fields.Ignored("certificate_provider_instances"),
+			fields.Refused("hds_config", "stats_eviction_interval",
+				"overload_manager", "header_prefix", "use_tcp_for_dns_lookups", "dns_resolution_config",
 				"typed_dns_resolver_config", "fatal_actions", "config_sources",
-				"default_config_source", "default_socket_interface", "certificate_provider_instances",
+				"default_config_source", "default_socket_interface",
 				"xds_delegate_extension", "xds_config_tracker_extension", "listener_manager",
 				"application_log_config"),
 		),
+		fields.Message("envoy.config.trace.v3.Tracing", fields.Supported("http")),
+		fields.Message("envoy.config.trace.v3.Tracing.Http", fields.Supported("name", "typed_config")),
 		fields.Message(boot+"Bootstrap.StaticResources",
 			fields.Supported("listeners", "clusters", "secrets")),
 		fields.Message(boot+"Bootstrap.DynamicResources",

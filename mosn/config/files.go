@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -28,10 +30,11 @@ func (f fileSpec) key() string {
 // files are the files that resources come from. One goroutine reads them, one after
 // the other, and makes all deliveries; it runs from the first subscription to close.
 type files struct {
-	ext  *Registry
-	quit chan struct{}
-	wake chan struct{} // holds one token: there is work
-	done sync.WaitGroup
+	ext    *Registry
+	strict bool // unknown fields are faults
+	quit   chan struct{}
+	wake   chan struct{} // holds one token: there is work
+	done   sync.WaitGroup
 
 	mu      sync.Mutex
 	watcher *filewatch.Watcher // made with the first file
@@ -67,8 +70,8 @@ type job struct {
 	report func(error)
 }
 
-func newFiles(ext *Registry) *files {
-	return &files{ext: ext, quit: make(chan struct{}), wake: make(chan struct{}, 1), all: map[fileSpec]*watched{}}
+func newFiles(ext *Registry, strict bool) *files {
+	return &files{ext: ext, strict: strict, quit: make(chan struct{}), wake: make(chan struct{}, 1), all: map[fileSpec]*watched{}}
 }
 
 // at returns the source for a file. It is not read before somebody subscribes.
@@ -197,7 +200,6 @@ func (s *files) refresh() error {
 	slices.SortFunc(list, func(a, b *watched) int { return strings.Compare(a.spec.key(), b.spec.key()) })
 	results := make(chan error, len(list))
 	for _, f := range list {
-		f.changed = true
 		s.push(job{f, func(err error) { results <- err }})
 	}
 	s.mu.Unlock()
@@ -253,7 +255,7 @@ func (s *files) work() {
 		j := s.due[0]
 		s.due = s.due[1:]
 		f := j.file
-		everyone := f.changed
+		everyone := f.changed || j.report != nil // who asked for it wants to hear it all
 		var subs []*fileSub
 		for _, sub := range f.subs {
 			if everyone || sub.fresh {
@@ -274,7 +276,7 @@ func (s *files) read(f *watched, subs []*fileSub) error {
 	if len(subs) == 0 {
 		return nil
 	}
-	u, sum := readUpdate(f.spec.path, s.ext)
+	u, sum := readUpdate(f.spec.path, s.ext, s.strict)
 	same := f.spec.poll > 0 && u.Err == nil && sum == f.seen // polled, and nothing new
 	if u.Err == nil {
 		f.seen = sum
@@ -289,8 +291,15 @@ func (s *files) read(f *watched, subs []*fileSub) error {
 			errs = append(errs, sub.deliver(u.only(sub.want)))
 		}
 	}
+	if info, err := os.Stat(f.spec.path); err == nil && info.Size() >= largeFile {
+		debug.FreeOSMemory() // what reading it has left behind
+	}
 	return errors.Join(errs...)
 }
+
+// largeFile is the size of a file whose reading takes memory worth giving back at once:
+// several tens of times as much.
+const largeFile = 2 << 20
 
 // only picks what a subscription has asked for.
 func (u *Update) only(w Want) *Update {
@@ -318,7 +327,7 @@ func (u *Update) only(w Want) *Update {
 		}
 	}
 	if w.Name != "" && other != "" && len(out.Resources)+len(out.Failed) == 0 {
-		k := Key{w.Type, w.Name}
+		k := Key(w)
 		out.Failed = append(out.Failed, Failure{k, fmt.Errorf("%s: is not there: the source has %s", label(k), other)})
 	}
 	return out

@@ -16,6 +16,8 @@ import (
 	"sofamesh.io/sofamesh/mosn/protocol/http2"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/mosn/trace/opentelemetry"
+	"sofamesh.io/sofamesh/mosn/trace/zipkin"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -26,6 +28,7 @@ func extensions() Extensions {
 		HTTPFilters:    []*sdk.HTTPFilter{hcm.Router()},
 		NetworkFilters: []stream.NetworkFilter{hcm.Filter()},
 		AccessLogs:     []sdk.AccessLog{file.Logger()},
+		Tracers:        []sdk.Tracer{opentelemetry.Tracer(), zipkin.Tracer()},
 	}
 }
 
@@ -42,7 +45,7 @@ func newStore(t testing.TB, boot *Bootstrap) *Store {
 	t.Helper()
 	o := Options{Registry: newRegistry(t), Stats: stats.NewStore(stats.Options{}), Loops: 1}
 	if boot != nil {
-		o.Node, o.Runtime = boot.Proto.GetNode(), boot.Runtime.Values()
+		o.Node, o.Runtime, o.Tracing = boot.Proto.GetNode(), boot.Runtime.Values(), boot.Tracing()
 	}
 	return NewStore(o)
 }

@@ -75,13 +75,15 @@ func (f *message) fieldErrors(err error) error {
 }
 
 // readUpdate reads a file with a DiscoveryResponse. A resource with a fault is among
-// Failed, the others are good. It also returns the hash of the file's text.
-func readUpdate(path string, ext *Registry) (*Update, [sha256.Size]byte) {
+// Failed, the others are good; with strict one with a field that nobody knows has a
+// fault. It also returns the hash of the file's text.
+func readUpdate(path string, ext *Registry, strict bool) (*Update, [sha256.Size]byte) {
 	u, response := &Update{}, ext.discovery.response.New()
-	file, err := readMessage(path, response.Interface(), ext, yamlpb.Options{
-		Resolve: ext.messageType,
-		Unknown: func(e *yamlpb.Error) { u.Unknown = append(u.Unknown, e.Error()) },
-	})
+	o := yamlpb.Options{Resolve: ext.messageType}
+	if !strict {
+		o.Unknown = func(e *yamlpb.Error) { u.Unknown = append(u.Unknown, e.Error()) }
+	}
+	file, err := readMessage(path, response.Interface(), ext, o)
 	if err != nil {
 		return &Update{Err: err}, file.sum
 	}

@@ -88,6 +88,9 @@ func (s *Store) compile(res *Resource, key Key, hash [sha256.Size]byte, before f
 	}
 	if err != nil {
 		for i := range u.uses {
+			if p := u.uses[i].place; p != nil {
+				p.slot.Close() // no chain is going to
+			}
 			u.uses[i].end(nil)
 		}
 		return nil, u.warnings, err
@@ -115,7 +118,7 @@ func (c compiler) resource(m proto.Message) (any, error) {
 			},
 		})
 	case *routev3.RouteConfiguration:
-		return route.Compile(c, m, route.Options{})
+		return route.Compile(c, m, route.Options{Scope: root, Names: c.store.routed})
 	case *endpointv3.ClusterLoadAssignment:
 		return cluster.CompileAssignment(c, m)
 	case *corev3.TypedExtensionConfig, *tlsv3.Secret:
@@ -135,12 +138,8 @@ func (c compiler) cluster(m *clusterv3.Cluster) (*cluster.Config, error) {
 	if err != nil || m.GetType() != clusterv3.Cluster_EDS {
 		return cfg, err
 	}
-	eds := m.GetEdsClusterConfig()
-	name := eds.GetServiceName()
-	if name == "" {
-		name = m.GetName()
-	}
-	_, err = c.at("eds_cluster_config.eds_config").subscribe(eds.GetEdsConfig(), Want{EndpointType, name}, c.scope, updateEmpty)
+	from := m.GetEdsClusterConfig().GetEdsConfig()
+	_, err = c.at("eds_cluster_config.eds_config").subscribe(from, Want{EndpointType, cfg.EDSName()}, c.scope, updateEmpty)
 	return cfg, err
 }
 

@@ -51,6 +51,9 @@ func (c compiler) originOf(cs *corev3.ConfigSource) (origin, error) {
 	if t := cs.GetInitialFetchTimeout(); t != nil {
 		o.timeout = t.AsDuration()
 	}
+	if n := c.store.o.Node; n.GetId() == "" || n.GetCluster() == "" { // which a file does not need, but Envoy wants them
+		return o, c.Errorf("node 'id' and 'cluster' are required. Set it either in 'node' config or via --service-node and --service-cluster options.")
+	}
 	pc := cs.GetPathConfigSource()
 	at := c.at("path_config_source")
 	spec := fileSpec{path: pc.GetPath(), poll: pc.GetPollInterval().AsDuration()}

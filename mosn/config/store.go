@@ -10,11 +10,13 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	"google.golang.org/protobuf/proto"
 
 	"sofamesh.io/sofamesh/mosn/callout"
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/listener"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
@@ -42,12 +44,28 @@ type Options struct {
 	// LogOutput opens an access log; nil opens none.
 	LogOutput func(path string) (sdk.LogOutput, error)
 	// Calls makes the calls of extensions' goroutines; nil makes none.
-	Calls     *callout.Manager
+	Calls *callout.Manager
+	// Spans opens the queue of a tracing provider; nil: no spans are sent.
+	Spans func(key string, p sdk.TraceProvider) sdk.SpanQueue
+	// Tracing is the provider for those who trace and name none.
+	Tracing   *tracev3.Tracing_Http
 	Clusters  *cluster.Manager
 	Listeners *listener.Manager
+	// Unknown is what becomes of fields of dynamic resources that nobody knows.
+	Unknown UnknownFields
 	// Log hears what happens by itself, when nobody waits for a Result; nil: nobody.
 	Log Logger
 }
+
+// UnknownFields is what becomes of fields that nobody knows.
+type UnknownFields uint8
+
+// The ways to take them.
+const (
+	WarnUnknown   UnknownFields = iota // skipped, named in the log and counted
+	IgnoreUnknown                      // skipped
+	RejectUnknown                      // the resource is refused
+)
 
 // Logger is the part of *slog.Logger that the store needs.
 type Logger interface {
@@ -156,6 +174,7 @@ type Store struct {
 	log     Logger
 	names   *stats.Names // of listeners
 	kind    *cluster.Kind
+	routed  *route.StatNames  // of virtual clusters and routes
 	rpc     []sdk.CodecConfig // set with the first cluster
 	files   *files
 	changes changeStats
@@ -178,8 +197,8 @@ func NewStore(o Options) *Store {
 		o.Node = &corev3.Node{}
 	}
 	s := &Store{
-		o: o, ext: o.Registry, log: o.Log, names: listener.StatNames(o.Loops), kind: cluster.NewKind(),
-		files: newFiles(o.Registry), entries: map[Key]*Entry{}, subs: map[subKey]*subscription{}, warm: make(chan struct{}),
+		o: o, ext: o.Registry, log: o.Log, names: listener.StatNames(o.Loops), kind: cluster.NewKind(), routed: route.NewStatNames(),
+		files: newFiles(o.Registry, o.Unknown == RejectUnknown), entries: map[Key]*Entry{}, subs: map[subKey]*subscription{}, warm: make(chan struct{}),
 		changes: newChangeStats(o.Stats),
 	}
 	if s.log == nil {
@@ -309,4 +328,24 @@ func (e *Entry) Current() *Version {
 		return e.Active
 	}
 	return e.Warming
+}
+
+// Refused joins the errors of all resources whose last attempt failed, and of the
+// updates that could not be had at all.
+func (s *Store) Refused() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, f := range s.feeds {
+		errs = append(errs, f.failed)
+	}
+	for _, e := range s.entries {
+		errs = append(errs, e.Refused)
+	}
+	for _, sub := range s.subs {
+		errs = append(errs, sub.entry.Refused, sub.failed)
+	}
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
 }

@@ -28,6 +28,7 @@ type subscription struct {
 	// settled: there is an answer, or nobody is going to wait for one any longer.
 	settled bool
 	over    bool
+	failed  error // why nothing could be had, the last time
 
 	users   map[*Version]*Entry // resources that need it, in force or warming
 	routes  *route.Slot         // of a RouteConfiguration
@@ -68,7 +69,7 @@ func (c compiler) subscribe(cs *corev3.ConfigSource, w Want, scope sdk.Scope, ki
 	sub := s.subs[k]
 	if sub == nil {
 		sub = &subscription{
-			store: s, entry: Entry{Key: Key{w.Type, w.Name}}, users: map[*Version]*Entry{},
+			store: s, entry: Entry{Key: Key(w)}, users: map[*Version]*Entry{},
 			stats: newUpdateStats(s.o.Stats, scope, kind),
 		}
 		if w.Type == RouteType {
@@ -149,9 +150,7 @@ func (s *Store) deliver(sub *subscription, u *Update) error {
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("%s: update refused: %v", label(sub.entry.Key), err))
 	}
-	for _, text := range u.Unknown {
-		s.log.Warn("unknown field: " + text)
-	}
+	s.unknown(u)
 	s.settle(sub)
 	return err
 }
@@ -160,17 +159,21 @@ func (s *Store) deliver(sub *subscription, u *Update) error {
 func (s *Store) renew(sub *subscription, u *Update) error {
 	st := &sub.stats
 	st.inc(st.attempt)
+	sub.failed = u.Err
 	switch {
 	case u.Err != nil:
 		st.inc(st.failure)
+		st.inc(st.failedConfig)
 		return u.Err
 	case len(u.Failed) > 0:
 		st.inc(st.rejected)
+		st.inc(st.failedConfig)
 		f := u.Failed[0]
 		sub.entry.refuse(&Resource{Type: f.Key.Type, Version: u.Version}, f.Err)
 		return f.Err
 	case len(u.Resources) == 0 && sub.entry.Key.Type == ExtensionType:
 		st.inc(st.rejected)
+		st.inc(st.failedConfig)
 		return fmt.Errorf("%s: is not there", label(sub.entry.Key))
 	case len(u.Resources) == 0:
 		st.inc(st.empty)

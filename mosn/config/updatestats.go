@@ -23,6 +23,7 @@ const (
 // kind does not have are zero and count nothing.
 type updateStats struct {
 	shared *stats.Shared
+	scope  sdk.Scope
 
 	attempt, success, failure, rejected, timeout sdk.Counter
 	empty, reload, failedConfig                  sdk.Counter
@@ -31,10 +32,11 @@ type updateStats struct {
 
 func newUpdateStats(store *stats.Store, scope sdk.Scope, kind updateKind) updateStats {
 	s := updateStats{
-		shared: store.Shared(), attempt: scope.Counter("update_attempt"), success: scope.Counter("update_success"),
+		shared: store.Shared(), scope: scope, attempt: scope.Counter("update_attempt"), success: scope.Counter("update_success"),
 		failure: scope.Counter("update_failure"), rejected: scope.Counter("update_rejected"),
 		timeout: scope.Counter("init_fetch_timeout"), at: scope.Gauge("update_time"), version: scope.Gauge("version"),
 	}
+	stats.SetText(scope, "version_text", "")
 	switch kind {
 	case updatePlain:
 	case updateReload:
@@ -58,6 +60,7 @@ func (s *updateStats) accepted(version string) {
 	s.inc(s.success)
 	s.shared.SetGauge(s.at, uint64(time.Now().UnixMilli()))
 	s.shared.SetGauge(s.version, lb.Hash(version))
+	stats.SetText(s.scope, "version_text", version)
 }
 
 // reloaded counts one that has changed something.

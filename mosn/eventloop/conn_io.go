@@ -28,7 +28,7 @@ func (l *Loop) connEvent(c *Conn, flags EventFlags) {
 	if flags&(EventHangUp|EventError) != 0 {
 		c.set(fPeerGone)
 	}
-	if l.late() {
+	if l.late {
 		c.queueRead()
 	} else {
 		c.read()

@@ -19,6 +19,7 @@ const (
 	readyBudget  = time.Millisecond / 4 // for what was left before
 	settleBudget = time.Millisecond     // for writing and closing in one settling
 	lastBudget   = time.Minute          // for the last one
+	lookEvery    = 8                    // events or writes after which a turn looks at the clock
 	settleEvery  = 64                   // events after which answers are written out
 	settleRounds = 4                    // rounds of writing and closing in one settling
 	outboxPoll   = time.Millisecond
@@ -38,7 +39,6 @@ type Loop struct {
 	vec     [][]byte
 
 	now       time.Duration
-	lateAt    time.Duration // see late
 	wallTime  time.Time
 	wallValid bool
 	wheel     wheel
@@ -46,6 +46,9 @@ type Loop struct {
 	buffers *sdk.BufferPool
 	reads   readPool
 	slots   slotTable
+	// late says that the events of this turn have taken their time: what the rest of them
+	// announce waits in the ready list.
+	late    bool
 	dirty   []*Conn // have something to write
 	ready   []*Conn // have more to read or to present
 	later   []*Conn // have that, too, but have had their share of this turn
@@ -191,6 +194,9 @@ func (l *Loop) Recovered() {
 		l.logPanic(r)
 	}
 }
+
+// Log writes a line to the log, which may drop it. Any goroutine.
+func (l *Loop) Log(level Level, line string) { l.group.cfg.Log(level, line) }
 
 func (l *Loop) logPanic(r any) {
 	l.stats.panics.Add(1)

@@ -89,9 +89,12 @@ func (l *Loop) turn(n int) {
 	l.ready = append(l.ready, l.later...)
 	clear(l.later)
 	l.later = l.later[:0]
-	l.lateAt = l.now + eventBudget
+	l.late = false
 	for i := range n {
 		l.dispatch(l.events[i])
+		if i%lookEvery == lookEvery-1 {
+			l.late = l.group.cfg.Clock()-l.now >= eventBudget
+		}
 		if i%settleEvery == settleEvery-1 {
 			l.settle(settleBudget)
 		}
@@ -113,17 +116,13 @@ func (l *Loop) dispatch(ev Event) {
 	case at == nil: // closed earlier in this batch
 	case at.conn != nil:
 		l.connEvent(at.conn, ev.Flags)
-	case at.ln != nil && l.late():
+	case at.ln != nil && l.late:
 		at.ln.pending = true
 		at.ln.enqueue()
 	case at.ln != nil:
 		l.acceptFrom(at.ln)
 	}
 }
-
-// late reports whether the events of this turn have taken their time. The rest of them
-// is noted only, and what they announce waits in the ready list.
-func (l *Loop) late() bool { return l.group.cfg.Clock() >= l.lateAt }
 
 func (l *Loop) runMail() {
 	n := 0
@@ -176,6 +175,9 @@ func (l *Loop) runReady() {
 // patience is over; another turn goes on with the rest. Of many connections that end
 // together each may have many streams to end.
 func (l *Loop) settle(patience time.Duration) {
+	if len(l.dirty)+len(l.closing) == 0 {
+		return
+	}
 	deadline := l.group.cfg.Clock() + patience
 	for range settleRounds {
 		if len(l.dirty) > 0 && !l.settleList(&l.dirty, stepFlush, deadline) {
@@ -199,7 +201,7 @@ func (l *Loop) settleList(list *[]*Conn, s step, deadline time.Duration) (all bo
 	for done < len(batch) {
 		l.protect(batch[done], s)
 		done++
-		if l.group.cfg.Clock() >= deadline {
+		if (s == stepClose || done%lookEvery == 0) && l.group.cfg.Clock() >= deadline {
 			break
 		}
 	}

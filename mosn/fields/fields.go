@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/envoyproxy/go-control-plane/envoy/annotations"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"sofamesh.io/sofamesh/sdk"
@@ -120,11 +122,24 @@ type Refusal struct {
 }
 
 // Error says what is wrong, the path first.
-func (r Refusal) Error() string {
-	if r.Declared {
-		return fmt.Sprintf("%s: %s is not supported yet", r.Path, r.Field.FullName())
+func (r Refusal) Error() string { return r.Path + ": " + r.Reason() }
+
+// Reason says what is wrong, without the path.
+func (r Refusal) Reason() string {
+	name := string(r.Field.FullName())
+	switch {
+	case !r.Declared:
+		return name + " is not known to this version"
+	case Disallowed(r.Field):
+		return name + " is deprecated, and Envoy refuses it too"
 	}
-	return fmt.Sprintf("%s: %s is not known to this version", r.Path, r.Field.FullName())
+	return name + " is not built yet"
+}
+
+// Disallowed reports whether Envoy refuses a field because it is deprecated.
+func Disallowed(fd protoreflect.FieldDescriptor) bool {
+	refuse, _ := proto.GetExtension(fd.Options(), annotations.E_DisallowedByDefault).(bool)
+	return refuse
 }
 
 // Check reports the fields of m that are set and refused, each with its path below

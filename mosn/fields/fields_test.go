@@ -57,7 +57,7 @@ func TestCheckNamesTheField(t *testing.T) {
 	want := []string{
 		"route_config.virtual_hosts[1].require_tls: envoy.config.route.v3.VirtualHost.require_tls is not known to this version",
 		"route_config.virtual_hosts[1].routes[1].match.case_sensitive: envoy.config.route.v3.RouteMatch.case_sensitive is not known to this version",
-		"route_config.virtual_hosts[1].routes[1].route.cluster_header: envoy.config.route.v3.RouteAction.cluster_header is not supported yet",
+		"route_config.virtual_hosts[1].routes[1].route.cluster_header: envoy.config.route.v3.RouteAction.cluster_header is not built yet",
 	}
 	if got := refusals(routes(t), rc, "route_config"); !slices.Equal(got, want) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))

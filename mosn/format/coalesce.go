@@ -41,6 +41,9 @@ func (p *part) parseCoalesce(args string) error {
 		if err != nil {
 			return fmt.Errorf("operators[%d]: %w", i, err)
 		}
+		if one.op == opCoalesce {
+			return fmt.Errorf("operators[%d]: COALESCE cannot stand in COALESCE", i)
+		}
 		p.among = append(p.among, one)
 	}
 	return nil

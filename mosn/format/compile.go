@@ -5,6 +5,7 @@ import (
 	"os"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/cel/v3"
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
 	withoutv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
 
@@ -35,7 +36,7 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		at = c.At("text_format_source")
 		var s string
-		if s, err = source(at, kind.TextFormatSource); err != nil {
+		if s, err = Source(at, kind.TextFormatSource); err != nil {
 			return nil, err
 		}
 		if _, inline := kind.TextFormatSource.GetSpecifier().(*corev3.DataSource_InlineString); inline {
@@ -54,7 +55,7 @@ func Compile(c sdk.Compiler, pb *corev3.SubstitutionFormatString) (*Format, erro
 // CompileText compiles a text that stands at c by itself. An operator without a value
 // stands for nothing, not for "-".
 func CompileText(c sdk.Compiler, text string) (*Format, error) {
-	f, err := parseText(text, true, nil)
+	f, err := parseText(text, true, &extensions{place: here{nowhere{}, c}})
 	if err != nil {
 		return nil, c.Errorf("%w", err)
 	}
@@ -62,18 +63,20 @@ func CompileText(c sdk.Compiler, text string) (*Format, error) {
 }
 
 // compileExtensions compiles the formatters that a format asks for.
-func compileExtensions(c sdk.Compiler, pbs []*corev3.TypedExtensionConfig) (extensions, error) {
-	more := extensions{}
+func compileExtensions(c sdk.Compiler, pbs []*corev3.TypedExtensionConfig) (*extensions, error) {
+	more := &extensions{operators: map[string]spec{}, place: here{nowhere{}, c}}
 	for i, pb := range pbs {
 		c := c.At(fmt.Sprintf("formatters[%d]", i))
 		m, err := c.Unpack(pb.GetTypedConfig())
 		if err != nil {
 			return nil, err
 		}
-		switch m.(type) {
+		switch m := m.(type) {
 		case *withoutv3.ReqWithoutQuery:
-			more["REQ_WITHOUT_QUERY"] = spec{opReqWithoutQuery, someParams, true}
+			more.operators["REQ_WITHOUT_QUERY"] = spec{opReqWithoutQuery, someParams, true}
 		case *metadatav3.Metadata: // METADATA is there anyway
+		case *celv3.Cel: // and so is CEL, but not all that it could do
+			more.cel = m.GetCelConfig()
 		default:
 			return nil, c.Errorf("the formatter %q is not supported", pb.GetName())
 		}
@@ -81,8 +84,22 @@ func compileExtensions(c sdk.Compiler, pbs []*corev3.TypedExtensionConfig) (exte
 	return more, nil
 }
 
-// source reads a DataSource.
-func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
+// here is the place of an expression in a format of c, which says where the format is.
+type here struct {
+	nowhere
+	c sdk.Compiler
+}
+
+// Node says who this proxy is.
+func (h here) Node() *corev3.Node {
+	if n, ok := h.c.(interface{ Node() *corev3.Node }); ok {
+		return n.Node()
+	}
+	return nil
+}
+
+// Source reads a DataSource; c stands at it.
+func Source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 	switch kind := ds.GetSpecifier().(type) {
 	case *corev3.DataSource_InlineString:
 		return kind.InlineString, nil
@@ -112,19 +129,25 @@ func source(c sdk.Compiler, ds *corev3.DataSource) (string, error) {
 	return "", c.Errorf("no source is given")
 }
 
-// Fields declares the messages that Compile reads.
+// Fields declares the messages that Compile reads; mosn/match/cel has the one of its
+// formatter.
 func Fields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message("envoy.config.core.v3.SubstitutionFormatString",
-			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options", "formatters"),
-			fields.NoEffect("content_type")), // for local replies, which read it themselves
+			fields.Supported("text_format", "json_format", "text_format_source", "omit_empty_values", "json_format_options", "formatters",
+				"content_type")), // which only local replies have
 		fields.Message("envoy.config.core.v3.TypedExtensionConfig", fields.Supported("name", "typed_config")),
 		fields.Message("envoy.extensions.formatter.metadata.v3.Metadata"),
 		fields.Message("envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"),
 		fields.Message("envoy.config.core.v3.JsonFormatOptions",
 			fields.NoEffect("sort_properties")), // keys are always sorted, as in Envoy
-		fields.Message("envoy.config.core.v3.DataSource",
-			fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
-			fields.Refused("watched_directory")),
+		SourceFields(),
 	)
+}
+
+// SourceFields declares the message that Source reads.
+func SourceFields() sdk.FieldStatus {
+	return fields.Message("envoy.config.core.v3.DataSource",
+		fields.Supported("filename", "inline_bytes", "inline_string", "environment_variable"),
+		fields.Refused("watched_directory"))
 }

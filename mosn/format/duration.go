@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -74,7 +75,7 @@ func (p *part) parseDuration(args string) error {
 func (p *part) duration(info *sdk.StreamInfo) (from, to, unit int64, ok bool) {
 	switch p.op {
 	case opDuration:
-		return info.Start, info.End, millisecond, true
+		return info.Start, cmp.Or(info.End, info.Logged), millisecond, true
 	case opRequestDuration:
 		return info.Start, info.RequestEnd, millisecond, true
 	case opRequestTxDuration:

@@ -4,14 +4,17 @@
 //
 // A [Format] is compiled once, off the loops, and immutable. [Format.Append] runs on
 // a loop, for the stream of a [Context], and allocates nothing but the growth of its
-// destination.
+// destination, and what expressions (CEL) allocate.
 //
 // What is missing is "-" in text and null in JSON. CR, LF and NUL of a value appear
 // as \r, \n and \0 in text, so that a value can neither forge a log line nor split a
 // header; Envoy relies on its codecs never to let them in.
 package format
 
-import "sofamesh.io/sofamesh/sdk"
+import (
+	"sofamesh.io/sofamesh/mosn/match/cel"
+	"sofamesh.io/sofamesh/sdk"
+)
 
 // Default is Envoy's default format of access logs.
 const Default = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" ` +
@@ -51,6 +54,7 @@ type part struct {
 	cut     bool     // PATH: without the query; QUERY_PARAMS: decoded
 	between [2]point // COMMON_DURATION
 	unit    int64    // COMMON_DURATION: nanoseconds
+	program *cel.Program
 }
 
 // header is the name of a header; the zero value is none.
@@ -84,7 +88,7 @@ func appendParts(dst []byte, parts []part, ctx *Context, empty string) []byte {
 		}
 		start := len(dst)
 		var kind kind
-		dst, kind = p.append(dst, ctx)
+		dst, kind = p.value(dst, ctx)
 		switch kind {
 		case missing:
 			dst = append(dst[:start], empty...)

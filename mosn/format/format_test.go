@@ -28,7 +28,8 @@ func proxied() *Context {
 		Start:     1_000_000_000, RequestEnd: 1_000_010_000, UpstreamRequest: 1_000_883_000, UpstreamRequestEnd: 1_000_890_000,
 		UpstreamResponse: 1_001_500_000, UpstreamEnd: 1_001_900_000, ResponseStart: 1_001_950_000, End: 1_002_100_000,
 		Protocol: sdk.HTTP11, ResponseCode: 200, Details: "via_upstream", BytesSent: 5, StreamID: 9, ConnectionID: 3, Attempts: 1,
-		RouteName: "main", ClusterName: "up", ClusterStatName: "up_alt", UpstreamProtocol: "HTTP/2", FilterChainName: "fc",
+		RouteName: "main", ClusterName: "up", ClusterStatName: "up_alt", UpstreamProtocol: "HTTP/2", FilterChainName: "fc", ListenerName: "l",
+		DownstreamWire: sdk.Wire{Received: 1, Sent: 2}, UpstreamWire: sdk.Wire{Received: 3, Sent: 4},
 		UpstreamHostname: "name.example:99", UpstreamAttempt: 1_000_100_000, UpstreamReady: 1_003_100_000,
 		UpstreamConnect: 1_000_100_000, UpstreamConnected: 1_000_300_000, UpstreamBody: 1_001_600_000,
 		Tried: []sdk.Tried{{Host: "127.0.0.1:19003", ConnectionID: 7}, {Host: "127.0.0.1:19002", Hostname: "name.example:99", ConnectionID: 1}}, UpstreamHost: "127.0.0.1:19002",
@@ -147,7 +148,8 @@ func TestOperators(t *testing.T) {
 		{`%COALESCE({"operators": ["PROTOCOL", "RESPONSE_CODE"]})%`, "HTTP/1.1", "503"},
 		{`%COALESCE({"operators": [{"command": "REQ", "param": "x-b", "max_length": 4}, "RESPONSE_CODE"]}):2%`, "ab", "503"},
 		{`%COALESCE({"operators": [{"command": "REQ", "param": "x-none"}]})%`, "-", "-"},
-		{"%ACCESS_LOG_TYPE%", "NotSet", "NotSet"},
+		{"%ACCESS_LOG_TYPE% %LISTENER_NAME%", "NotSet l", "NotSet -"},
+		{"%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT% %UPSTREAM_WIRE_BYTES_RECEIVED% %UPSTREAM_WIRE_BYTES_SENT%", "1 2 3 4", "0 0 0 0"},
 	} {
 		if got := render(t, c.format, proxied()); got != c.proxied {
 			t.Errorf("%s is %q, want %q", c.format, got, c.proxied)
@@ -230,7 +232,9 @@ func TestErrors(t *testing.T) {
 		"50% of":                              `no operator after the percent sign in "% of"`,
 		"%lower%":                             "no operator",
 		"%NO_SUCH_THING%":                     "%NO_SUCH_THING%: is not an operator",
-		"%CEL(a)%":                            "%CEL%: is an operator of Envoy that is not supported yet",
+		"%CEL(a)%":                            "%CEL%: line 1, column 1: undeclared reference to 'a'",
+		"%CEL%":                               "%CEL%: needs parameters",
+		"%UPSTREAM_LOCAL_CLOSE_REASON%":       "%UPSTREAM_LOCAL_CLOSE_REASON%: is an operator of Envoy that is not supported yet",
 		"%REQ_WITHOUT_QUERY(a)%":              "is not an operator",
 		"%DYNAMIC_METADATA%":                  "%DYNAMIC_METADATA%: needs parameters",
 		"%METADATA(NONE:a)%":                  `there is no metadata of type "NONE"`,

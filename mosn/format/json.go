@@ -25,10 +25,10 @@ type node struct {
 // number and what is missing is null, or left out with omitEmpty. Keys are sorted,
 // as in Envoy, and a line ends in LF.
 func ParseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
-	return extensions(nil).parseJSON(s, omitEmpty)
+	return (*extensions)(nil).parseJSON(s, omitEmpty)
 }
 
-func (more extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
+func (more *extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, error) {
 	n, err := more.parseObject(s, omitEmpty)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (more extensions) parseJSON(s *structpb.Struct, omitEmpty bool) (*Format, e
 	return f, nil
 }
 
-func (more extensions) parseObject(s *structpb.Struct, omit bool) (node, error) {
+func (more *extensions) parseObject(s *structpb.Struct, omit bool) (node, error) {
 	n := node{omit: omit}
 	for _, key := range slices.Sorted(maps.Keys(s.GetFields())) {
 		child, err := more.parseValue(s.Fields[key], omit)
@@ -53,7 +53,7 @@ func (more extensions) parseObject(s *structpb.Struct, omit bool) (node, error) 
 	return n, nil
 }
 
-func (more extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
+func (more *extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_StructValue:
 		return more.parseObject(kind.StructValue, omit)
@@ -74,7 +74,7 @@ func (more extensions) parseValue(v *structpb.Value, omit bool) (node, error) {
 	return node{constant: string(b)}, err
 }
 
-func (more extensions) parseString(s string) (node, error) {
+func (more *extensions) parseString(s string) (node, error) {
 	parts, err := more.parse(s)
 	switch {
 	case err != nil:
@@ -109,7 +109,7 @@ func (n *node) append(dst []byte, ctx *Context, empty string) (_ []byte, ok bool
 		return append(escapeJSON(dst, start), '"'), true
 	}
 	start := len(dst)
-	dst, kind := n.parts[0].append(append(dst, '"'), ctx)
+	dst, kind := n.parts[0].value(append(dst, '"'), ctx)
 	switch kind {
 	case missing:
 		return append(dst[:start], "null"...), false
@@ -139,8 +139,7 @@ func (n *node) appendList(dst []byte, ctx *Context, empty string) []byte {
 	return append(dst, ']')
 }
 
-// appendObject appends an object. One that has lost all its members is missing, one
-// that never had any is not.
+// appendObject appends an object. One without members is missing.
 func (n *node) appendObject(dst []byte, ctx *Context, empty string) (_ []byte, ok bool) {
 	dst = append(dst, '{')
 	first := true
@@ -158,5 +157,5 @@ func (n *node) appendObject(dst []byte, ctx *Context, empty string) (_ []byte, o
 		}
 		first = false
 	}
-	return append(dst, '}'), !first || len(n.children) == 0
+	return append(dst, '}'), !first
 }

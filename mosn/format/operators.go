@@ -53,8 +53,10 @@ const (
 	opGRPCStatus
 	opGRPCStatusSnake
 	opGRPCStatusNumber
+	opTraceID
+	opSpanID
 	opConstant // HOSTNAME, ENVIRONMENT: known when the format is compiled
-	opAbsent   // an ENVIRONMENT that is not set, and what only tracing could tell
+	opAbsent   // what parts of TLS that are not here could tell
 	opStartTimeLocal
 	opEmitTime
 	opEmitTimeLocal
@@ -73,18 +75,25 @@ const (
 	opTrailersBytes
 	opCustomFlags
 	opFilterChain
+	opListenerName
 	opUpstreamClusterRaw
 	opUpstreamHostName
 	opUpstreamHostNameOnly
 	opUpstreamProtocol
 	opUpstreamEndpointID
 	opPoolReady
+	opCEL
+	opTypedCEL
 	opHostsTried
 	opHostsTriedOnly
 	opNamesTried
 	opNamesTriedOnly
 	opConnectionsTried
 	opFilterStateField
+	opDownstreamWireReceived
+	opDownstreamWireSent
+	opUpstreamWireReceived
+	opUpstreamWireSent
 	opReqWithoutQuery // of an extension
 )
 
@@ -124,6 +133,8 @@ var operators = map[string]spec{
 	"QUERY_PARAM":                            {opQueryParam, someParams, true},
 	"QUERY_PARAMS":                           {opQueryParams, optionalParams, true},
 	"REQUESTED_SERVER_NAME":                  {opServerName, optionalParams, false},
+	"CEL":                                    {opCEL, someParams, true},
+	"TYPED_CEL":                              {opTypedCEL, someParams, true},
 	"PROTOCOL":                               {opProtocol, noParams, false},
 	"RESPONSE_CODE":                          {opResponseCode, noParams, false},
 	"RESPONSE_CODE_DETAILS":                  {opResponseCodeDetails, optionalParams, false},
@@ -132,6 +143,10 @@ var operators = map[string]spec{
 	"CUSTOM_FLAGS":                           {opCustomFlags, noParams, false},
 	"BYTES_RECEIVED":                         {opBytesReceived, noParams, false},
 	"BYTES_SENT":                             {opBytesSent, noParams, false},
+	"DOWNSTREAM_WIRE_BYTES_RECEIVED":         {opDownstreamWireReceived, noParams, false},
+	"DOWNSTREAM_WIRE_BYTES_SENT":             {opDownstreamWireSent, noParams, false},
+	"UPSTREAM_WIRE_BYTES_RECEIVED":           {opUpstreamWireReceived, noParams, false},
+	"UPSTREAM_WIRE_BYTES_SENT":               {opUpstreamWireSent, noParams, false},
 	"DURATION":                               {opDuration, noParams, false},
 	"REQUEST_DURATION":                       {opRequestDuration, noParams, false},
 	"REQUEST_TX_DURATION":                    {opRequestTxDuration, noParams, false},
@@ -167,6 +182,7 @@ var operators = map[string]spec{
 	"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":  {opDownstreamLocalIP, noParams, false},
 	"DOWNSTREAM_LOCAL_PORT":                  {opDownstreamLocalPort, noParams, false},
 	"FILTER_CHAIN_NAME":                      {opFilterChain, noParams, false},
+	"LISTENER_NAME":                          {opListenerName, noParams, false},
 	"ROUTE_NAME":                             {opRouteName, noParams, false},
 	"VIRTUAL_CLUSTER_NAME":                   {opVirtualCluster, noParams, false},
 	"CONNECTION_ID":                          {opConnectionID, noParams, false},
@@ -181,6 +197,8 @@ var operators = map[string]spec{
 	"COALESCE":                               {opCoalesce, someParams, true},
 	"GRPC_STATUS":                            {opGRPCStatus, optionalParams, false},
 	"GRPC_STATUS_NUMBER":                     {opGRPCStatusNumber, noParams, false},
+	"TRACE_ID":                               {opTraceID, noParams, false},
+	"SPAN_ID":                                {opSpanID, noParams, false},
 	"HOSTNAME":                               {opConstant, noParams, false},
 	"ENVIRONMENT":                            {opConstant, someParams, true},
 	"ACCESS_LOG_TYPE":                        {opLogType, noParams, false},
@@ -199,7 +217,7 @@ var operators = map[string]spec{
 	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID": {opConstant, noParams, false},
 }
 
-// absent are those that only tracing, filters of the upstream side, or parts of TLS that
+// absent are those that only filters of the upstream side, or parts of TLS that
 // are not here could answer: missing, as in Envoy where there are none of these. Of a TLS
 // session crypto/tls does not tell the id.
 var absent = map[string]params{
@@ -207,16 +225,16 @@ var absent = map[string]params{
 	"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1": noParams, "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256": noParams,
 	"DOWNSTREAM_PEER_CHAIN_SERIALS": noParams, "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256": noParams,
 	"DOWNSTREAM_PEER_ISSUER_SERIAL": noParams, "DOWNSTREAM_PEER_OTHERNAME_SAN": noParams, "DOWNSTREAM_TLS_SESSION_ID": noParams,
-	"SPAN_ID": noParams, "TLS_JA3_FINGERPRINT": noParams, "TLS_JA4_FINGERPRINT": noParams, "TRACE_ID": noParams,
+	"TLS_JA3_FINGERPRINT": noParams, "TLS_JA4_FINGERPRINT": noParams,
 	"UPSTREAM_FILTER_STATE": someParams, "UPSTREAM_TLS_SESSION_ID": noParams,
 }
 
 // later are Envoy's other operators: known, and refused by name.
 var later = []string{
-	"CEL", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+	"DOWNSTREAM_CX_RTT", "ROUTE_RESOLUTION_COUNT", "ROUTE_RESOLUTION_TIME_US",
+	"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
 	"DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT",
-	"DOWNSTREAM_LOCAL_CLOSE_REASON", "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT",
+	"DOWNSTREAM_LOCAL_CLOSE_REASON",
 	"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "UPSTREAM_DETECTED_CLOSE_TYPE",
-	"UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_LOCAL_CLOSE_REASON", "UPSTREAM_WIRE_BYTES_RECEIVED",
-	"UPSTREAM_WIRE_BYTES_SENT",
+	"UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_LOCAL_CLOSE_REASON",
 }

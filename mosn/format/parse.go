@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"sofamesh.io/sofamesh/mosn/match/cel"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -15,13 +18,41 @@ import (
 // that is wrong, unknown or not built yet.
 func Parse(s string) (*Format, error) { return parseText(s, false, nil) }
 
-// extensions are the operators that formatter extensions add, by name.
-type extensions map[string]spec
+// extensions are what formatter extensions add; nil is none.
+type extensions struct {
+	operators map[string]spec
+	place     cel.Place // where expressions stand
+	cel       *corev3.CelExpressionConfig
+}
+
+func (more *extensions) find(name string) (s spec, ok bool) {
+	if more != nil {
+		s, ok = more.operators[name]
+	}
+	return s, ok
+}
+
+// expression compiles that of CEL.
+func (more *extensions) expression(text string) (*cel.Program, error) {
+	if more == nil {
+		return cel.CompileText(nowhere{}, text, nil, cel.Anything)
+	}
+	return cel.CompileText(more.place, text, more.cel, cel.Anything)
+}
+
+// nowhere is the place of what is parsed without a compiler: whoever parses it says where
+// it stands.
+type nowhere struct{}
+
+func (nowhere) Errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// ParseOmitting is Parse for a format in which what is missing is nothing, not "-".
+func ParseOmitting(s string) (*Format, error) { return parseText(s, true, nil) }
 
 // Single reports whether f is nothing but one operator, or one text.
 func (f *Format) Single() bool { return len(f.parts) == 1 }
 
-func parseText(s string, omitEmpty bool, more extensions) (*Format, error) {
+func parseText(s string, omitEmpty bool, more *extensions) (*Format, error) {
 	parts, err := more.parse(s)
 	if err != nil {
 		return nil, err
@@ -34,7 +65,7 @@ func parseText(s string, omitEmpty bool, more extensions) (*Format, error) {
 }
 
 // parse splits text into literals and operators.
-func (more extensions) parse(s string) ([]part, error) {
+func (more *extensions) parse(s string) ([]part, error) {
 	var parts []part
 	var literal strings.Builder
 	end := func() {
@@ -125,13 +156,13 @@ func closing(s string) int {
 func clip(s string) string { return s[:min(len(s), 20)] }
 
 // compile finds the operator and checks its arguments.
-func (t token) compile(more extensions) (part, error) {
+func (t token) compile(more *extensions) (part, error) {
 	fail := func(format string, args ...any) (part, error) {
 		return part{}, fmt.Errorf("%%%s%%: "+format, append([]any{t.name}, args...)...)
 	}
 	s, ok := operators[t.name]
 	if !ok {
-		s, ok = more[t.name]
+		s, ok = more.find(t.name)
 	}
 	tls, secure := tlsOperators[t.name]
 	if secure {
@@ -153,7 +184,11 @@ func (t token) compile(more extensions) (part, error) {
 		return fail("takes no length")
 	}
 	p := part{op: s.op, limit: t.limit, tls: tls}
-	if err := t.arguments(&p); err != nil {
+	err := t.arguments(&p)
+	if s.op == opCEL || s.op == opTypedCEL {
+		p.program, err = more.expression(t.args)
+	}
+	if err != nil {
 		return part{}, fmt.Errorf("%%%s%%: %w", t.name, err)
 	}
 	return p, nil
@@ -170,7 +205,7 @@ func (t token) arguments(p *part) (err error) {
 	case "PATH":
 		return p.parsePath(t.args)
 	case "QUERY_PARAMS":
-		return p.parseQueryParams(t.args)
+		return parseQueryParams(t.args)
 	case "QUERY_PARAM":
 		p.text = t.args
 	case "REQUESTED_SERVER_NAME":
@@ -199,7 +234,7 @@ func (t token) arguments(p *part) (err error) {
 	case "ENVIRONMENT":
 		value, ok := os.LookupEnv(t.args)
 		if !ok || value == "" {
-			p.op = opAbsent
+			value = "-" // a value as any other, as in Envoy
 		}
 		p.text = truncate(value, t.limit)
 	}

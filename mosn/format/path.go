@@ -43,15 +43,12 @@ func (p *part) parseOrigin(from, current string) error {
 	return nil
 }
 
-func (p *part) parseQueryParams(args string) error {
+func parseQueryParams(args string) error {
 	switch args {
-	case "ORIG", "":
-	case "DECODED":
-		p.cut = true
-	default:
-		return fmt.Errorf("%q is neither ORIG nor DECODED", args)
+	case "ORIG", "DECODED", "": // what Envoy decodes it encodes again
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%q is neither ORIG nor DECODED", args)
 }
 
 // choose returns what the proxy found, or what it made of it.
@@ -80,11 +77,6 @@ func (p *part) appendRequest(dst []byte, h *sdk.Headers) ([]byte, kind) {
 		_, query, ok := strings.Cut(h.Path(), "?")
 		if !ok || query == "" {
 			return dst, missing
-		}
-		if p.cut {
-			start := len(dst)
-			decoded, grown := match.Decode(dst, query)
-			return append(grown[:start], truncate(decoded, p.limit)...), text
 		}
 		return append(dst, truncate(query, p.limit)...), text
 	}

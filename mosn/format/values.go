@@ -25,7 +25,16 @@ const (
 	raw                 // JSON
 )
 
-// append appends the operator's value, not yet escaped.
+// value appends the value, not yet escaped. It is apart from append so that nothing
+// here calls itself: dst then stays on the stack of a caller who has it there.
+func (p *part) value(dst []byte, ctx *Context) ([]byte, kind) {
+	if p.op == opCoalesce {
+		return p.appendFirst(dst, ctx)
+	}
+	return p.append(dst, ctx)
+}
+
+// append appends the value of an operator that has no others in it.
 func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 	switch p.op {
 	case opReq:
@@ -52,6 +61,8 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return p.appendServerName(dst, ctx)
 	case opPath, opQueryParam, opQueryParams:
 		return p.appendRequest(dst, ctx.Request)
+	case opCEL, opTypedCEL:
+		return p.appendExpression(dst, ctx)
 	case opEmitTime:
 		return appendTime(dst, p.time, time.Now().UTC()), text
 	case opEmitTimeLocal:
@@ -60,8 +71,6 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return appendUUID(dst), text
 	case opLocalReplyBody:
 		return append(dst, ctx.LocalReplyBody...), text
-	case opCoalesce:
-		return p.appendFirst(dst, ctx)
 	}
 	info := ctx.Info
 	if info == nil {
@@ -92,6 +101,16 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return appendFlags(dst, info.Flags, true), text
 	case opStreamID:
 		return appendStreamID(dst, ctx)
+	case opTraceID:
+		if info.Trace.None() {
+			return dst, missing
+		}
+		return info.Trace.AppendTrace(dst), text
+	case opSpanID:
+		if info.Trace.None() || !info.Trace.Spanned {
+			return dst, missing
+		}
+		return sdk.AppendHex(dst, info.Trace.Span), text
 	case opFilterState, opFilterStateTyped:
 		return p.appendState(dst, info.FilterState(p.text))
 	}
@@ -120,6 +139,14 @@ func (p *part) appendNumber(dst []byte, info *sdk.StreamInfo) ([]byte, bool) {
 		n = info.BytesReceived
 	case opBytesSent:
 		n = info.BytesSent
+	case opDownstreamWireReceived:
+		n = info.DownstreamWire.Received
+	case opDownstreamWireSent:
+		n = info.DownstreamWire.Sent
+	case opUpstreamWireReceived:
+		n = info.UpstreamWire.Received
+	case opUpstreamWireSent:
+		n = info.UpstreamWire.Sent
 	case opUpstreamAttempts:
 		n = uint64(info.Attempts)
 	case opUpstreamConnectionID:
@@ -148,6 +175,8 @@ func (p *part) stringOf(info *sdk.StreamInfo) (s string, spaced, ok bool) {
 		return info.RouteName, true, true
 	case opVirtualCluster:
 		return info.VirtualCluster, true, true
+	case opListenerName:
+		return info.ListenerName, true, true
 	case opFilterChain:
 		return info.FilterChainName, true, true
 	case opUpstreamCluster:

@@ -15,6 +15,7 @@ import (
 // the loop's goroutine.
 type acceptor struct {
 	worker  *stream.Worker
+	drain   *Drain
 	current *generation // what connections accepted from now on get
 	sockets []*eventloop.Listener
 }
@@ -24,7 +25,9 @@ type acceptor struct {
 type generation struct {
 	cfg      *Config
 	conns    int
+	list     *tracked // the connections
 	replaced bool
+	timer    eventloop.Timer // until those that are left are closed
 }
 
 // OnAccept implements eventloop.Acceptor.
@@ -40,7 +43,8 @@ func (a *acceptor) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.
 	st.AddGauge(b.Gauge(gaugeActive), 1)
 	st.AddGauge(b.Gauge(gaugeWorkers+loop.Index()), 1)
 	g.conns++
-	t := &tracked{a: a, g: g, start: loop.Now()}
+	t := &tracked{a: a, g: g, conn: c, start: loop.Now()}
+	t.link()
 	if g.cfg.logs != nil {
 		c.LocalAddr() // the Conn remembers it; once closed it could not find out
 	}
@@ -62,6 +66,7 @@ func (a *acceptor) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.
 func (a *acceptor) replace(cfg *Config) {
 	if old := a.current; old != nil {
 		old.replaced = true
+		old.retire(a)
 		old.maybeEnd(a.worker.Loop())
 	}
 	a.current = nil
@@ -90,11 +95,35 @@ func (a *acceptor) closeSockets() {
 	a.sockets = nil
 }
 
+// retire asks the connections to end, and sees to it that they do.
+func (g *generation) retire(a *acceptor) {
+	if g.conns == 0 {
+		return
+	}
+	for t := g.list; t != nil; t = t.next {
+		if r, ok := t.Handler.(stream.Retirer); ok {
+			r.Retire(a.drain.gradual())
+		}
+	}
+	g.timer.Init(a.worker.Loop(), g)
+	g.timer.Arm(a.drain.Time)
+}
+
+// OnTimer closes the connections that are left at the end of the drain time.
+func (g *generation) OnTimer(*eventloop.Timer) {
+	for t := g.list; t != nil; {
+		next := t.next
+		t.conn.Close()
+		t = next
+	}
+}
+
 // maybeEnd closes the chain when this was the last use on the last loop.
 func (g *generation) maybeEnd(l *eventloop.Loop) {
 	if !g.replaced || g.conns > 0 || g.cfg.live.Add(-1) > 0 {
 		return
 	}
+	g.timer.Stop()
 	chain := g.cfg.chain
 	closing := eventloop.JobFunc(
 		func(context.Context) error { chain.Close(); return nil },
@@ -109,9 +138,30 @@ func (g *generation) maybeEnd(l *eventloop.Loop) {
 // listener has to do when the connection ends.
 type tracked struct {
 	eventloop.Handler
-	a     *acceptor
-	g     *generation
-	start time.Duration
+	a          *acceptor
+	g          *generation
+	conn       *eventloop.Conn
+	start      time.Duration
+	prev, next *tracked
+}
+
+func (t *tracked) link() {
+	if t.next = t.g.list; t.next != nil {
+		t.next.prev = t
+	}
+	t.g.list = t
+}
+
+func (t *tracked) unlink() {
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		t.g.list = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	t.prev, t.next = nil, nil
 }
 
 // OnClose implements eventloop.Handler.
@@ -135,6 +185,7 @@ func (t *tracked) closed(c *eventloop.Conn, err error) {
 	if t.g.cfg.logs != nil {
 		t.log(c, failure)
 	}
+	t.unlink()
 	t.g.conns--
 	t.g.maybeEnd(loop)
 }

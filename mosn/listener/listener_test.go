@@ -62,6 +62,7 @@ type bench struct {
 	comp      *sdktest.Compiler
 	names     *stats.Names
 	snapshot  *runtime.Values
+	workers   []*stream.Worker
 }
 
 // scoped is a compiler whose stats are real.
@@ -92,7 +93,8 @@ func newBench(t *testing.T, loops int) *bench {
 		workers = append(workers, stream.NewWorker(group.Loop(i), clusters.Local(i), locals[i]))
 	}
 	group.Start()
-	b.manager = NewManager(workers)
+	b.workers = workers
+	b.manager = NewManager(workers, Drain{Time: time.Minute})
 	t.Cleanup(func() {
 		if err := b.manager.Close(); err != nil {
 			t.Error(err)
@@ -249,6 +251,27 @@ func TestReplaceKeepsSocketsAndConnections(t *testing.T) {
 	b.await("the old chain is closed", one.closed.Load)
 	if two.closed.Load() || first.live.Load() != 0 {
 		t.Errorf("the new chain is closed: %v; %d loops use the old", two.closed.Load(), first.live.Load())
+	}
+}
+
+// TestReplacedConnectionsEnd: what is left at the end of the drain time is closed.
+func TestReplacedConnectionsEnd(t *testing.T) {
+	b := newBench(t, 2)
+	b.manager = NewManager(b.workers, Drain{Time: 30 * time.Millisecond})
+	one := &greeter{word: "one"}
+	b.add(`name: "l" `+tcp(0), one)
+	if err := b.manager.Serve(); err != nil {
+		t.Fatal(err)
+	}
+	old := b.dial("l")
+	b.greeting(old, 3)
+	b.add(`name: "l" `+tcp(0), &greeter{word: "two"})
+	b.await("the old chain is closed", one.closed.Load)
+	if n, err := old.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("%d, %v: the connection is kept", n, err)
+	}
+	if b.greeting(b.dial("l"), 3) != "two" {
+		t.Error("the new listener does not serve")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -17,6 +18,7 @@ import (
 // goroutine that is not a loop; they wait for each other and for the loops.
 type Manager struct {
 	workers []*stream.Worker
+	drain   Drain
 
 	mu        sync.Mutex
 	listeners []*listener // in the order in which they came
@@ -33,7 +35,22 @@ type listener struct {
 
 // NewManager returns a manager without listeners. There is one worker for each
 // loop, in their order; their group must have been started before Update.
-func NewManager(workers []*stream.Worker) *Manager { return &Manager{workers: workers} }
+func NewManager(workers []*stream.Worker, d Drain) *Manager {
+	return &Manager{workers: workers, drain: d}
+}
+
+// Drain says how the connections of listeners end that are replaced or removed.
+type Drain struct {
+	Time      time.Duration // after which those that are left are closed
+	Immediate bool          // the next response is the last one, else it is so by and by
+}
+
+func (d *Drain) gradual() time.Duration {
+	if d.Immediate {
+		return 0
+	}
+	return d.Time
+}
 
 // Update adds listeners or replaces those of the same names, and binds their
 // addresses; those of which that fails are left as they were, and named in the
@@ -56,7 +73,7 @@ func (m *Manager) set(cfg *Config) error {
 	if fresh {
 		l = &listener{}
 		for _, w := range m.workers {
-			l.acceptors = append(l.acceptors, &acceptor{worker: w})
+			l.acceptors = append(l.acceptors, &acceptor{worker: w, drain: &m.drain})
 		}
 	}
 	if fresh || !slices.EqualFunc(l.cfg.sockets, cfg.sockets, sameSocket) || l.cfg.noBind != cfg.noBind {
@@ -79,7 +96,7 @@ func (m *Manager) set(cfg *Config) error {
 	return nil
 }
 
-// Remove closes listeners. Their connections live on until they end.
+// Remove closes listeners. Their connections go on until they end, or are drained.
 func (m *Manager) Remove(names ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

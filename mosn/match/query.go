@@ -100,17 +100,16 @@ func DecodedParameter(buf []byte, path, name string) (value string, grown []byte
 		var param string
 		param, rest, more = strings.Cut(rest, "&")
 		key, v, _ := strings.Cut(param, "=")
-		if key, buf = Decode(buf, key); key == name {
-			v, buf = Decode(buf, v)
+		if key, buf = decode(buf, key); key == name {
+			v, buf = decode(buf, v)
 			return v, buf, true
 		}
 	}
 	return "", buf, false
 }
 
-// Decode returns s percent-decoded; what is no escape stays as it is, and so does "+".
-// The result is s or, decoded, of the memory that buf grows to.
-func Decode(buf []byte, s string) (string, []byte) {
+// decode returns s percent-decoded; what is no escape stays as it is, and so does "+".
+func decode(buf []byte, s string) (string, []byte) {
 	if strings.IndexByte(s, '%') < 0 {
 		return s, buf
 	}

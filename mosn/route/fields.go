@@ -9,7 +9,7 @@ import (
 // in match.Fields, those of header edits in edit.Fields, those of formats in
 // format.Fields.
 func Fields() sdk.FieldStatus {
-	return fields.Join(tableFields(), routeFields(), actionFields(), policyFields(), valueFields())
+	return fields.Join(tableFields(), virtualClusterFields(), routeFields(), actionFields(), policyFields(), valueFields())
 }
 
 func tableFields() sdk.FieldStatus {
@@ -27,9 +27,14 @@ func tableFields() sdk.FieldStatus {
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
 				"typed_per_filter_config", "include_request_attempt_count", "include_attempt_count_in_response",
 				"include_is_timeout_retry_header", "retry_policy", "per_request_buffer_limit_bytes", "request_body_buffer_limit",
-				"request_mirror_policies", "cors", "rate_limits", "metadata"),
-			fields.Refused("matcher", "virtual_clusters", "retry_policy_typed_config", "hedge_policy", "route_specifiers")),
+				"request_mirror_policies", "cors", "rate_limits", "metadata", "virtual_clusters"),
+			fields.Refused("matcher", "hedge_policy", "route_specifiers"),
+			fields.Ignored("retry_policy_typed_config")),
 	)
+}
+
+func virtualClusterFields() sdk.FieldStatus {
+	return fields.Message("envoy.config.route.v3.VirtualCluster", fields.Supported("headers", "name"))
 }
 
 func routeFields() sdk.FieldStatus {
@@ -37,9 +42,11 @@ func routeFields() sdk.FieldStatus {
 		fields.Message("envoy.config.route.v3.Route",
 			fields.Supported("name", "match", "route", "redirect", "direct_response", "typed_per_filter_config",
 				"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove",
-				"per_request_buffer_limit_bytes", "request_body_buffer_limit", "metadata"),
-			fields.NoEffect("decorator", "tracing"), // there are no traces yet
-			fields.Refused("filter_action", "non_forwarding_action", "stat_prefix", "route_specifiers")),
+				"per_request_buffer_limit_bytes", "request_body_buffer_limit", "metadata", "stat_prefix", "decorator", "tracing"),
+			fields.Refused("filter_action", "non_forwarding_action", "route_specifiers")),
+		fields.Message("envoy.config.route.v3.Decorator", fields.Supported("operation", "propagate")),
+		fields.Message("envoy.config.route.v3.Tracing", fields.Supported("client_sampling", "random_sampling",
+			"overall_sampling", "custom_tags", "operation", "upstream_operation")),
 		fields.Message("envoy.config.route.v3.RouteMatch",
 			fields.Supported("prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix", "case_sensitive",
 				"runtime_fraction", "headers", "query_parameters", "cookies", "grpc", "tls_context", "dynamic_metadata", "filter_state"),
@@ -61,8 +68,9 @@ func actionFields() sdk.FieldStatus {
 				"upgrade_configs", "max_stream_duration", "cors", "rate_limits", "include_vh_rate_limits"),
 			fields.NoEffect("metadata_match", // chooses among subsets of a cluster, which are refused there
 				"early_data_policy"), // there is no TLS early data
+			fields.Ignored("retry_policy_typed_config"),
 			fields.Refused("cluster_specifier_plugin", "inline_cluster_specifier_plugin", "path_rewrite_policy", "path_rewrite",
-				"host_rewrite", "flush_timeout", "retry_policy_typed_config", "internal_redirect_policy",
+				"host_rewrite", "flush_timeout", "internal_redirect_policy",
 				"internal_redirect_action", "max_internal_redirects", "hedge_policy")),
 		fields.Message("envoy.config.route.v3.RouteAction.UpgradeConfig",
 			fields.Supported("upgrade_type", "enabled"), fields.Refused("connect_config")),
@@ -106,8 +114,8 @@ func policyFields() sdk.FieldStatus {
 		fields.Message("envoy.config.route.v3.RetryPolicy.ResetHeader",
 			fields.Supported("name", "format")),
 		fields.Message("envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
-			fields.Supported("cluster", "cluster_header", "runtime_fraction", "disable_shadow_host_suffix_append", "host_rewrite_literal"),
-			fields.NoEffect("trace_sampled"), // there are no traces yet
+			fields.Supported("cluster", "cluster_header", "runtime_fraction", "disable_shadow_host_suffix_append", "host_rewrite_literal",
+				"trace_sampled"),
 			fields.Refused("request_headers_mutations")),
 		fields.Message("envoy.config.route.v3.RouteAction.HashPolicy",
 			fields.Supported("header", "cookie", "connection_properties", "query_parameter", "terminal"),

@@ -11,11 +11,12 @@ import (
 	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/match"
 	"sofamesh.io/sofamesh/mosn/match/descriptor"
+	"sofamesh.io/sofamesh/mosn/trace"
 )
 
 // TestFieldsAreComplete walks all messages that a route configuration leads to.
 func TestFieldsAreComplete(t *testing.T) {
-	table, err := fields.Merge(Fields(), match.Fields(), descriptor.Fields(), edit.Fields(), format.Fields())
+	table, err := fields.Merge(Fields(), match.Fields(), descriptor.Fields(), edit.Fields(), format.Fields(), trace.Fields())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ type Mirror struct {
 	HostLiteral string
 	// HostSuffix asks for "-shadow" after the host, before its port.
 	HostSuffix bool
+	// Untraced keeps the span of the copy from being sent.
+	Untraced bool
 
 	cluster, header string
 }
@@ -46,6 +48,7 @@ func compileMirrors(c sdk.Compiler, pbs []*routev3.RouteAction_RequestMirrorPoli
 			Fraction:    runtime.CompileFraction(pb.GetRuntimeFraction()),
 			HostLiteral: pb.GetHostRewriteLiteral(),
 			HostSuffix:  !pb.GetDisableShadowHostSuffixAppend() && pb.GetHostRewriteLiteral() == "",
+			Untraced:    pb.GetTraceSampled() != nil && !pb.GetTraceSampled().GetValue(),
 			cluster:     pb.GetCluster(),
 			header:      match.HeaderName(pb.GetClusterHeader()),
 		})

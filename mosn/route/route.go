@@ -28,10 +28,15 @@ type Route struct {
 	// BufferLimit bounds in bytes what is kept of a request's body for retries and
 	// mirrors; -1 when the configuration does not say.
 	BufferLimit int64
+	// Stats are those of stat_prefix, nil without one.
+	Stats *RequestStats
 
 	Forward  *Forward
 	Redirect *Redirect
 	Direct   *Direct
+
+	// Trace is what the route says of traces, nil for nothing.
+	Trace *Trace
 
 	match             matcher
 	weighted          *weighted
@@ -71,6 +76,9 @@ func (r *Route) IdleTimeout() (time.Duration, bool) {
 
 func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 	r := &Route{Name: pb.GetName(), VirtualHost: cc.vh, cors: cc.vh.cors, Metadata: sdk.NewMetadata(pb.GetMetadata().GetFilterMetadata()), BufferLimit: bufferLimit(pb, cc.bufferLimit)}
+	if prefix := pb.GetStatPrefix(); prefix != "" {
+		r.Stats = cc.statsOf("route", prefix)
+	}
 	var err error
 	if r.match, err = compileMatch(c.At("match"), pb.GetMatch()); err != nil {
 		return nil, err
@@ -79,6 +87,9 @@ func (cc *compiler) route(c sdk.Compiler, pb *routev3.Route) (*Route, error) {
 		return nil, err
 	}
 	if r.filters, err = compileFilters(c, pb.GetTypedPerFilterConfig(), cc.vh.filters); err != nil {
+		return nil, err
+	}
+	if r.Trace, err = compileTrace(c, pb); err != nil {
 		return nil, err
 	}
 	switch a := pb.GetAction().(type) {

@@ -19,6 +19,10 @@ type Options struct {
 	// ValidateClusters is the default of validate_clusters: true for a table inside a
 	// listener, false for one that came by RDS.
 	ValidateClusters bool
+	// Scope is the root, below which virtual clusters and routes count under Names; nil
+	// when nobody counts.
+	Scope sdk.Scope
+	Names *StatNames
 }
 
 // Table is a compiled envoy.config.route.v3.RouteConfiguration.
@@ -56,7 +60,7 @@ type MatchInput struct {
 // Compile makes a table. The message must have passed its own validation (PGV) and
 // the check of declared fields; what those do not see is checked here.
 func Compile(c sdk.Compiler, pb *routev3.RouteConfiguration, o Options) (*Table, error) {
-	cc := &compiler{maxDirectBody: defaultMaxDirectBody, validate: o.ValidateClusters}
+	cc := &compiler{maxDirectBody: defaultMaxDirectBody, validate: o.ValidateClusters, stats: o}
 	if v := pb.GetMaxDirectResponseBodySizeBytes(); v != nil {
 		cc.maxDirectBody = int(v.GetValue())
 	}

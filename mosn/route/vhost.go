@@ -27,6 +27,8 @@ type VirtualHost struct {
 	filters           filterMap
 	cors              sdk.RouteConfig
 	rateLimits        descriptor.Policies
+	virtual           []virtualCluster
+	other             *RequestStats
 }
 
 // compiler carries what nested messages inherit from those around them.
@@ -37,6 +39,7 @@ type compiler struct {
 	mirrors       []Mirror
 	retry         *RetryPolicy
 	bufferLimit   int64
+	stats         Options
 }
 
 func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.VirtualHost) (*VirtualHost, error) {
@@ -62,6 +65,9 @@ func compileVirtualHost(c sdk.Compiler, t *Table, cc compiler, pb *routev3.Virtu
 		return nil, err
 	}
 	if vh.rateLimits, err = descriptor.Compile(c, pb.GetRateLimits()); err != nil {
+		return nil, err
+	}
+	if err := cc.virtualClusters(c, pb.GetVirtualClusters()); err != nil {
 		return nil, err
 	}
 	// Envoy's redirect route has no edits of its own, but the virtual host's filters.

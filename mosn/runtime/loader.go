@@ -15,7 +15,7 @@ import (
 )
 
 // ErrNoAdminLayer is the error of setting values where no layer takes them.
-var ErrNoAdminLayer = errors.New("No admin layer specified") //nolint:staticcheck // Envoy's text, which tools know
+var ErrNoAdminLayer = errors.New("no admin layer specified")
 
 // Loader makes Values of layers, and makes them anew when one of them changes. Its
 // methods may be called on any goroutine that is not a loop; they wait for each other.

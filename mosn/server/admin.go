@@ -47,7 +47,6 @@ func compileAdmin(c sdk.Compiler, pb *bootstrapv3.Admin) (*adminSpec, error) {
 		return nil, nil
 	}
 	c = c.At("admin")
-	//lint:ignore SA1019 deprecated in Envoy too, in favour of a default that is the same
 	s := &adminSpec{prof: profilePath(pb.GetProfilePath())}
 	var err error
 	if s.addr, s.mode, err = listener.CompileAddress(c.At("address"), pb.GetAddress()); err != nil {
@@ -85,7 +84,7 @@ type admin struct {
 	routes map[string]*endpoint
 	list   []*endpoint // by path
 	done   sync.WaitGroup
-	counts adminCounters
+	counts adminCounts
 	prof   profiles
 }
 
@@ -96,7 +95,7 @@ func startAdmin(p *Proxy, spec *adminSpec) (*admin, error) {
 		return nil, nil
 	}
 	a := &admin{p: p, spec: spec, log: p.log.For(compAdmin), routes: map[string]*endpoint{}, prof: profiles{path: spec.prof}}
-	a.counts = newAdminCounters(p)
+	a.counts = newAdminCounts(p.names)
 	a.list = append(a.endpoints(), a.prof.endpoints()...)
 	for _, s := range p.services {
 		if s, ok := s.(sdk.AdminService); ok {
@@ -117,7 +116,7 @@ func startAdmin(p *Proxy, spec *adminSpec) (*admin, error) {
 	}
 	a.server = &http.Server{
 		Handler: a, ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminBodyTimeout, WriteTimeout: adminWriteTimeout,
-		IdleTimeout: adminIdleTimeout, MaxHeaderBytes: adminHeadBytes,
+		IdleTimeout: adminIdleTimeout, MaxHeaderBytes: adminHeadBytes, ConnState: a.counts.connection,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	a.done.Go(func() {
@@ -186,6 +185,7 @@ func (a *admin) close() {
 func (a *admin) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w := &adminWriter{ResponseWriter: rw, status: http.StatusOK}
 	start := time.Now()
+	a.counts.asked()
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Cache-Control", "no-cache, max-age=0")
@@ -205,7 +205,7 @@ func (a *admin) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	default:
 		e.serve(w, r)
 	}
-	a.counts.add(w.status)
+	a.counts.answered(w.status)
 	if a.spec.logs != nil {
 		a.logRequest(w, r, start)
 	}
@@ -258,30 +258,4 @@ func (a *admin) logRequest(w *adminWriter, r *http.Request, start time.Time) {
 	}
 	resp.SetStatus(w.status)
 	a.p.logAdmin(a.spec.logs, info, req, resp)
-}
-
-// adminCounters are http.admin.downstream_rq_*.
-type adminCounters struct {
-	p       *Proxy
-	total   sdk.Counter
-	done    sdk.Counter
-	classes [5]sdk.Counter
-}
-
-func newAdminCounters(p *Proxy) adminCounters {
-	scope := p.names.Root().Scope("http.admin")
-	c := adminCounters{p: p, total: scope.Counter("downstream_rq_total"), done: scope.Counter("downstream_rq_completed")}
-	for i := range c.classes {
-		c.classes[i] = scope.Counter(fmt.Sprintf("downstream_rq_%dxx", i+1))
-	}
-	return c
-}
-
-func (c *adminCounters) add(status int) {
-	shared := c.p.names.Shared()
-	shared.Inc(c.total)
-	shared.Inc(c.done)
-	if class := status/100 - 1; class >= 0 && class < len(c.classes) {
-		shared.Inc(c.classes[class])
-	}
 }

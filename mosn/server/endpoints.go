@@ -30,6 +30,7 @@ type endpoint struct {
 func (a *admin) endpoints() []*endpoint {
 	numbers := stats.Handler(a.p.collector)
 	scrape := func(w http.ResponseWriter, r *http.Request) {
+		a.p.flusher.Load().beforeStats(r.Context())
 		a.p.stats.update()
 		numbers.ServeHTTP(w, r)
 	}
@@ -56,6 +57,12 @@ func (a *admin) endpoints() []*endpoint {
 		{"/runtime_modify", "Adds or modifies runtime values as passed in query parameters. To delete a previously added key, use an empty string as the value.", true, a.modifyRuntime},
 		{"/server_info", "print server version/status information", false, a.serverInfo},
 		{"/stats", "print server stats", false, scrape},
+		{"/stats/recentlookups", "Show recent stat-name lookups", false, a.lookups},
+		{"/stats/recentlookups/clear", "clear list of stat-name lookups and counter", true, a.changeLookups((*stats.Store).ClearLookups)},
+		{"/stats/recentlookups/disable", "disable recording of reset stat-name lookup names", true,
+			a.changeLookups(func(s *stats.Store) { s.TrackLookups(false) })},
+		{"/stats/recentlookups/enable", "enable recording of reset stat-name lookup names", true,
+			a.changeLookups(func(s *stats.Store) { s.TrackLookups(true) })},
 		{"/stats/prometheus", "print server stats in prometheus format", false, scrape},
 	}
 }
@@ -72,6 +79,17 @@ func serviceEndpoint(s sdk.AdminService) *endpoint {
 		}
 		_, _ = w.Write(out.Bytes()) // the client may have gone
 	}}
+}
+
+func (a *admin) lookups(w http.ResponseWriter, _ *http.Request) {
+	_ = a.p.names.WriteLookups(w) // the client may have gone
+}
+
+func (a *admin) changeLookups(change func(*stats.Store)) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		change(a.p.names)
+		ok(w)
+	}
 }
 
 func ok(w io.Writer) { fmt.Fprintln(w, "OK") }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sofamesh.io/sofamesh/mosn/config"
 )
 
 // Mode says what to do with a configuration.
@@ -23,28 +25,30 @@ const (
 
 // Options is the command line, with Envoy's names and defaults.
 type Options struct {
-	ConfigPath         string
-	ConfigYAML         string
-	Mode               Mode
-	Concurrency        int // 0: as many loops as there are CPUs for us
-	LogLevel           string
-	ComponentLogLevel  string
-	LogFormat          string
-	LogFormatEscaped   bool
-	LogPath            string
-	ServiceNode        string
-	ServiceCluster     string
-	ServiceZone        string
-	DrainTime          time.Duration
-	DrainImmediate     bool // --drain-strategy immediate
-	ParentShutdownTime time.Duration
-	FileFlushInterval  time.Duration // 0: the default of accesslog
-	BaseID             uint
-	DynamicBaseID      bool
-	DisableHotRestart  bool
-	AdminAddressPath   string
-	AllowUnknownStatic bool
-	Warnings           []string // of flags that have no effect
+	ConfigPath           string
+	ConfigYAML           string
+	Mode                 Mode
+	Concurrency          int // 0: as many loops as there are CPUs for us
+	LogLevel             string
+	ComponentLogLevel    string
+	LogFormat            string
+	LogFormatEscaped     bool
+	LogPath              string
+	ServiceNode          string
+	ServiceCluster       string
+	ServiceZone          string
+	DrainTime            time.Duration
+	DrainImmediate       bool // --drain-strategy immediate
+	ParentShutdownTime   time.Duration
+	FileFlushInterval    time.Duration // 0: the default of accesslog
+	BaseID               uint
+	DynamicBaseID        bool
+	DisableHotRestart    bool
+	AdminAddressPath     string
+	AllowUnknownStatic   bool
+	RejectUnknownDynamic bool
+	IgnoreUnknownDynamic bool
+	Warnings             []string // of flags that have no effect
 }
 
 // DefaultLogFormat is Envoy's.
@@ -62,8 +66,7 @@ func inert() map[string]string {
 		"enable-mutex-tracing": "there is no such tracing", "file-flush-min-size-kb": "lines are written at each flush",
 		"restart-epoch": "there is no hot restart yet", "enable-fine-grain-logging": no,
 		"local-address-ip-version": no, "log-stacktrace-single-entry": "there are no stack traces in the log",
-		"skip-deprecated-logs": "there are no such logs", "ignore-unknown-dynamic-fields": "there is no dynamic configuration yet",
-		"reject-unknown-dynamic-fields": "there is no dynamic configuration yet", "base-id-path": "there is no hot restart yet",
+		"skip-deprecated-logs": "there are no such logs", "base-id-path": "there is no hot restart yet",
 		"skip-hot-restart-parent-stats": "there is no hot restart yet", "skip-hot-restart-on-no-parent": "there is no hot restart yet",
 	}
 }
@@ -71,7 +74,7 @@ func inert() map[string]string {
 // switches are the inert flags that take no value.
 func switches() []string {
 	return []string{"enable-core-dump", "enable-mutex-tracing", "enable-fine-grain-logging", "log-stacktrace-single-entry",
-		"skip-deprecated-logs", "ignore-unknown-dynamic-fields", "reject-unknown-dynamic-fields",
+		"skip-deprecated-logs",
 		"skip-hot-restart-parent-stats", "skip-hot-restart-on-no-parent"}
 }
 
@@ -128,6 +131,8 @@ func (o *Options) define(f *flag.FlagSet) {
 	f.Bool("cpuset-threads", false, "no effect: the CPUs that the process may use are what counts")
 	f.BoolVar(&o.AllowUnknownStatic, "allow-unknown-static-fields", false, "warn about unknown fields of the bootstrap")
 	f.BoolVar(&o.AllowUnknownStatic, "allow-unknown-fields", false, "older name of --allow-unknown-static-fields")
+	f.BoolVar(&o.RejectUnknownDynamic, "reject-unknown-dynamic-fields", false, "refuse dynamic resources with unknown fields")
+	f.BoolVar(&o.IgnoreUnknownDynamic, "ignore-unknown-dynamic-fields", false, "do not warn about unknown fields of dynamic resources")
 	f.UintVar(&o.BaseID, "base-id", 0, "no effect: there is no hot restart yet")
 	f.Var((*count)(&o.Concurrency), "concurrency", "`number` of event loops (default: as many as CPUs)")
 	o.DrainTime, o.ParentShutdownTime = 600*time.Second, 900*time.Second
@@ -141,6 +146,17 @@ func (o *Options) define(f *flag.FlagSet) {
 		o.DrainImmediate = s == "immediate"
 		return nil
 	})
+}
+
+// unknown is what becomes of unknown fields of dynamic resources.
+func (o *Options) unknown() config.UnknownFields {
+	switch {
+	case o.RejectUnknownDynamic:
+		return config.RejectUnknown
+	case o.IgnoreUnknownDynamic:
+		return config.IgnoreUnknown
+	}
+	return config.WarnUnknown
 }
 
 // defineInert accepts the flags that change nothing, with one warning each.

@@ -20,6 +20,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/stream"
+	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -56,7 +57,9 @@ type Proxy struct {
 	names     *stats.Store
 	collector *stats.Collector
 	stats     *serverStats
+	flusher   atomic.Pointer[flusher] // nil until the resources are in force
 	outputs   *accesslog.Outputs
+	spans     *trace.Exporters
 	clusters  *cluster.Manager
 	listeners *listener.Manager
 	workers   []*stream.Worker
@@ -91,11 +94,13 @@ func New(o *Options, boot *config.Bootstrap, registry *config.Registry, loops in
 		Loops: loops, Stdout: out.Stdout, Stderr: out.Stderr, FlushInterval: o.FileFlushInterval,
 		Scope: p.names.Root(), Shared: p.names.Shared(), Log: func(msg string) { log.For(compFile).Error(msg) },
 	})
+	p.spans = trace.NewExporters(trace.Options{Loops: loops, Shared: p.names.Shared()})
 	p.group.Start()
 	p.store = config.NewStore(config.Options{
 		Registry: registry, Stats: p.names, Loops: loops, Node: boot.Proto.GetNode(), Runtime: boot.Runtime.Values(),
 		BindConfig: boot.Proto.GetClusterManager().GetUpstreamBindConfig(),
-		LogOutput:  p.outputs.Open, Calls: p.calls, Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig),
+		LogOutput:  p.outputs.Open, Spans: p.spans.Open, Tracing: boot.Tracing(), Calls: p.calls,
+		Clusters: p.clusters, Listeners: p.listeners, Log: log.For(compConfig), Unknown: o.unknown(),
 	})
 	if err := errors.Join(p.startRuntime(), p.apply()); err != nil {
 		p.Close()
@@ -125,7 +130,7 @@ func (p *Proxy) count(loops int) {
 		calls[i].Address, calls[i].Total = address, total
 	}
 	p.calls = callout.NewManager(calls)
-	p.listeners = listener.NewManager(p.workers)
+	p.listeners = listener.NewManager(p.workers, listener.Drain{Time: p.o.DrainTime, Immediate: p.o.DrainImmediate})
 	p.stats = newServerStats(p)
 }
 
@@ -153,6 +158,9 @@ func (p *Proxy) apply() error {
 	err = result.Err()
 	if err == nil {
 		err = p.store.Follow(root, boot.Proto.GetDynamicResources())
+	}
+	if err == nil {
+		err = startFlusher(p, boot)
 	}
 	boot.Forget()
 	return err
@@ -239,6 +247,7 @@ func (p *Proxy) Close() {
 	if p.admin != nil {
 		p.admin.close()
 	}
+	p.flusher.Load().close()
 	for _, s := range p.services {
 		s.Close()
 	}
@@ -246,7 +255,7 @@ func (p *Proxy) Close() {
 	if p.watcher != nil {
 		p.watcher.Close()
 	}
-	err := p.listeners.Close()
+	err := errors.Join(p.listeners.Close(), p.spans.Close()) // the loops make the calls
 	p.clusters.Close()
 	p.group.Stop()
 	if err = errors.Join(err, p.outputs.Close()); err != nil {

@@ -9,9 +9,6 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// defaultFlush is stats_flush_interval when it is not set.
-const defaultFlush = 5 * time.Second
-
 // run opens the listeners and waits for the end. SIGTERM and SIGINT drain; a second
 // one, or admin's quitquitquit, ends at once. SIGUSR1 reopens the logs, SIGHUP reads
 // the configuration again.
@@ -28,34 +25,16 @@ func (p *Proxy) run(signals <-chan os.Signal) error {
 	}
 	notify(p.main, daemon.SdNotifyReady)
 	p.main.Info("ready", "after", time.Since(p.started).Round(100*time.Microsecond))
-	flush := p.flusher()
-	defer flush.Stop()
-	for {
-		select {
-		case <-flush.C:
-			if err := p.collector.Flush(); err != nil {
-				p.main.Warn("flushing stats", "error", err)
-			}
-		case <-stop:
-			notify(p.main, daemon.SdNotifyStopping)
-			select {
-			case <-hurry:
-			default:
-				p.main.Info("draining", "at most", p.o.DrainTime)
-				p.drain(p.o.DrainTime, hurry)
-			}
-			p.main.Info("exiting")
-			return nil
-		}
+	<-stop
+	notify(p.main, daemon.SdNotifyStopping)
+	select {
+	case <-hurry:
+	default:
+		p.main.Info("draining", "at most", p.o.DrainTime)
+		p.drain(p.o.DrainTime, hurry)
 	}
-}
-
-func (p *Proxy) flusher() *time.Ticker {
-	interval := defaultFlush
-	if d := p.boot.Load().Proto.GetStatsFlushInterval(); d != nil && d.AsDuration() > 0 {
-		interval = d.AsDuration()
-	}
-	return time.NewTicker(interval)
+	p.main.Info("exiting")
+	return nil
 }
 
 // listen turns signals and quitquitquit into closed channels: stop to drain, hurry

@@ -2,11 +2,13 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
 	"sofamesh.io/sofamesh/mosn/config/filewatch"
+	"sofamesh.io/sofamesh/mosn/runtime"
 )
 
 // startRuntime loads the runtime's layers, and again whenever a directory changes.
@@ -68,7 +70,11 @@ func (a *admin) modifyRuntime(w http.ResponseWriter, r *http.Request) {
 		plainError(w, http.StatusBadRequest, "%s", modifyUsage)
 		return
 	}
-	if err := a.p.runtime.Modify(last(values)); err != nil {
+	switch err := a.p.runtime.Modify(last(values)); {
+	case errors.Is(err, runtime.ErrNoAdminLayer):
+		plainError(w, http.StatusServiceUnavailable, "No admin layer specified") // Envoy's words
+		return
+	case err != nil:
 		plainError(w, http.StatusServiceUnavailable, "%v", err)
 		return
 	}

@@ -28,6 +28,9 @@ func newServerStats(p *Proxy) *serverStats {
 	for _, name := range []string{
 		"server.concurrency", "server.days_until_first_cert_expiring", "server.hot_restart_epoch", "server.live",
 		"server.memory_allocated", "server.memory_heap_size", "server.memory_physical_size", "server.parent_connections",
+		"server.hot_restart_generation", "server.seconds_until_first_ocsp_response_expiring", "server.wip_protos",
+		"server.compilation_settings.fips_mode", "listener_manager.workers_pinned",
+		"listener_manager.total_filter_chains_draining",
 		"server.state", "server.total_connections", "server.uptime", "server.version",
 		"cluster_manager.active_clusters", "cluster_manager.warming_clusters",
 		"listener_manager.total_listeners_active", "listener_manager.total_listeners_draining",
@@ -39,6 +42,10 @@ func newServerStats(p *Proxy) *serverStats {
 	s.init = root.Histogram("server.initialization_time_ms")
 	for _, name := range []string{
 		"server.dynamic_unknown_fields", "server.static_unknown_fields",
+		"server.debug_assertion_failures", "server.envoy_bug_failures", "server.envoy_notifications", "server.dropped_stat_flushes",
+		"listener_manager.listener_in_place_updated",
+		"cluster_manager.cluster_updated", "cluster_manager.cluster_updated_via_merge",
+		"cluster_manager.update_merge_cancelled", "cluster_manager.update_out_of_merge_window",
 	} {
 		root.Counter(name)
 	}
@@ -68,6 +75,7 @@ func (s *serverStats) update() {
 		started = 1
 	}
 	for name, v := range map[string]uint64{
+		"server.hot_restart_generation":            1, // of one: a process is never continued by another
 		"server.concurrency":                       uint64(s.p.group.Len()),
 		"server.days_until_first_cert_expiring":    1<<32 - 1, // Envoy's "no certificate"
 		"server.live":                              live,

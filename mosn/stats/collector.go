@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // Collector sums the numbers of all loops and of Shared. Its methods may be called
@@ -16,20 +19,55 @@ type Collector struct {
 	call   func(loop int, fn func()) error
 
 	mu       sync.Mutex
+	conf     *Config
+	shown    map[shownKey]bool       // what conf.matcher has said; nil when it has nothing to say
 	copies   []*Local                // one a loop, and Shared's
 	flushed  map[uint32]Distribution // histograms at the last flush
 	interval map[uint32]Distribution // what the last interval recorded
+	sent     flushed
 }
 
 // NewCollector makes a collector over the loops' locals. call must run fn on the
 // goroutine that owns locals[loop] and return when fn has ended, or an error when it
 // will not run.
 func NewCollector(s *Store, locals []*Local, call func(loop int, fn func()) error) *Collector {
-	c := &Collector{store: s, locals: locals, call: call, flushed: map[uint32]Distribution{}, interval: map[uint32]Distribution{}}
+	c := &Collector{store: s, locals: locals, call: call, conf: DefaultConfig(), flushed: map[uint32]Distribution{}, interval: map[uint32]Distribution{}}
+	now := time.Now()
+	c.sent = flushed{start: now, at: now, counters: map[uint32]uint64{}, names: map[shownKey]sdk.StatName{}}
 	for range len(locals) + 1 {
 		c.copies = append(c.copies, NewLocal())
 	}
 	return c
+}
+
+// Configure says how metrics are shown, until then DefaultConfig's way.
+func (c *Collector) Configure(conf *Config) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conf, c.shown = conf, nil
+	if conf.matcher != nil {
+		c.shown = map[shownKey]bool{}
+	}
+}
+
+// shownKey names a number: those of histograms are counted apart.
+type shownKey struct {
+	hist bool
+	id   uint32
+}
+
+// shows reports whether stats_matcher lets a metric through. It is asked once for each.
+func (c *Collector) shows(kind Kind, id uint32, prefix, name string) bool {
+	if c.shown == nil {
+		return true
+	}
+	key := shownKey{kind == KindHistogram, id}
+	ok, known := c.shown[key]
+	if !known {
+		ok = c.conf.matcher(prefix + name)
+		c.shown[key] = ok
+	}
+	return ok
 }
 
 // forEach runs fn for each set of numbers, on the goroutine that may write it. mu
@@ -72,6 +110,13 @@ func (c *Collector) Flush() error {
 	if err := c.forEach((*Local).copyHists); err != nil {
 		return err
 	}
+	c.endInterval()
+	return nil
+}
+
+// endInterval works out what the histograms have more than at the end of the interval
+// before.
+func (c *Collector) endInterval() {
 	clear(c.interval)
 	for id := range c.hists() {
 		now := c.hist(id)
@@ -82,7 +127,6 @@ func (c *Collector) Flush() error {
 		c.interval[id] = now.minus(before)
 		c.flushed[id] = now
 	}
-	return nil
 }
 
 // hists iterates over the numbers of the histograms that were touched anywhere.
@@ -119,6 +163,7 @@ func (c *Collector) Reset() error {
 // Filter selects metrics.
 type Filter struct {
 	Name     *regexp.Regexp // nil: all
+	Invert   bool           // those that Name does not match
 	UsedOnly bool           // only what was ever written
 	Kinds    []Kind         // nil: all
 }
@@ -136,6 +181,8 @@ type Metric struct {
 // name, then histograms by name.
 type View struct {
 	Metrics []Metric
+	Texts   []Text // by name
+	conf    *Config
 }
 
 // Scrape takes a view. The loops' numbers are from slightly different moments; a
@@ -146,7 +193,7 @@ func (c *Collector) Scrape(f Filter) (*View, error) {
 	if err := c.forEach((*Local).copyTo); err != nil {
 		return nil, err
 	}
-	v := &View{}
+	v := &View{Texts: c.store.readouts(f), conf: c.conf}
 	c.store.each(func(prefix, name string, kind Kind, lazy bool, id uint32) {
 		if f.Kinds != nil && !slices.Contains(f.Kinds, kind) {
 			return
@@ -158,15 +205,15 @@ func (c *Collector) Scrape(f Filter) (*View, error) {
 			used = m.Total.Count > 0
 		} else {
 			m.Value, used = c.value(id)
-			if kind == KindGauge && int64(m.Value) < 0 {
+			if n := int64(m.Value); kind == KindGauge && n < 0 && n > -1<<32 { // below are hashes, such as "version"
 				m.Value = 0
 			}
 		}
-		if !used && (lazy || f.UsedOnly) {
+		if !used && (lazy || f.UsedOnly) || !c.shows(kind, id, prefix, name) {
 			return
 		}
 		m.Name = prefix + name
-		if f.Name == nil || f.Name.MatchString(m.Name) {
+		if f.Name == nil || f.Name.MatchString(m.Name) != f.Invert {
 			v.Metrics = append(v.Metrics, m)
 		}
 	})

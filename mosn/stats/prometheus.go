@@ -6,12 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// Envoy's default bounds of histogram buckets, in the unit of the metric.
-var prometheusBounds = [...]float64{
-	0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000,
-}
+	"sofamesh.io/sofamesh/sdk"
+)
 
 // sample is a metric on its way to Prometheus.
 type sample struct {
@@ -21,13 +18,24 @@ type sample struct {
 }
 
 // WritePrometheus writes the text exposition format with Envoy's names and labels:
-// counters, gauges, histograms, each group by name.
-func (v *View) WritePrometheus(w io.Writer) error {
+// counters, gauges, histograms, each group by name. A name that is there as one kind
+// is not shown as another, which no reader would accept.
+func (v *View) WritePrometheus(w io.Writer, how Buckets) error {
 	samples := make([]sample, len(v.Metrics))
+	kinds := make(map[string]Kind, len(v.Metrics))
+	n := 0
 	for i := range v.Metrics {
-		name, tags := extract(v.Metrics[i].Name)
-		samples[i] = sample{"envoy_" + sanitize(name), labels(tags), &v.Metrics[i]}
+		m := &v.Metrics[i]
+		name, tags := v.conf.tags.extract(m.Name)
+		name = "envoy_" + sanitize(name)
+		if kind, known := kinds[name]; known && kind != m.Kind {
+			continue
+		}
+		kinds[name] = m.Kind
+		samples[n] = sample{name, labels(tags), m}
+		n++
 	}
+	samples = samples[:n]
 	slices.SortStableFunc(samples, func(a, b sample) int {
 		if a.metric.Kind != b.metric.Kind {
 			return int(a.metric.Kind) - int(b.metric.Kind)
@@ -41,42 +49,64 @@ func (v *View) WritePrometheus(w io.Writer) error {
 		out = out[:0]
 		if s.name != previous {
 			previous = s.name
-			kind := [...]string{KindCounter: "counter", KindGauge: "gauge", KindHistogram: "histogram"}[s.metric.Kind]
-			out = append(out, "# TYPE "+s.name+" "+kind+"\n"...)
+			out = append(out, "# TYPE "+s.name+" "+typeOf(s.metric.Kind, how)+"\n"...)
 		}
-		if s.metric.Kind == KindHistogram {
-			out = s.appendHistogram(out)
-		} else {
+		switch {
+		case s.metric.Kind != KindHistogram:
 			out = append(append(append(out, s.name+"{"...), s.labels...), "} "...)
 			out = append(strconv.AppendUint(out, s.metric.Value, 10), '\n')
+		case how == BucketsSummary:
+			out = s.appendSummary(out)
+		default:
+			out = s.appendHistogram(out, v.conf.bounds(s.metric.Name))
 		}
 		_, _ = b.Write(out) // Flush reports
 	}
 	return b.Flush()
 }
 
-func (s sample) appendHistogram(out []byte) []byte {
-	more := s.labels
-	if more != "" {
-		more += ","
+func typeOf(k Kind, how Buckets) string {
+	if k == KindHistogram && how == BucketsSummary {
+		return "summary"
 	}
+	return [...]string{KindCounter: "counter", KindGauge: "gauge", KindHistogram: "histogram"}[k]
+}
+
+// with returns the labels and another one behind them.
+func (s sample) with(label, value string) string {
+	if s.labels == "" {
+		return label + `="` + value + `"`
+	}
+	return s.labels + "," + label + `="` + value + `"`
+}
+
+func (s sample) appendHistogram(out []byte, bounds []float64) []byte {
 	d := s.metric.Total
-	for _, bound := range prometheusBounds {
+	for _, bound := range bounds {
 		le := strconv.FormatFloat(bound, 'f', -1, 64)
-		out = append(out, s.name+"_bucket{"+more+`le="`+le+`"} `...)
+		out = append(out, s.name+"_bucket{"+s.with("le", le)+"} "...)
 		out = append(strconv.AppendUint(out, d.AtMost(bound), 10), '\n')
 	}
-	for _, line := range [...]struct {
-		head  string
-		value uint64
-	}{
-		{s.name + "_bucket{" + more + `le="+Inf"} `, d.Count},
-		{s.name + "_sum{" + s.labels + "} ", d.Sum},
-		{s.name + "_count{" + s.labels + "} ", d.Count},
-	} {
-		out = append(strconv.AppendUint(append(out, line.head...), line.value, 10), '\n')
+	out = append(out, s.name+"_bucket{"+s.with("le", "+Inf")+"} "...)
+	out = append(strconv.AppendUint(out, d.Count, 10), '\n')
+	return s.appendSum(out)
+}
+
+// appendSummary appends the quantiles of the last interval, as Envoy does.
+func (s sample) appendSummary(out []byte) []byte {
+	for _, q := range quantiles {
+		at := strconv.FormatFloat(q/100, 'g', -1, 64)
+		out = append(out, s.name+"{"+s.with("quantile", at)+"} "...)
+		out = append(appendFloat(out, s.metric.Interval.Quantile(q)), '\n')
 	}
-	return out
+	return s.appendSum(out)
+}
+
+func (s sample) appendSum(out []byte) []byte {
+	out = append(out, s.name+"_sum{"+s.labels+"} "...)
+	out = append(strconv.AppendUint(out, s.metric.Total.Sum, 10), '\n')
+	out = append(out, s.name+"_count{"+s.labels+"} "...)
+	return append(strconv.AppendUint(out, s.metric.Total.Count, 10), '\n')
 }
 
 // sanitize makes a name fit for Prometheus.
@@ -89,14 +119,22 @@ func sanitize(name string) string {
 	}, name)
 }
 
-func labels(tags []tag) string {
+// labels writes tags as labels; of two that would have one name the first counts.
+func labels(tags []sdk.StatTag) string {
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 	var b strings.Builder
 	for i, t := range tags {
+		name := sanitize(t.Name)
+		if slices.ContainsFunc(tags[:i], func(o sdk.StatTag) bool { return sanitize(o.Name) == name }) {
+			continue
+		}
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(t.name + `="` + escape.Replace(t.value) + `"`)
+		if name[0] >= '0' && name[0] <= '9' {
+			b.WriteByte('_')
+		}
+		b.WriteString(name + `="` + escape.Replace(strings.ToValidUTF8(t.Value, "_")) + `"`)
 	}
 	return b.String()
 }

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"sofamesh.io/sofamesh/sdk"
 )
 
 // sampleCollector has one metric of each kind.
@@ -94,10 +96,10 @@ func TestTags(t *testing.T) {
 		"listener.127.0.0.1_19000.downstream_cx_total":              `listener.downstream_cx_total{envoy_listener_address="127.0.0.1_19000"}`,
 		"listener.[__1]_80.downstream_cx_total":                     `listener.downstream_cx_total{envoy_listener_address="[__1]_80"}`,
 		"listener.named.downstream_cx_total":                        `listener.downstream_cx_total{envoy_listener_address="named"}`,
-		"listener.127.0.0.1_19000.worker_0.downstream_cx_total":     `listener.worker.downstream_cx_total{envoy_worker_id="0",envoy_listener_address="127.0.0.1_19000"}`,
+		"listener.127.0.0.1_19000.worker_0.downstream_cx_total":     `listener.worker_downstream_cx_total{envoy_worker_id="0",envoy_listener_address="127.0.0.1_19000"}`,
 		"listener.127.0.0.1_19000.http.ingress.downstream_rq_xx":    `listener.http.downstream_rq_xx{envoy_http_conn_manager_prefix="ingress",envoy_listener_address="127.0.0.1_19000"}`,
 		"listener.admin.downstream_cx_total":                        `listener.admin.downstream_cx_total{}`,
-		"server.worker_3.watchdog_miss":                             `server.worker.watchdog_miss{envoy_worker_id="3"}`,
+		"server.worker_3.watchdog_miss":                             `server.worker_watchdog_miss{envoy_worker_id="3"}`,
 		"workers.watchdog_miss":                                     `workers.watchdog_miss{}`,
 		"vhost.v.vcluster.other.upstream_rq_200":                    `vhost.vcluster.upstream_rq{envoy_response_code="200",envoy_virtual_cluster="other",envoy_virtual_host="v"}`,
 		"tcp.front.downstream_cx_total":                             `tcp.downstream_cx_total{envoy_tcp_prefix="front"}`,
@@ -106,7 +108,7 @@ func TestTags(t *testing.T) {
 		"cluster.lonely":                                            `cluster.lonely{}`,
 		"cluster.outbound|80||a.b.svc.cluster.local.upstream_rq_xx": `cluster.b.svc.cluster.local.upstream_rq_xx{envoy_cluster_name="outbound|80||a"}`,
 	} {
-		got, tags := extract(name)
+		got, tags := DefaultConfig().tags.extract(name)
 		if got += "{" + labels(tags) + "}"; got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
@@ -114,7 +116,7 @@ func TestTags(t *testing.T) {
 }
 
 func TestLabelsAreEscaped(t *testing.T) {
-	if got, want := labels([]tag{{"l", "a\"b\\c\nd"}}), `l="a\"b\\c\nd"`; got != want {
+	if got, want := labels([]sdk.StatTag{{Name: "l", Value: "a\"b\\c\nd"}}), `l="a\"b\\c\nd"`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -139,6 +141,30 @@ func TestHandlerRefuses(t *testing.T) {
 	} {
 		if code, body := get(t, h, target); code != http.StatusOK || body != want {
 			t.Errorf("%s: %d %q", target, code, body)
+		}
+	}
+}
+
+// TestTexts: texts stand before the numbers, in quotes, as Envoy writes them.
+func TestTexts(t *testing.T) {
+	s := NewStore(Options{})
+	scope := s.Root().Scope("a")
+	SetText(scope, "version_text", "old")
+	SetText(scope, "version_text", "v1")
+	SetText(s.Root(), "b", "")
+	scope.Counter("n")
+	c := NewCollector(s, nil, nil)
+	for filter, want := range map[string]string{
+		"filter=^a":                       "a.version_text: \"v1\"\na.n: 0\n",
+		"filter=^(a|b)&type=TextReadouts": "a.version_text: \"v1\"\nb: \"\"\n",
+		"filter=^(a|b)&type=Counters":     "a.n: 0\n",
+		"filter=^(a|b)&usedonly":          "a.version_text: \"v1\"\n",
+		"filter=^a&format=json":           `{"stats":[{"name":"a.version_text","value":"v1"},{"name":"a.n","value":0}]}` + "\n",
+	} {
+		w := httptest.NewRecorder()
+		Handler(c).ServeHTTP(w, httptest.NewRequest("GET", "/stats?"+filter, nil))
+		if got := w.Body.String(); got != want {
+			t.Errorf("%s: %q, want %q", filter, got, want)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func scrape(t testing.TB, c *Collector, f Filter) string {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	if err := v.WriteText(&b); err != nil {
+	if err := v.WriteText(&b, BucketsDefault); err != nil {
 		t.Fatal(err)
 	}
 	var kept []string

@@ -29,6 +29,8 @@ type Store struct {
 	value    uint32           // next free number of a value; 0 is the slot that nobody reads
 	hist     uint32           // next free number of a histogram
 	overflow [numKinds]sdk.Counter
+	texts    map[string]string // by name; nil while there are none
+	lookups  lookups
 }
 
 // block is one object's metrics.
@@ -103,6 +105,7 @@ func (s *Store) block(prefix string, n *Names) Block {
 func (s *Store) find(kind Kind, prefix, name string) uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lookups.note(prefix, name)
 	if newest, ok := s.byPrefix[prefix]; ok {
 		for i := newest; i >= 0; i = s.blocks[i].older {
 			b := &s.blocks[i]

@@ -8,16 +8,30 @@ import (
 )
 
 // WriteText writes "name: value" lines as Envoy's /stats does.
-func (v *View) WriteText(w io.Writer) error {
+func (v *View) WriteText(w io.Writer, how Buckets) error {
 	b := bufio.NewWriter(w)
 	var line []byte
+	for _, t := range v.Texts {
+		line = append(append(line[:0], t.Name...), ": \""...)
+		line = append(append(line, t.Value...), "\"\n"...)
+		_, _ = b.Write(line) // Flush reports
+	}
 	for i := range v.Metrics {
 		m := &v.Metrics[i]
-		line = append(append(line[:0], m.Name...), ": "...)
-		if m.Kind == KindHistogram {
-			line = appendQuantiles(line, m)
-		} else {
-			line = strconv.AppendUint(line, m.Value, 10)
+		line = append(append(line[:0], m.Name...), ':')
+		switch {
+		case m.Kind != KindHistogram:
+			line = strconv.AppendUint(append(line, ' '), m.Value, 10)
+		case m.Total.Count == 0:
+			line = append(line, " No recorded values"...)
+		case how == BucketsCumulative, how == BucketsDisjoint:
+			line = v.appendBuckets(line, m, how == BucketsDisjoint)
+		case how == BucketsDetailed:
+			line = appendDetails(append(line, "\n  totals="...), m.Total)
+			line = appendDetails(append(line, "\n  intervals="...), m.Interval)
+			line = appendQuantiles(append(line, "\n  summary="...), m)
+		default:
+			line = appendQuantiles(append(line, ' '), m)
 		}
 		_, _ = b.Write(append(line, '\n')) // Flush reports
 	}
@@ -26,9 +40,6 @@ func (v *View) WriteText(w io.Writer) error {
 
 // appendQuantiles appends "P0(interval,total) P25(...) ...".
 func appendQuantiles(dst []byte, m *Metric) []byte {
-	if m.Total.Count == 0 {
-		return append(dst, "No recorded values"...)
-	}
 	for i, q := range quantiles {
 		if i > 0 {
 			dst = append(dst, ' ')
@@ -37,6 +48,33 @@ func appendQuantiles(dst []byte, m *Metric) []byte {
 		dst = appendFloat(append(dst, '('), m.Interval.Quantile(q))
 		dst = appendFloat(append(dst, ','), m.Total.Quantile(q))
 		dst = append(dst, ')')
+	}
+	return dst
+}
+
+// appendBuckets appends " B0.5(interval,total) B1(...) ...".
+func (v *View) appendBuckets(dst []byte, m *Metric, disjoint bool) []byte {
+	bounds := v.conf.bounds(m.Name)
+	interval, total := m.counts(bounds, disjoint)
+	for i, bound := range bounds {
+		dst = strconv.AppendFloat(append(dst, " B"...), bound, 'g', -1, 64)
+		dst = strconv.AppendUint(append(dst, '('), interval[i], 10)
+		dst = strconv.AppendUint(append(dst, ','), total[i], 10)
+		dst = append(dst, ')')
+	}
+	return dst
+}
+
+// appendDetails appends "lower,width:count, ...".
+func appendDetails(dst []byte, d Distribution) []byte {
+	for i, b := range d.buckets {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		left, width := bucketBounds(b.bucket)
+		dst = appendFloat(dst, left)
+		dst = appendFloat(append(dst, ','), width)
+		dst = strconv.AppendUint(append(dst, ':'), b.count, 10)
 	}
 	return dst
 }

@@ -19,6 +19,8 @@ type Config struct {
 	Codecs []sdk.CodecConfig
 	// Routes is where a request finds its table when it begins.
 	Routes *route.Slot
+	// Listener is the name of the listener.
+	Listener string
 	// FilterChain is the name of the listener's filter chain.
 	FilterChain string
 	// ListenerMetadata is that of the listener, nil when there is none.
@@ -27,6 +29,7 @@ type Config struct {
 	Filters    []FilterConfig
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
+	Tracing    *Tracing // nil: requests are not traced
 	// LogStart and LogTunnel have the access log also written when a request has come and
 	// when a tunnel stands; LogInterval has it written each time it is over.
 	LogStart, LogTunnel bool
@@ -41,6 +44,7 @@ type Config struct {
 	DelayedCloseTimeout      time.Duration
 	DrainTimeout             time.Duration // between the notice of going away and its being final
 	MaxRequestsPerConnection uint32
+	Keepalive                Keepalive // of clients that speak HTTP/2
 	// Runtime overrides fractions; nil does not.
 	Runtime *runtime.Values
 
@@ -55,6 +59,8 @@ type Config struct {
 	GenerateRequestID        bool
 	PreserveExternalID       bool
 	AlwaysSetRequestID       bool
+	BareRequestID            bool // of UuidRequestIdConfig: pack_trace_reason is off
+	IgnoreRequestID          bool // use_request_id_for_trace_sampling is off
 	Via                      string
 	UserAgent                string // the local cluster's name when add_user_agent is set
 	NodeID                   string
@@ -67,8 +73,12 @@ type Config struct {
 	MergeSlashes             bool
 	EscapedSlashes           EscapedSlashes
 	AppendXForwardedPort     bool
-	SuppressEnvoyHeaders     bool // router: suppress_envoy_headers
-	RespectExpectedRqTimeout bool // router
+	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
+	RespectExpectedRqTimeout bool        // router
+	NoDynamicStats           bool        // router: dynamic_stats is off
+	StartChildSpan           bool        // router: an attempt has a span of its own
+	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
+	LocalReply               *LocalReply // nil: replies stay as they are
 
 	Stats Stats
 }
@@ -128,5 +138,8 @@ func (cfg *Config) Close() {
 		} else {
 			f.Config.Close()
 		}
+	}
+	if cfg.Tracing != nil && cfg.Tracing.Queue != nil {
+		cfg.Tracing.Queue.Close()
 	}
 }

@@ -31,8 +31,11 @@ type serverConn struct {
 	idleSince time.Duration
 	headSince time.Duration // a head has begun to arrive, 0 when none has
 	deadline  time.Duration // of max_connection_duration, 0 for none
+	retiredAt time.Duration // when Retire was called; 0: it was not
+	retire    time.Duration // its over
 
 	requests  uint32
+	used      int  // bytes that the codec has used since a stream was last told of one
 	decoding  bool // the codec is at it
 	stalled   bool // input was left because cur is not finished
 	closing   bool // no further request is read
@@ -119,6 +122,7 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 		k, err := d.codec.Decode(in[n:], ev)
 		d.decoding = false
 		n += k
+		d.used += k
 		w.effort -= ev.Effort(k)
 		if err != nil {
 			if d.malformed(err, ev) {
@@ -127,6 +131,9 @@ func (d *serverConn) decode(in []byte) (n int, done bool) {
 			break
 		}
 		if ev.Kind == sdk.EventNone {
+			if d.shared != nil {
+				d.used = 0 // of the connection, or of a frame that is not all here
+			}
 			if len(in) > 0 {
 				d.partial(n < len(in))
 			}
@@ -141,6 +148,8 @@ func (d *serverConn) event(ev *sdk.Event) {
 	if d.shared != nil {
 		d.shared.at = ev.Stream
 	}
+	used := uint64(d.used)
+	d.used = 0
 	if r := d.ties.of(ev.Stream); r != nil {
 		r.fromClient(ev)
 		return
@@ -148,20 +157,28 @@ func (d *serverConn) event(ev *sdk.Event) {
 	switch ev.Kind {
 	case sdk.EventHeaders:
 		d.headSince = 0
-		d.begin(ev.Stream, ev.Msg, ev.End)
+		d.begin(ev.Stream, ev.Msg, ev.End, used)
 	case sdk.EventData:
 		s := d.stream(ev.Stream)
 		if s != nil {
+			s.info.DownstreamWire.Received += used
 			s.requestData(ev.Data, ev.End)
 		}
 		if d.flow {
 			d.arrived(s, ev.Stream, len(ev.Data))
 		}
 	case sdk.EventTrailers:
+		if h2 := d.counted.http2; h2 != nil {
+			d.w.stats.Inc(h2.Trailers)
+		}
 		if s := d.stream(ev.Stream); s != nil {
+			s.info.DownstreamWire.Received += used
 			s.requestTrailersArrived(ev.Msg)
 		}
 	case sdk.EventReset:
+		if h2 := d.counted.http2; h2 != nil {
+			d.w.stats.Inc(h2.RxReset)
+		}
 		if s := d.stream(ev.Stream); s != nil {
 			s.downstreamGone(sdk.FlagDownstreamRemoteReset)
 		}
@@ -177,17 +194,23 @@ func (d *serverConn) event(ev *sdk.Event) {
 	}
 }
 
-// begin starts the stream of a request whose head was decoded.
-func (d *serverConn) begin(id uint64, m *sdk.Message, end bool) {
+// begin starts the stream of a request whose head was decoded of that many bytes.
+func (d *serverConn) begin(id uint64, m *sdk.Message, end bool, used uint64) {
 	if d.stream(id) != nil {
 		d.sharedMalformed(errDuplicate, nil)
 		return
 	}
 	s := d.w.acquire()
 	d.keep(id, s)
-	d.requests++
+	if d.requests++; d.requests == d.cfg.MaxRequestsPerConnection {
+		d.w.stats.Inc(d.cfg.Stats.CxMaxRequests)
+	}
+	s.info.DownstreamWire.Received = used
 	s.begin(d, id, m, end)
 	if d.shared != nil && d.last() && d.shared.away == 0 {
+		if d.w.leaving() {
+			d.w.stats.Inc(d.cfg.Stats.CxDrainClose)
+		}
 		d.drain()
 	}
 }
@@ -200,7 +223,12 @@ func (d *serverConn) malformed(err error, ev *sdk.Event) (goOn bool) {
 	if !errors.As(err, &ce) {
 		ce = &sdk.CodecError{Status: 400, Details: "http1.codec_error", Text: err.Error()}
 	}
-	w.stats.Inc(d.cfg.Stats.CxProtocolError)
+	if d.shared == nil || !ce.Stream {
+		w.stats.Inc(d.cfg.Stats.CxProtocolError)
+	}
+	if h2 := d.counted.http2; h2 != nil {
+		w.stats.Inc(h2.Fault(ce.Details))
+	}
 	if d.shared != nil {
 		return d.sharedMalformed(ce, ev)
 	}

@@ -20,6 +20,7 @@ func (d *serverConn) remoteGone() {
 	d.remoteEnd = true
 	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemote)
 	if d.active() {
+		d.w.stats.Inc(d.cfg.Stats.CxDestroyActiveRq)
 		d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
 		d.endStreams(clientLeft)
 	} else if d.headSince != 0 && !d.closing {
@@ -37,14 +38,27 @@ func (d *serverConn) OnClose(_ *eventloop.Conn, err error) {
 	defer d.account() // whatever a filter does when it is told
 	defer d.ties.close()
 	d.timer.Stop()
-	ours := err == nil || d.closing && eventloop.KindOf(err) == eventloop.KindTimeout
+	late := d.closing && eventloop.KindOf(err) == eventloop.KindTimeout // the client has not closed in time
+	if late {
+		w.stats.Inc(d.cfg.Stats.CxDelayedCloseTimeout)
+	}
+	ours := err == nil || late
 	switch {
 	case d.remoteEnd:
 	case !ours:
 		d.remoteGone()
 	default:
 		w.stats.Inc(d.cfg.Stats.CxDestroyLocal)
+		d.lost()
 		d.endStreams(clientLeft)
+	}
+}
+
+// lost counts a connection that we end though it has streams.
+func (d *serverConn) lost() {
+	if d.active() {
+		d.w.stats.Inc(d.cfg.Stats.CxDestroyActiveRq)
+		d.w.stats.Inc(d.cfg.Stats.CxDestroyLocalActiveRq)
 	}
 }
 
@@ -119,8 +133,19 @@ func (d *serverConn) drained() {
 	d.finish()
 }
 
-// last reports whether the response under way must say that it is the last.
+// last reports whether the response under way must say that it is the last: also while
+// the proxy's health checks fail, as in Envoy, so that clients look for another one.
 func (d *serverConn) last() bool {
 	limit := d.cfg.MaxRequestsPerConnection
-	return d.lastOne || d.w.draining || limit > 0 && d.requests >= limit
+	return d.lastOne || d.w.leaving() || limit > 0 && d.requests >= limit || d.retiredAt > 0 && d.retires()
+}
+
+// Retire implements Retirer.
+func (d *serverConn) Retire(over time.Duration) { d.retiredAt, d.retire = max(d.w.now(), 1), over }
+
+// retires draws whether the time has come, as Envoy's gradual drain does: clients that
+// all came at once do not all come again at once.
+func (d *serverConn) retires() bool {
+	elapsed := d.w.now() - d.retiredAt
+	return elapsed >= d.retire || d.w.rand.Uint64()%uint64(d.retire) < uint64(elapsed)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -27,14 +28,14 @@ func (d *serverConn) speakBy(cc sdk.CodecConfig, conn sdk.CodecConn) {
 	if n := cc.ReadLimit(); n > eventloop.DefaultReadLimit {
 		d.c.SetReadLimit(n)
 	}
-	st := d.cfg.Stats
+	st := &d.cfg.Stats
 	switch {
 	case d.rpc:
-		d.counted = byProtocol{st.CxRPCTotal, st.RqRPCTotal, st.CxRPCActive}
+		d.counted = byProtocol{st.CxRPCTotal, st.RqRPCTotal, st.CxRPCActive, nil}
 	case d.shared != nil:
-		d.counted = byProtocol{st.CxHTTP2Total, st.RqHTTP2Total, st.CxHTTP2Active}
+		d.counted = byProtocol{st.CxHTTP2Total, st.RqHTTP2Total, st.CxHTTP2Active, &st.HTTP2}
 	default:
-		d.counted = byProtocol{st.CxHTTP1Total, st.RqHTTP1Total, st.CxHTTP1Active}
+		d.counted = byProtocol{st.CxHTTP1Total, st.RqHTTP1Total, st.CxHTTP1Active, nil}
 	}
 	d.w.stats.Inc(d.counted.cxTotal)
 	d.w.stats.AddGauge(d.counted.cxActive, 1)
@@ -52,6 +53,7 @@ type speech struct {
 type byProtocol struct {
 	cxTotal, rqTotal sdk.Counter
 	cxActive         sdk.Gauge
+	http2            *stats.HTTP2 // nil: it is not HTTP/2
 }
 
 // agreed returns the codec that was agreed on in TLS (ALPN), nil if none was that the

@@ -75,7 +75,9 @@ func (d *serverConn) abandonedHead() {
 	d.w.msg.Reset()
 	d.w.msg.Protocol = sdk.HTTP11
 	s.attach(d, 0, &d.w.msg)
-	d.w.stats.Inc(d.cfg.Stats.RqTotal)
+	s.countRequest()
+	d.w.stats.Inc(d.cfg.Stats.CxDestroyActiveRq)
+	d.w.stats.Inc(d.cfg.Stats.CxDestroyRemoteActiveRq)
 	s.downstreamGone(sdk.FlagDownstreamConnectionTermin)
 }
 
@@ -102,6 +104,9 @@ func (d *serverConn) armTimer() {
 	if d.deadline != 0 {
 		earlier(d.deadline)
 	}
+	if d.shared != nil && d.shared.pulse.at != 0 {
+		earlier(d.shared.pulse.at)
+	}
 	if at == 0 {
 		d.timer.Stop()
 		return
@@ -118,7 +123,9 @@ func (d *serverConn) OnTimer(*eventloop.Timer) {
 		return
 	}
 	now, limit := w.now(), d.headLimit()
+	d.beat(now)
 	switch {
+	case d.closing:
 	case d.headSince != 0 && limit > 0 && now >= d.headSince+limit:
 		d.headTimedOut()
 		return

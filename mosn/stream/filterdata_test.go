@@ -143,3 +143,49 @@ func TestDisabled(t *testing.T) {
 		}
 	}
 }
+
+// TestOverrideHost: a filter says to which host a request goes; what it names in vain is
+// an error only where it insists.
+func TestOverrideHost(t *testing.T) {
+	ch := newChain("a")
+	address, strict := "", false
+	ch.scripts[0].on["rh"] = func(s sdk.Stream) sdk.Action {
+		s.OverrideHost(address, strict)
+		return sdk.Continue
+	}
+	w := newWorld(t, setup{filters: ch.filters(), hosts: 3})
+	for range 4 {
+		address = "10.0.0.3:80"
+		c := w.client()
+		w.send(c, get)
+		w.send(w.backend(3), "HTTP/1.1 204 X\r\nconnection: close\r\n\r\n")
+	}
+	address = "10.0.0.9:80"
+	w.send(w.client(), get)
+	if w.next(1) == nil && w.next(2) == nil && w.next(3) == nil {
+		t.Error("no other host was chosen")
+	}
+	strict = true
+	w.log.take()
+	w.send(w.client(), get)
+	if got := w.log.take(); !strings.Contains(got, "503 UH no_healthy_upstream") {
+		t.Error(got)
+	}
+}
+
+// TestCloseConnection: a filter has the connection end with the response, and finds itself
+// named and its loop numbered.
+func TestCloseConnection(t *testing.T) {
+	ch := newChain("a", "b")
+	ch.scripts[1].on["rh"] = func(s sdk.Stream) sdk.Action {
+		s.Info().CloseConnection = true
+		if s.FilterName() != "b" || s.Loop() != 0 {
+			t.Errorf("%s on loop %d", s.FilterName(), s.Loop())
+		}
+		return sdk.Continue
+	}
+	w := newWorld(t, setup{filters: ch.filters(), route: `match { prefix: "/" } direct_response { status: 200 }`})
+	c := w.client()
+	w.send(c, get)
+	w.got(c, "HTTP/1.1 200 OK\r\n"+date+"server: envoy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+}

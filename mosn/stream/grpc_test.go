@@ -300,3 +300,20 @@ func TestDurationCountsFromTheStart(t *testing.T) {
 	w.backend(1)
 	ch.balanced(t)
 }
+
+// TestSuppressedCodes follows suppress_grpc_request_failure_code_stats, as Envoy 1.40 counts
+// with it: calls by gRPC are counted by code only among those from inside or outside.
+func TestSuppressedCodes(t *testing.T) {
+	for _, c := range []struct {
+		suppress bool
+		request  string
+		own      int
+	}{
+		{false, grpcCall(), 1}, {true, grpcCall(), 0}, {true, get, 1},
+	} {
+		w := newWorld(t, setup{edit: func(cfg *Config) { cfg.SuppressGRPCCodes = c.suppress }})
+		w.send(w.client(), c.request)
+		w.send(w.backend(1), "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: 14\r\ncontent-length: 0\r\n\r\n")
+		w.stats(".upstream_rq_200", c.own, ".upstream_rq_2xx", c.own, ".external.upstream_rq_200", 1, ".upstream_rq_completed", 1)
+	}
+}

@@ -158,7 +158,7 @@ func (w *world) config(o setup) *Config {
 		Codecs: []sdk.CodecConfig{codec}, Routes: w.routes(o), Filters: o.filters, AccessLogs: []sdk.AccessLogger{&w.log},
 		StreamIdleTimeout: 5 * time.Minute, IdleTimeout: time.Hour, DelayedCloseTimeout: time.Second,
 		ServerName: "envoy",
-		Stats:      NewNames().New(w.store.Root().Scope("http.t")),
+		Stats:      NewNames().New(w.store.Root(), w.store.Root().Scope("listener.t"), "t"),
 	}
 	if o.edit != nil {
 		o.edit(cfg)

@@ -46,6 +46,24 @@ func TestHTTP2(t *testing.T) {
 	w.idle()
 }
 
+// TestUnasked101: an HTTP/1 host that changes the protocol unasked has failed; HTTP/2 has
+// no 101 that could be passed on.
+func TestUnasked101(t *testing.T) {
+	w := newWorld(t, withHTTP2(setup{}))
+	p := w.h2client(t)
+	p.ask(1, "GET", "/a")
+	host := w.backend(1)
+	w.send(host, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: foo\r\n\r\nopaque")
+	if got := p.frames(t); got != `1 head 502; 1 data "upstream connect error or disconnect/reset before headers. reset reason: protocol error" end` {
+		t.Errorf("got %s", got)
+	}
+	if !host.Closed() {
+		t.Error("the connection to the host is kept")
+	}
+	w.stats("downstream_rq_5xx", 1, "downstream_rq_active", 0)
+	w.idle()
+}
+
 // TestHTTP2StreamStops: a request whose host does not read stops its stream and nothing
 // else; its window opens again when the host has read.
 func TestHTTP2StreamStops(t *testing.T) {

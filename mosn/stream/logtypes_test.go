@@ -40,3 +40,29 @@ func TestLogTypes(t *testing.T) {
 	w.Settle()
 	expect("DownstreamEnd 101 true v;")
 }
+
+// TestWireBytes: what a request and its response were on the wire, for each of several on
+// a connection.
+func TestWireBytes(t *testing.T) {
+	w := newWorld(t, setup{})
+	var seen []string
+	w.log.each = func(i *sdk.StreamInfo) {
+		seen = append(seen, fmt.Sprint(i.DownstreamWire.Received, i.DownstreamWire.Sent > 0, i.UpstreamWire.Received, i.UpstreamWire.Sent > 0))
+	}
+	const post, chunked = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+	const answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+	c := w.client()
+	w.send(c, post)
+	b := w.backend(1)
+	w.send(b, answer)
+	w.send(c, chunked)
+	w.send(b, answer)
+	w.send(c, get[:10])
+	w.send(c, get[10:])
+	w.send(b, answer)
+	for i, request := range []string{post, chunked, get} {
+		if want := fmt.Sprint(len(request), true, len(answer), true); i >= len(seen) || seen[i] != want {
+			t.Errorf("%d: %v, want %s", i, seen, want)
+		}
+	}
+}

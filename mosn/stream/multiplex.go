@@ -15,10 +15,12 @@ type sharedConn struct {
 	each    []*Stream // scratch of eachStream, nil while it is in use
 	away    int       // how often the client was told to open no further streams
 	at      uint64    // the stream of the event that is being handled
+	pulse   pulse
 }
 
 func (d *serverConn) share() {
 	d.shared = &sharedConn{}
+	d.keepAlive()
 }
 
 // keep takes a new stream into the connection.
@@ -132,6 +134,7 @@ func (d *serverConn) sharedMalformed(ce *sdk.CodecError, ev *sdk.Event) (goOn bo
 	if ev != nil && ev.Stream != 0 && ev.Msg.Protocol != sdk.ProtocolUnknown && d.stream(ev.Stream) == nil {
 		d.unreadable(ev.Stream, ev.Msg)
 	}
+	d.lost()
 	d.endStreams(func(s *Stream) {
 		s.info.Details = ce.Details
 		s.end(sdk.FlagDownstreamProtocolError)
@@ -209,6 +212,9 @@ func (d *serverConn) goAway() {
 	}
 	d.shared.away++
 	d.codec.WriteGoAway(d.c.Out())
+	if h2 := d.counted.http2; h2 != nil {
+		d.w.stats.Inc(h2.GoAwaySent)
+	}
 	d.wrote()
 }
 
@@ -299,7 +305,10 @@ func (d *serverConn) writeHeaders(s *Stream, m *sdk.Message, end bool) error {
 	if s.req.OneWay {
 		return nil
 	}
-	err := d.codec.WriteHeaders(d.c.Out(), s.id, m, end)
+	out := d.c.Out()
+	before := out.Len()
+	err := d.codec.WriteHeaders(out, s.id, m, end)
+	s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 	d.wrote()
 	return err
 }
@@ -308,20 +317,29 @@ func (d *serverConn) writeData(s *Stream, p []byte, end bool) int {
 	if s.req.OneWay {
 		return len(p)
 	}
-	n := d.codec.WriteData(d.c.Out(), s.id, p, end)
+	out := d.c.Out()
+	before := out.Len()
+	n := d.codec.WriteData(out, s.id, p, end)
+	s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 	d.wrote()
 	return n
 }
 
 func (d *serverConn) writeTrailers(s *Stream, m *sdk.Message) {
 	if !s.req.OneWay {
-		d.codec.WriteTrailers(d.c.Out(), s.id, m)
+		out := d.c.Out()
+		before := out.Len()
+		d.codec.WriteTrailers(out, s.id, m)
+		s.info.DownstreamWire.Sent += uint64(out.Len() - before)
 		d.wrote()
 	}
 }
 
 func (d *serverConn) writeReset(id uint64, r sdk.ResetReason) bool {
 	ok := d.codec.WriteReset(d.c.Out(), id, r)
+	if h2 := d.counted.http2; ok && h2 != nil {
+		d.w.stats.Inc(h2.TxReset)
+	}
 	d.wrote()
 	return ok
 }

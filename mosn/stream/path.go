@@ -13,7 +13,7 @@ func (s *Stream) normalizePath() *sdk.Reply {
 	cfg := s.cfg
 	path := s.req.Path()
 	if strings.IndexByte(path, '#') >= 0 {
-		return s.bad(400, "path_normalization_failed", "")
+		return s.badPath()
 	}
 	if cfg.EscapedSlashes == EscapedKeep && !cfg.NormalizePath && !cfg.MergeSlashes || path == "" {
 		return nil
@@ -26,7 +26,7 @@ func (s *Stream) normalizePath() *sdk.Reply {
 		p = unescapeSlashes(p)
 		if cfg.EscapedSlashes == EscapedReject {
 			s.req.SetID(sdk.HeaderPath, p+query) // what Envoy logs
-			return s.bad(400, "path_normalization_failed", "")
+			return s.badPath()
 		}
 		if cfg.EscapedSlashes == EscapedRedirect {
 			return s.redirectToNormal(p + query)
@@ -35,7 +35,7 @@ func (s *Stream) normalizePath() *sdk.Reply {
 	if cfg.NormalizePath {
 		var ok bool
 		if p, ok = canonicalPath(p); !ok {
-			return s.bad(400, "path_normalization_failed", "")
+			return s.badPath()
 		}
 	}
 	if cfg.MergeSlashes {
@@ -45,6 +45,11 @@ func (s *Stream) normalizePath() *sdk.Reply {
 		s.req.SetID(sdk.HeaderPath, p+query)
 	}
 	return nil
+}
+
+func (s *Stream) badPath() *sdk.Reply {
+	s.w.stats.Inc(s.cfg.Stats.RqNormalizeFailed)
+	return s.bad(400, "path_normalization_failed", "")
 }
 
 // redirectToNormal sends the client to the path without escaped slashes.
@@ -59,6 +64,7 @@ func (s *Stream) redirectToNormal(path string) *sdk.Reply {
 		}
 	}
 	s.req.SetID(sdk.HeaderPath, path)
+	s.w.stats.Inc(s.cfg.Stats.RqNormalizeRedirected)
 	return &sdk.Reply{
 		Status: 307, Details: "path_normalization_failed",
 		Edit: func(h *sdk.Headers) { h.SetID(sdk.HeaderLocation, path) },

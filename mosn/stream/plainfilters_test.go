@@ -62,10 +62,14 @@ func TestPlainFilters(t *testing.T) {
 	sends("GET /hc HTTP/1.1\r\nhost: a\r\n\r\n", "200 OK", "x-envoy-upstream-healthchecked-cluster: \r\n")
 	w.logged("GET /hc 200 - health_check_ok_cluster_healthy")
 	failing.Store(true)
-	sends("GET /hc HTTP/1.1\r\nhost: a\r\n\r\n", "503 Service Unavailable", "x-envoy-immediate-health-check-fail: true\r\n")
-	w.logged("GET /hc 503 LH health_check_failed")
+	sends("GET /hc HTTP/1.1\r\nhost: a\r\n\r\n", "503 Service Unavailable",
+		"x-envoy-immediate-health-check-fail: true\r\n")
+	c = w.client()
+	sends("GET /hc HTTP/1.1\r\nhost: a\r\n\r\n", "503 Service Unavailable", "connection: close\r\n") // look for another proxy
+	c = w.client()
+	w.logged("GET /hc 503 LH health_check_failed; GET /hc 503 LH health_check_failed")
 	failing.Store(false)
-	w.stats("downstream_rq_total", 2, "downstream_rq_completed", 0, "downstream_rq_2xx", 0)
+	w.stats("downstream_cx_drain_close", 2, "downstream_rq_total", 3, "downstream_rq_completed", 0, "downstream_rq_2xx", 0)
 	sends("OPTIONS / HTTP/1.1\r\nhost: a\r\norigin: http://a\r\naccess-control-request-method: PUT\r\n\r\n",
 		"200 OK", "access-control-allow-origin: http://a\r\nx-code: 200\r\n")
 	w.logged("OPTIONS / 200 - cors_response")

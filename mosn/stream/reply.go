@@ -3,6 +3,7 @@ package stream
 import (
 	"cmp"
 	"errors"
+	"strings"
 
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
@@ -106,15 +107,26 @@ func (s *Stream) fillReply(r sdk.Reply) (body string) {
 		r.Edit(&m.Headers)
 	}
 	s.up.decorate(m) // %RESPONSE_CODE% is still 0 there, as in Envoy
+	contentType, given := plainText, r.Body
+	if l := s.cfg.LocalReply; l != nil && !s.rpc {
+		before := m.ID(sdk.HeaderContentType)
+		contentType = s.rewriteReply(l, &r)
+		if m.ID(sdk.HeaderContentType) == before && (r.Body != given || contentType != plainText) {
+			m.RemoveID(sdk.HeaderContentType) // it was of another body
+		}
+	}
 	switch {
 	case s.rpc:
 		m.Text = s.errorText(r) // its codec makes an exception of it
 	case s.grpc:
+		if contentType == "application/json" { // its line ends there, which no header may
+			r.Body = strings.TrimSuffix(r.Body, "\n")
+		}
 		s.fillGRPC(r)
 	case r.Body != "":
 		m.SetInt(sdk.HeaderContentLength, int64(len(r.Body)))
 		if !m.HasID(sdk.HeaderContentType) {
-			m.AddID(sdk.HeaderContentType, "text/plain")
+			m.AddID(sdk.HeaderContentType, contentType)
 		}
 		return r.Body
 	default:
@@ -141,7 +153,7 @@ func (s *Stream) fillGRPC(r sdk.Reply) {
 
 // redirect answers with the location that the route names.
 func (s *Stream) redirect(r *route.Redirect) {
-	s.w.stats.Inc(s.cfg.Stats.RqRedirect)
+	s.w.stats.Inc(s.cfg.Stats.RqDirect) // as in Envoy, whose rq_redirect stays 0
 	s.reply(sdk.Reply{Status: r.Code, Details: "direct_response", Edit: s.setLocation})
 }
 

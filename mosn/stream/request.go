@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/route"
+	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -93,6 +95,7 @@ func (s *Stream) checkRequest() *sdk.Reply {
 		return s.bad(404, "missing_path_rejected", "")
 	}
 	if p := m.Path(); !connect && p != "" && p[0] != '/' {
+		s.w.stats.Inc(s.cfg.Stats.RqNonRelativePath)
 		return &sdk.Reply{Status: 404, Details: "absolute_path_rejected"}
 	}
 	return nil
@@ -107,9 +110,15 @@ func (s *Stream) checkUpgrade() *sdk.Reply {
 	if s.req.Method() == "CONNECT" {
 		kind = "CONNECT"
 	}
+	st := &s.cfg.Stats
 	if s.upgradeGranted(kind) {
+		if s.upgraded = !s.routed || s.route != nil; s.upgraded {
+			s.w.stats.Inc(st.CxUpgradesTotal)
+			s.w.stats.AddGauge(st.CxUpgradesActive, 1)
+		}
 		return nil
 	}
+	s.w.stats.Inc(st.RqNotUpgraded)
 	return s.bad(403, "upgrade_failed", "")
 }
 
@@ -164,6 +173,7 @@ func (s *Stream) answerExpect() {
 	m.Reset()
 	m.SetStatus(100)
 	s.info.ResponseCode = 100
+	s.conn.answered(100)
 	_ = s.conn.writeHeaders(s, m, false)
 }
 
@@ -248,6 +258,7 @@ func (s *Stream) findClient() (edge bool) {
 	switch {
 	case cfg.SchemeOverwrite != "":
 		m.SetID(sdk.HeaderScheme, cfg.SchemeOverwrite)
+		m.SetID(sdk.HeaderForwardedProto, cfg.SchemeOverwrite)
 	case !m.HasID(sdk.HeaderScheme):
 		if p := m.ID(sdk.HeaderForwardedProto); p == "http" || p == "https" {
 			scheme = p
@@ -344,6 +355,9 @@ func (s *Stream) requestID(edge bool) {
 		return
 	}
 	if m.HasID(sdk.HeaderRequestID) && (!edge || cfg.PreserveExternalID) {
+		if edge && !cfg.BareRequestID {
+			trace.SetReason(&m.Headers, trace.NotTraceable) // outsiders do not choose what is traced
+		}
 		return
 	}
 	var raw [16]byte
@@ -375,16 +389,32 @@ func (s *Stream) findRoute() {
 	in := &s.w.routeIn
 	in.Random, in.Runtime, in.Info = s.random, s.cfg.Runtime, &s.info
 	s.vh, s.route = s.routes.Match(&s.req.Headers, in)
-	s.info.VirtualHostMetadata, s.info.RouteMetadata = nil, nil
+	s.info.VirtualHostMetadata, s.info.RouteMetadata, s.info.RouteName = nil, nil, ""
+	s.noteCluster("", nil)
 	if s.vh != nil {
 		s.info.VirtualHostName, s.info.VirtualHostMetadata = s.vh.Name, s.vh.Metadata
 	}
 	if s.route != nil {
-		s.info.RouteMetadata = s.route.Metadata
+		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
+		if f := s.route.Forward; f != nil {
+			name := f.Cluster(&s.req.Headers)
+			if c := s.w.clusters.Get(name); c != nil {
+				s.noteCluster(name, c)
+			}
+		}
 		if d, ok := s.route.IdleTimeout(); ok {
 			s.setDeadline(dlIdle, d)
 		}
 		s.limitDuration()
+	}
+}
+
+// noteCluster tells filters and logs where the request goes; c is nil when there is no
+// such cluster.
+func (s *Stream) noteCluster(name string, c *cluster.LoopCluster) {
+	s.info.ClusterName, s.info.ClusterStatName, s.info.ClusterMetadata = name, "", nil
+	if c != nil {
+		s.info.ClusterStatName, s.info.ClusterMetadata = c.Config().StatName(), c.Config().Metadata()
 	}
 }
 

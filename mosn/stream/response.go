@@ -42,6 +42,7 @@ func (s *Stream) informational(m *sdk.Message) {
 	}
 	m.RemoveID(sdk.HeaderConnection)
 	m.Close = false
+	s.conn.answered(m.Status())
 	_ = s.conn.writeHeaders(s, m, false)
 }
 
@@ -196,6 +197,7 @@ func (s *Stream) complete() {
 	if d.shared != nil && !s.requestEnded && !s.brokenRequest {
 		d.writeReset(s.id, sdk.ResetNone) // the rest is not wanted
 	}
+	s.completed = true
 	reuse := s.requestEnded && !s.upgradeWanted && !s.brokenRequest
 	defer d.released(reuse) // also when a filter panics
 	s.end(0)

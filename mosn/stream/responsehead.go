@@ -38,8 +38,16 @@ func (u *upstream) decorate(m *sdk.Message) {
 func (s *Stream) finishResponseHeaders() {
 	m, cfg, d := &s.resp, s.cfg, s.conn
 	granted := m.Upgrade && s.upgradeWanted
+	if s.info.CloseConnection {
+		d.closeAfter()
+	}
 	m.Close = !granted && d.shared == nil && (d.last() || s.brokenRequest)
-	d.lastOne = d.lastOne || m.Close
+	if m.Close && !d.lastOne {
+		d.lastOne = true
+		if s.w.leaving() {
+			s.w.stats.Inc(cfg.Stats.CxDrainClose)
+		}
+	}
 	if s.rpc {
 		return // HTTP's own headers are not for it
 	}
@@ -50,7 +58,10 @@ func (s *Stream) finishResponseHeaders() {
 	m.RemoveID(sdk.HeaderTransferEncoding)
 	m.RemoveID(sdk.HeaderKeepAlive)
 	m.RemoveID(sdk.HeaderProxyConnection)
-	if cfg.AlwaysSetRequestID {
+	if s.trace != nil {
+		s.decorateResponse(s.trace, m)
+	}
+	if cfg.AlwaysSetRequestID || s.req.HasID(sdk.HeaderEnvoyForceTrace) {
 		if id := s.req.ID(sdk.HeaderRequestID); id != "" {
 			m.SetID(sdk.HeaderRequestID, id)
 		}

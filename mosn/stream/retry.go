@@ -159,7 +159,7 @@ func (r *retryState) wantsReset(u *upstream, e *sdk.Error, reused bool) bool {
 	}
 	if r.idleRace(u, e, reused) {
 		r.silent = true
-		u.cluster.Inc(cluster.RqRetry)
+		u.inc(cluster.RqRetry, route.RqRetry)
 		u.retryNow = true
 		return true
 	}
@@ -189,19 +189,19 @@ func (r *retryState) take(u *upstream) bool {
 	}
 	if r.left == 0 {
 		s.info.Flags |= sdk.FlagUpstreamRetryLimitExceeded
-		u.cluster.Inc(cluster.RqRetryLimitExceeded)
+		u.inc(cluster.RqRetryLimitExceeded, route.RqRetryLimitExceeded)
 		return false
 	}
 	r.release(u)
 	if !u.cluster.TryRetry(u.priority) {
 		s.info.Flags |= sdk.FlagUpstreamOverflow
-		u.cluster.Inc(cluster.RqRetryOverflow)
+		u.inc(cluster.RqRetryOverflow, route.RqRetryOverflow)
 		return false
 	}
 	r.held = true
 	r.left--
 	r.count++
-	u.cluster.Inc(cluster.RqRetry)
+	u.inc(cluster.RqRetry, route.RqRetry)
 	return true
 }
 
@@ -228,7 +228,7 @@ func (r *retryState) schedule(u *upstream) {
 // settled: a response came that asks for no retry.
 func (r *retryState) settled(u *upstream) {
 	if r.count > 0 {
-		u.cluster.Inc(cluster.RqRetrySuccess)
+		u.inc(cluster.RqRetrySuccess, route.RqRetrySuccess)
 	}
 }
 

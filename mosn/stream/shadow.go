@@ -21,12 +21,14 @@ type shadow struct {
 	body    sdk.Buffer
 	timer   eventloop.Timer
 	limit   int
+	trace   mirrorTrace
 
 	ended    bool // the request is complete
 	hasTrail bool
 	ready    bool
 	sent     bool
 	counted  bool
+	code     int  // that was counted
 	owned    bool // a stream still feeds it
 	over     bool
 }
@@ -52,6 +54,7 @@ func (u *upstream) startMirrors(end bool) {
 			m.release()
 			continue
 		}
+		s.traceMirror(m, h, p.Untraced)
 		if !end {
 			u.mirrors = append(u.mirrors, m)
 		}
@@ -154,6 +157,7 @@ func (m *shadow) finish() {
 		return
 	}
 	m.over = true
+	m.endTrace(m.code)
 	m.call.Cancel(sdk.ResetLocal)
 	m.timer.Stop()
 	m.body.Release()
@@ -168,7 +172,7 @@ func (m *shadow) release() {
 	m.body.Release()
 	m.req.Reset()
 	m.trail.Reset()
-	*m = shadow{w: w, call: m.call, req: m.req, trail: m.trail, body: m.body, timer: m.timer, link: w.shadows}
+	*m = shadow{w: w, call: m.call, req: m.req, trail: m.trail, body: m.body, timer: m.timer, trace: m.trace, link: w.shadows}
 	w.shadows = m
 }
 
@@ -246,7 +250,7 @@ func (m *shadow) OnCallFailed(_ *cluster.Call, e *sdk.Error) {
 // count counts the answer, or what stands for one that does not come.
 func (m *shadow) count(code int) {
 	if !m.counted && !m.over {
-		m.counted = true
+		m.counted, m.code = true, code
 		m.cluster.CountResponse(code, true)
 	}
 }

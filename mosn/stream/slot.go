@@ -281,6 +281,21 @@ func (sl *slot) Add(c sdk.Counter, n uint64)       { sl.s.w.stats.Add(c, n) }
 func (sl *slot) AddGauge(g sdk.Gauge, n int64)     { sl.s.w.stats.AddGauge(g, n) }
 func (sl *slot) Observe(h sdk.Histogram, v uint64) { sl.s.w.stats.Observe(h, v) }
 
+func (sl *slot) Loop() int          { return sl.s.w.loop.Index() }
+func (sl *slot) FilterName() string { return sl.conf.Name }
+
+// Log implements sdk.Stream.
+func (sl *slot) Log(level sdk.LogLevel, line string) {
+	if level > sdk.LogDebug {
+		sl.s.w.loop.Log(eventloop.LevelInfo+eventloop.Level(level-sdk.LogInfo), line)
+	}
+}
+
+// OverrideHost implements sdk.Stream.
+func (sl *slot) OverrideHost(address string, strict bool) {
+	sl.s.up.lb.Override, sl.s.up.lb.Strict = address, strict
+}
+
 func (sl *slot) Slot() (*any, bool) {
 	first := !sl.stateUsed
 	sl.stateUsed = true

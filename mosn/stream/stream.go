@@ -31,8 +31,9 @@ type Stream struct {
 
 // perRequest is what a stream forgets with the request.
 type perRequest struct {
-	cfg  *Config
-	conn *serverConn
+	cfg   *Config
+	conn  *serverConn
+	trace *tracing // nil: the connection manager does not trace, or the request is refused
 
 	id    uint64 // of the codec
 	phase phase
@@ -42,6 +43,8 @@ type perRequest struct {
 	hasRespTrail  bool
 	respEnded     bool // the upstream (or we) have produced all of the response
 	respHeadSent  bool
+	completed     bool // its last byte is written
+	upgraded      bool // what it asks to change to is granted
 	outEnd        bool
 	outTrailers   bool
 	local         bool // the response is ours
@@ -110,6 +113,9 @@ func (s *Stream) begin(d *serverConn, id uint64, m *sdk.Message, end bool) {
 		s.reply(*bad)
 		return
 	}
+	if s.cfg.Tracing != nil {
+		s.startTrace()
+	}
 	s.makeChain()
 	if s.cfg.LogStart {
 		s.findRoute()
@@ -152,7 +158,7 @@ func (s *Stream) requestBroken(ce *sdk.CodecError) {
 		return
 	}
 	s.info.Details = ce.Details
-	s.abort(flag)
+	s.breakOff(flag) // for Envoy it is the codec that resets it
 }
 
 func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
@@ -168,6 +174,9 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	}
 	w.streams++
 	w.stats.AddGauge(s.cfg.Stats.RqActive, 1)
+	if h2 := d.counted.http2; h2 != nil {
+		w.stats.AddGauge(h2.StreamsActive, 1)
+	}
 	now := w.now()
 	s.last = now
 	i := &s.info
@@ -180,7 +189,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.DownstreamTLS = d.c.TLS()
 	local := d.c.LocalAddr()
 	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
-	i.FilterChainName = d.cfg.FilterChain
+	i.ListenerName, i.FilterChainName = d.cfg.Listener, d.cfg.FilterChain
 	s.setDeadline(dlIdle, s.cfg.StreamIdleTimeout)
 	s.setDeadline(dlDuration, s.cfg.MaxStreamDuration)
 }
@@ -230,15 +239,18 @@ func (s *Stream) downstreamGone(flag sdk.ResponseFlag) {
 	if s.info.Details == "" || !s.local {
 		s.info.Details = "downstream_remote_disconnect"
 	}
-	s.w.stats.Inc(s.cfg.Stats.RqRxReset)
 	s.end(flag)
 }
 
 // abort gives the stream up after its response has begun, or when none can be
 // sent: the connection is closed, so that the client sees that it is cut off.
 func (s *Stream) abort(flag sdk.ResponseFlag) {
-	defer s.conn.cut(s.id) // also when a filter panics
 	s.w.stats.Inc(s.cfg.Stats.RqTxReset)
+	s.breakOff(flag)
+}
+
+func (s *Stream) breakOff(flag sdk.ResponseFlag) {
+	defer s.conn.cut(s.id) // also when a filter panics
 	s.end(flag)
 }
 
@@ -299,6 +311,9 @@ func (s *Stream) tellFilters(i int) {
 func (s *Stream) settle() {
 	w := s.w
 	s.account()
+	if s.trace != nil {
+		s.endTrace()
+	}
 	s.writeLog(sdk.LogDownstreamEnd)
 	w.streams--
 	s.out.Release()
@@ -312,7 +327,10 @@ func (s *Stream) settle() {
 
 // writeLog writes the access log.
 func (s *Stream) writeLog(why sdk.LogType) {
-	s.info.LogType = why
+	if call := &s.up.call; s.info.Attempts > 0 {
+		s.info.UpstreamWire = sdk.Wire{Received: call.BytesReceived(), Sent: call.BytesSent()}
+	}
+	s.info.LogType, s.info.Logged = why, int64(s.w.now())
 	for _, l := range s.cfg.AccessLogs {
 		l.Log(s.w.loop.Index(), &s.info, &s.req.Headers, &s.resp.Headers, &s.respTrail.Headers)
 	}
@@ -322,11 +340,20 @@ func (s *Stream) writeLog(why sdk.LogType) {
 func (s *Stream) account() {
 	st, w := &s.cfg.Stats, s.w
 	w.stats.AddGauge(st.RqActive, -1)
-	if code := s.info.ResponseCode; code != 0 && !s.info.HealthCheck {
-		w.stats.Inc(st.RqCompleted)
-		if class := code/100 - 1; class >= 0 && class < len(st.RqClass) {
-			w.stats.Inc(st.RqClass[class])
-		}
+	if !s.requestEnded || !s.completed {
+		w.stats.Inc(st.RqRxReset) // Envoy counts each stream that ends before its time here
+	}
+	if s.upgraded {
+		w.stats.AddGauge(st.CxUpgradesActive, -1)
+	}
+	if h2 := s.conn.counted.http2; h2 != nil {
+		w.stats.AddGauge(h2.StreamsActive, -1)
+	}
+	switch code := s.info.ResponseCode; {
+	case s.info.HealthCheck:
+		w.stats.Inc(st.HealthCheck)
+	case code != 0:
+		s.conn.answered(code)
 	}
 	w.stats.Observe(st.RqTime, uint64(s.info.End-s.info.Start)/uint64(time.Millisecond))
 }
@@ -344,6 +371,9 @@ func (s *Stream) reclaim() {
 	s.respTrail.Reset()
 	s.info.Reset()
 	s.clearChain()
+	if s.trace != nil {
+		s.w.releaseTracing(s.trace)
+	}
 	s.slots = s.slots[:0]
 	s.up.reset()
 	s.perRequest = perRequest{}

@@ -30,6 +30,9 @@ type forwarding struct {
 	host    *cluster.Host
 	hash    route.HashResult
 
+	vcluster *route.RequestStats // nil when the virtual host has no virtual clusters
+
+	informed   bool // an informational answer was counted
 	begun      bool // the request has reached the router
 	headSent   bool
 	endSent    bool
@@ -65,12 +68,12 @@ func (u *upstream) begin(end bool) {
 	s := u.s
 	s.findRoute()
 	u.begun = true
+	s.w.stats.Inc(s.cfg.Stats.RouterRqTotal)
 	if s.route == nil {
 		s.w.stats.Inc(s.cfg.Stats.NoRoute)
 		s.reply(sdk.Reply{Status: 404, Details: "route_not_found", Flag: sdk.FlagNoRouteFound})
 		return
 	}
-	s.info.RouteName = s.route.Name
 	switch {
 	case s.route.Redirect != nil:
 		s.redirect(s.route.Redirect)
@@ -83,6 +86,7 @@ func (u *upstream) begin(end bool) {
 	if !u.chooseCluster() {
 		return
 	}
+	u.vcluster = s.vh.VirtualCluster(&s.req.Headers)
 	u.retry.setup(s, u)
 	u.setTimeouts()
 	u.finishRequestHeaders()
@@ -96,7 +100,7 @@ func (u *upstream) chooseCluster() bool {
 	s := u.s
 	name := u.action.Cluster(&s.req.Headers)
 	u.cluster = s.w.clusters.Get(name)
-	s.info.ClusterName = name
+	s.noteCluster(name, u.cluster)
 	if u.cluster == nil {
 		s.w.stats.Inc(s.cfg.Stats.NoCluster)
 		s.reply(sdk.Reply{
@@ -105,8 +109,6 @@ func (u *upstream) chooseCluster() bool {
 		})
 		return false
 	}
-	s.info.ClusterStatName = u.cluster.Config().StatName()
-	s.info.ClusterMetadata = u.cluster.Config().Metadata()
 	u.priority = cluster.Default
 	if u.action.HighPriority {
 		u.priority = cluster.High
@@ -123,14 +125,14 @@ func (u *upstream) chooseCluster() bool {
 // try starts an attempt: the first, or another after a failure.
 func (u *upstream) try() {
 	s := u.s
-	u.headSent, u.endSent, u.tryArmed = false, false, false
+	u.headSent, u.endSent, u.tryArmed, u.informed = false, false, false, false
 	u.lb.Attempt = uint32(s.info.Attempts)
 	if p := u.retry.policy; p != nil && p.PreviousHosts && u.host != nil {
 		u.lb.Tried, u.lb.MaxAttempts = append(u.lb.Tried, u.host), p.HostAttempts
 	}
 	u.host = u.choose()
 	if u.host == nil {
-		u.cluster.CountResponse(503, s.internal)
+		u.count(503)
 		s.reply(sdk.Reply{
 			Status: 503, Body: "no healthy upstream", Details: "no_healthy_upstream",
 			Flag: sdk.FlagNoHealthyUpstream, Edit: nil,
@@ -145,6 +147,7 @@ func (u *upstream) try() {
 	if !u.spend() {
 		return
 	}
+	u.traceTry()
 	u.tryTimeout = false
 	u.start()
 }
@@ -160,9 +163,11 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	s.info.UpstreamConnect, s.info.UpstreamConnected = int64(begun), int64(stood)
 	s.info.UpstreamReady = int64(s.w.now())
 	s.info.Tried = append(s.info.Tried, sdk.Tried{Host: s.info.UpstreamHost, Hostname: s.info.UpstreamHostname, ConnectionID: c.ConnID()})
+	u.countRequest(route.RqTotal)
 	if s.info.UpstreamRequest == 0 {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
+	s.trySent(c, false)
 	if !s.requestWhole() {
 		return
 	}
@@ -196,6 +201,7 @@ func (u *upstream) sentAll() {
 	s := u.s
 	u.endSent = true
 	s.info.UpstreamRequestEnd = int64(s.w.now())
+	s.trySent(&u.call, true)
 	u.armTimeout()
 }
 
@@ -203,7 +209,10 @@ func (u *upstream) sentAll() {
 func (u *upstream) OnCallInformational(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
-	u.cluster.CountResponse(m.Status(), u.s.internal)
+	if code := m.Status(); !u.informed && code != 102 { // Envoy counts the first that it knows
+		u.informed = true
+		u.count(code)
+	}
 	u.s.informational(m)
 }
 
@@ -215,15 +224,31 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	now := s.w.now()
 	s.last = now
 	code := m.Status()
+	s.tryAnswered(&m.Headers)
+	if code == 101 && !s.upgradeWanted && s.conn.shared != nil {
+		// Nobody has asked for it, and a protocol that multiplexes has no way to say it.
+		if !end {
+			c.Cancel(sdk.ResetProtocol)
+		}
+		u.failed(cluster.ErrProtocol, false)
+		return
+	}
 	if u.retry.wantsResponse(u, m) {
+		if u.counted() {
+			u.cluster.CountAs(cluster.Retried, code)
+		}
 		u.host.Errors.Add(1)
+		s.tryEnded(tryOutcome{canceled: !end})
 		if !end {
 			c.Cancel(sdk.ResetLocal)
 		}
 		u.retry.schedule(u)
 		return
 	}
-	u.cluster.CountResponse(code, s.internal)
+	u.count(code)
+	if (m.ID(sdk.HeaderEnvoyUpstreamCanary) == "true" || u.host.Canary()) && u.counted() {
+		u.cluster.CountAs(cluster.Canary, code)
+	}
 	u.judge(m, end)
 	u.retry.release(u)
 	u.answered = true
@@ -250,6 +275,37 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	}
 	s.info.Details = "via_upstream"
 	s.startResponse(end)
+}
+
+// counted reports whether responses are counted by code: not those to questions after
+// the health, and none without the router's dynamic_stats.
+func (u *upstream) counted() bool { return !u.s.info.HealthCheck && !u.s.cfg.NoDynamicStats }
+
+// count counts a response by its code, or what stands for one that does not come; those to
+// gRPC not among the cluster's codes, if that is asked for, for they say nothing of how a
+// call ended.
+func (u *upstream) count(code int) {
+	if !u.counted() {
+		return
+	}
+	if u.s.cfg.SuppressGRPCCodes && u.callsByGRPC() {
+		u.cluster.CountOrigin(code, u.s.internal)
+	} else {
+		u.cluster.CountResponse(code, u.s.internal)
+	}
+	u.vcluster.Code(u.s.w.stats, code)
+	u.s.route.Stats.Code(u.s.w.stats, code)
+}
+
+// inc counts for the cluster, the virtual cluster and the route.
+func (u *upstream) inc(c cluster.Stat, r route.RequestStat) {
+	u.cluster.Inc(c)
+	u.countRequest(r)
+}
+
+func (u *upstream) countRequest(r route.RequestStat) {
+	u.vcluster.Inc(u.s.w.stats, r)
+	u.s.route.Stats.Inc(u.s.w.stats, r)
 }
 
 // judge counts a host's answer as its success or error. An answer to gRPC is judged by
@@ -294,6 +350,7 @@ func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
+	u.s.tryStatus(&m.Headers)
 	u.finished()
 	if u.unjudged {
 		u.judgeGRPC(&m.Headers)
@@ -308,7 +365,10 @@ func (u *upstream) finished() {
 	if s.info.RequestEnd != 0 {
 		ms := uint64(s.info.UpstreamEnd-s.info.RequestEnd) / uint64(time.Millisecond)
 		u.cluster.ObserveTime(ms, s.internal)
+		u.vcluster.Time(s.w.stats, ms)
+		s.route.Stats.Time(s.w.stats, ms)
 	}
+	s.tryEnded(tryOutcome{end: s.info.UpstreamEnd})
 	u.clearTimeouts()
 	s.pauseClient(false)
 }
@@ -331,9 +391,14 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	if !s.phase.live() {
 		return
 	}
+	s.tryEnded(tryOutcome{reason: e.Reset.String(), flags: e.Flag})
 	if s.respHeadSent || u.answered {
+		if u.unjudged {
+			u.unjudged = false
+			u.host.Errors.Add(1)
+			s.w.stats.Inc(s.cfg.Stats.RqResetAfterResponse)
+		}
 		s.info.Details = "upstream_reset_after_response_started{" + cluster.FailureDetails(e, u.reason) + "}"
-		s.w.stats.Inc(s.cfg.Stats.RqTxReset)
 		s.replyOrAbortUpstream(e)
 		return
 	}
@@ -353,7 +418,7 @@ func (u *upstream) failed(e *sdk.Error, reused bool) {
 	u.retry.release(u)
 	s.info.FailureReason = u.reason
 	r := u.failureReply(e)
-	u.cluster.CountResponse(r.Status, s.internal)
+	u.count(r.Status)
 	u.host.Errors.Add(1)
 	s.reply(r)
 }
@@ -400,6 +465,7 @@ func (u *upstream) end() {
 	if u.call.Active() {
 		u.call.Cancel(sdk.ResetLocal)
 	}
+	u.s.tryEnded(tryOutcome{canceled: true})
 	u.retry.release(u)
 	u.body.Release()
 	u.saved.Release()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/grpc"
 )
@@ -56,7 +57,7 @@ func (s *Stream) durationOver() {
 func (u *upstream) timedOut(status int) {
 	s := u.s
 	if u.cluster != nil {
-		u.cluster.Inc(cluster.RqTimeout)
+		u.inc(cluster.RqTimeout, route.RqTimeout)
 	}
 	if u.call.Active() {
 		u.host.Timeouts.Add(1)
@@ -78,7 +79,7 @@ func (u *upstream) timeoutReply(details string, grpcStatus int) {
 	if u.altTimeout {
 		r.Status, r.Body = 204, ""
 	}
-	u.cluster.CountResponse(r.Status, s.internal)
+	u.count(r.Status)
 	u.host.Errors.Add(1)
 	s.reply(r)
 }
@@ -97,6 +98,7 @@ func (u *upstream) tryTimedOut(stat cluster.Stat, details string) {
 	u.cluster.Inc(stat)
 	u.host.Timeouts.Add(1)
 	u.call.Cancel(sdk.ResetLocal)
+	s.tryEnded(tryOutcome{flags: sdk.FlagUpstreamRequestTimeout, canceled: true})
 	if u.retry.wantsReset(u, errPerTryTimeout, false) {
 		u.host.Errors.Add(1)
 		u.tryTimeout = true

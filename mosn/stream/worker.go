@@ -26,6 +26,14 @@ type ConnFactory interface {
 	Close()
 }
 
+// Retirer is a handler of a connection that can end it with grace, for when the
+// listener that accepted it was replaced or removed.
+type Retirer interface {
+	// Retire lets one of the next responses be the last, more likely so as time passes,
+	// and certainly when all of over has. An idle connection stays. On the loop.
+	Retire(over time.Duration)
+}
+
 // NetworkFilter is an extension that handles connections, listed in builtin.
 type NetworkFilter struct {
 	Name    string        // Envoy's name
@@ -51,11 +59,13 @@ type Worker struct {
 	msg       sdk.Message // the scratch of ev.Msg
 	chunk     sdk.Buffer  // body on its way through filters
 	replyBody sdk.Buffer
+	replyText []byte // of a reply whose body is formatted
 
 	free     *Stream     // to be reused
 	dead     *Stream     // ended; reclaimed when depth is 0
 	shadows  *shadow     // mirrors to be reused
 	reverses *reverse    // hosts' requests to be reused
+	traces   *tracing    // to be reused
 	depth    int         // callbacks that are on the stack
 	talkers  *serverConn // whose codecs have something to say; told when depth is 0 again
 	effort   int         // left of sdk.TurnEffort to the connection whose data is being decoded
@@ -111,6 +121,9 @@ func (w *Worker) Drain() {
 
 // Draining reports whether Drain was called.
 func (w *Worker) Draining() bool { return w.draining }
+
+// leaving reports whether clients are to go elsewhere.
+func (w *Worker) leaving() bool { return w.draining || w.Failing != nil && w.Failing.Load() }
 
 // enter and leave bracket every callback. Streams that end meanwhile are reclaimed
 // when the outermost one returns: until then code further up the stack may still

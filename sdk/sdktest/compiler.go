@@ -28,6 +28,7 @@ type shared struct {
 	filters  map[string]*sdk.HTTPFilter
 	codecs   map[string]*sdk.Codec
 	loggers  map[string]sdk.AccessLogger
+	tracers  map[string]tracer
 	clusters map[string]bool
 	asked    map[string]bool
 	outputs  map[string]*Output
@@ -47,6 +48,7 @@ func NewCompiler(tb testing.TB) *Compiler {
 		filters:  map[string]*sdk.HTTPFilter{},
 		codecs:   map[string]*sdk.Codec{},
 		loggers:  map[string]sdk.AccessLogger{},
+		tracers:  map[string]tracer{},
 		clusters: map[string]bool{},
 		asked:    map[string]bool{},
 		outputs:  map[string]*Output{},
@@ -168,6 +170,24 @@ func (c *Compiler) AccessLog(name string, _ *anypb.Any) (sdk.AccessLogger, error
 		return l, nil
 	}
 	return nil, c.Errorf("no access logger %q", name)
+}
+
+// AddTracer makes Tracer return p and q for name, whatever its configuration.
+func (c *Compiler) AddTracer(name string, p sdk.TraceProvider, q sdk.SpanQueue) {
+	c.tracers[name] = tracer{p, q}
+}
+
+// Tracer implements sdk.Compiler.
+func (c *Compiler) Tracer(name string, _ *anypb.Any) (sdk.TraceProvider, sdk.SpanQueue, error) {
+	if t, ok := c.tracers[name]; ok {
+		return t.provider, t.queue, nil
+	}
+	return nil, nil, c.Errorf("no tracer %q", name)
+}
+
+type tracer struct {
+	provider sdk.TraceProvider
+	queue    sdk.SpanQueue
 }
 
 // Output returns what LogOutput gives for a path.

@@ -25,6 +25,7 @@ type Host struct {
 	// Limit is the most bytes that Collect may hold; 0 is no limit.
 	Limit int
 
+	name     string
 	config   sdk.HTTPConfig
 	clusters map[string]sdk.Scope
 	pool     *sdk.BufferPool
@@ -48,7 +49,7 @@ func NewHost(tb testing.TB, f *sdk.HTTPFilter, config proto.Message) *Host {
 		tb.Fatal(err)
 	}
 	h := &Host{
-		Compiler: c, ClusterName: "c", config: compiled, pool: sdk.NewBufferPool(64), clusters: map[string]sdk.Scope{},
+		Compiler: c, name: f.Name, ClusterName: "c", config: compiled, pool: sdk.NewBufferPool(64), clusters: map[string]sdk.Scope{},
 		conn:   map[string]*any{},
 		values: map[uint32]uint64{}, observed: map[uint32][]uint64{},
 	}

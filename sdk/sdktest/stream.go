@@ -22,6 +22,10 @@ type Stream struct {
 	// Time is what Now returns, Rand what Random does.
 	Time time.Duration
 	Rand uint64
+	// Lines are what the filter has logged.
+	Lines []string
+	// Override is what OverrideHost was told last, with "!" behind it for strict.
+	Override string
 	// RequestLimit is what LimitRequest has set; 0 is that of the Host.
 	RequestLimit int
 
@@ -221,6 +225,22 @@ func (s *Stream) Add(c sdk.Counter, n uint64)   { s.host.values[c.ID] += n }
 func (s *Stream) AddGauge(g sdk.Gauge, n int64) { s.host.values[g.ID] += uint64(n) }
 func (s *Stream) Observe(h sdk.Histogram, v uint64) {
 	s.host.observed[h.ID] = append(s.host.observed[h.ID], v)
+}
+
+// Loop implements sdk.Stream: there is one.
+func (s *Stream) Loop() int { return 0 }
+
+// FilterName implements sdk.Stream.
+func (s *Stream) FilterName() string { return s.host.name }
+
+// Log implements sdk.Stream.
+func (s *Stream) Log(_ sdk.LogLevel, line string) { s.Lines = append(s.Lines, line) }
+
+// OverrideHost implements sdk.Stream.
+func (s *Stream) OverrideHost(address string, strict bool) {
+	if s.Override = address; strict {
+		s.Override += "!"
+	}
 }
 
 // Slot implements sdk.Stream.

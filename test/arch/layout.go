@@ -22,7 +22,7 @@ func folders() map[string][]string {
 		"mosn": {"accesslog", "agent", "build", "builtin", "callout", "cluster", "config", "edit", "eventloop", "fields", "filter", "format", "idtable", "listener",
 			"match", "metadata", "network", "protocol", "report", "route", "runtime", "secret", "server", "service", "shared", "stats", "stream", "trace",
 			"transport", "xds"},
-		"test": {"arch", "bench", "interop", "script", "sim", "skipcheck", "tutorial"},
+		"test": {"arch", "bench", "interop", "reference", "script", "sim", "skipcheck", "tutorial"},
 	}
 }
 

@@ -32,6 +32,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"shows":      shows,
 		"term":       term,
 		"hup":        hup,
+		"hammer":     hammer,
 	}
 }
 

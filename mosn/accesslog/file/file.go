@@ -21,8 +21,7 @@ func Logger() sdk.AccessLog {
 		Name:   "envoy.access_loggers.file",
 		Config: &filev3.FileAccessLog{},
 		Fields: fields.Message("envoy.extensions.access_loggers.file.v3.FileAccessLog",
-			fields.Supported("path", "format", "typed_json_format", "log_format"),
-			fields.Refused("json_format")), // deprecated, and not typed as log_format is
+			fields.Supported("path", "format", "json_format", "typed_json_format", "log_format")),
 		Compile: compile,
 	}
 }
@@ -50,6 +49,9 @@ func compileFormat(c sdk.Compiler, pb *filev3.FileAccessLog) (f *format.Format, 
 		}
 		c = c.At("format")
 		f, err = format.Parse(kind.Format)
+	case *filev3.FileAccessLog_JsonFormat: // numbers stay numbers, as in the typed one
+		c = c.At("json_format")
+		f, err = format.ParseJSON(kind.JsonFormat, false)
 	case *filev3.FileAccessLog_TypedJsonFormat:
 		c = c.At("typed_json_format")
 		f, err = format.ParseJSON(kind.TypedJsonFormat, false)

@@ -20,6 +20,7 @@ func TestFormats(t *testing.T) {
 		`format: "%RESPONSE_CODE%\n"`: "204\n",
 		`log_format { text_format_source { inline_string: "code %RESPONSE_CODE%\n" } }`:                "code 204\n",
 		`log_format { json_format { fields { key: "c" value { string_value: "%RESPONSE_CODE%" } } } }`: `{"c":204}` + "\n",
+		`json_format { fields { key: "c" value { string_value: "%RESPONSE_CODE%" } } }`:                `{"c":204}` + "\n",
 		`typed_json_format { fields { key: "c" value { string_value: "%RESPONSE_CODE%" } } }`:          `{"c":204}` + "\n",
 		``:           `[0001-01-01T00:00:00.000Z] "- - -" 204 - 0 0 - - "-" "-" "-" "-" "-"` + "\n",
 		`format: ""`: `[0001-01-01T00:00:00.000Z] "- - -" 204 - 0 0 - - "-" "-" "-" "-" "-"` + "\n",
@@ -45,7 +46,7 @@ func TestErrors(t *testing.T) {
 		`format: "%NO%"`:                     "typed_config.format: %NO%: is not an operator",
 		`log_format { text_format: "%NO%" }`: "typed_config.log_format.text_format: %NO%",
 		`typed_json_format { fields { key: "c" value { string_value: "%" } } }`: "typed_config.typed_json_format: c: no operator",
-		`json_format {}`: "typed_config: *filev3.FileAccessLog_JsonFormat is not supported",
+		`json_format { fields { key: "c" value { string_value: "%NO%" } } }`:    "typed_config.json_format: c: %NO%",
 	} {
 		_, err := Logger().Compile(sdktest.NewCompiler(t).At("typed_config"), sdktest.Text[filev3.FileAccessLog](t, text))
 		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), "file_v3", "filev3"), want) {

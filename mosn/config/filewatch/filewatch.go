@@ -8,6 +8,7 @@
 package filewatch
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,9 +19,10 @@ import (
 type Watcher struct {
 	system system
 
-	mu   sync.Mutex
-	dirs map[string]*dir
-	done sync.WaitGroup
+	mu     sync.Mutex
+	dirs   map[string]*dir
+	closed bool
+	done   sync.WaitGroup
 }
 
 // dir is a directory with what is watched in it.
@@ -56,6 +58,9 @@ func (w *Watcher) Add(path string, modify bool, fn func()) (remove func(), err e
 	wt := &watch{name: name, modify: modify, fn: fn}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return nil, errors.New("filewatch: closed")
+	}
 	d := w.dirs[at]
 	if d == nil {
 		d = &dir{path: at, watches: map[*watch]struct{}{}}
@@ -72,14 +77,21 @@ func (w *Watcher) Add(path string, modify bool, fn func()) (remove func(), err e
 		delete(d.watches, wt)
 		if len(d.watches) == 0 && w.dirs[at] == d {
 			delete(w.dirs, at)
-			w.system.forget(d)
+			if !w.closed { // its descriptor may be another's by now
+				w.system.forget(d)
+			}
 		}
 	}, nil
 }
 
 // Close ends the watcher. It must not be called from a callback.
 func (w *Watcher) Close() {
-	w.system.close()
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		w.system.close()
+	}
+	w.mu.Unlock()
 	w.done.Wait()
 }
 

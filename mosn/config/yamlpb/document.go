@@ -72,6 +72,9 @@ func ParseYAML(name string, text []byte) (*Document, error) {
 	return d, nil
 }
 
+// Empty reports whether the text holds nothing, not even an empty map.
+func (d *Document) Empty() bool { return d.root == nil || isNull(d.root) }
+
 func (d *Document) checkSize() error {
 	if d.size > MaxBytes {
 		return &Error{File: d.name, Msg: fmt.Sprintf("has %d bytes, over the limit of %d", d.size, MaxBytes)}

@@ -74,11 +74,11 @@ func TestYield(t *testing.T) {
 // TestLateEvents: when a turn has lasted a millisecond, what has come for others is
 // handled by the turns that follow; each goes on.
 func TestLateEvents(t *testing.T) {
-	e, p, log := workers(t, 6, time.Millisecond/2, 0)
+	e, p, log := workers(t, 12, time.Millisecond/8, 0)
 	for i, peer := range p {
 		peer.Send(string(rune('a' + i)))
 	}
-	if got := turns(e, log); got != "abc d e f" {
+	if got := turns(e, log); got != "abcdefghij kl" {
 		t.Errorf("handled %q", got)
 	}
 }

@@ -42,8 +42,8 @@ func Filter() *sdk.HTTPFilter {
 				fields.Supported("delay", "abort", "upstream_cluster", "headers", "downstream_nodes", "max_active_faults",
 					"response_rate_limit", "delay_percent_runtime", "abort_percent_runtime", "delay_duration_runtime",
 					"abort_http_status_runtime", "max_active_faults_runtime", "response_rate_limit_percent_runtime",
-					"abort_grpc_status_runtime", "disable_downstream_cluster_stats"),
-				fields.NoEffect("filter_metadata")), // there is no dynamic metadata yet
+					"abort_grpc_status_runtime", "disable_downstream_cluster_stats",
+					"filter_metadata")),
 			fields.Message(own+"FaultAbort",
 				fields.Supported("http_status", "grpc_status", "header_abort", "percentage", "response_body")),
 			fields.Message(common+"FaultDelay", fields.Supported("fixed_delay", "header_delay", "percentage")),
@@ -102,6 +102,7 @@ func (f *filter) OnRequestHeaders(s sdk.Stream, _ bool) sdk.Action {
 		s.Inc(f.stats.delays)
 		f.stats.count(s, set, "delays_injected")
 		s.Info().Flags |= sdk.FlagDelayInjected
+		set.tell(s)
 		f.wait(s, c, d, delay)
 		return sdk.Pause
 	}
@@ -131,6 +132,7 @@ func (f *filter) delayed(s sdk.Stream, c *call, d draw) {
 func (f *filter) abort(s sdk.Stream, set *settings, r sdk.Reply) {
 	s.Inc(f.stats.aborts)
 	f.stats.count(s, set, "aborts_injected")
+	set.tell(s)
 	s.Reply(r)
 }
 

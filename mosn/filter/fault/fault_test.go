@@ -249,3 +249,21 @@ func TestAllocs(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestMetadata: what is to be said of a fault is said when there is one.
+func TestMetadata(t *testing.T) {
+	const say = ` filter_metadata { fields { key: "k" value { string_value: "v" } } }`
+	for config, want := range map[string]string{
+		"abort { http_status: 429 percentage { numerator: 100 } }" + say:           "v",
+		"delay { fixed_delay { seconds: 3 } percentage { numerator: 100 } }" + say: "v",
+		"abort { http_status: 429 percentage {} }" + say:                           "",
+		"abort { http_status: 429 percentage { numerator: 100 } }":                 "",
+	} {
+		s := host(t, config, nil).Stream()
+		s.SendRequest(true, ":path: /")
+		if got := s.Info().Dynamic.Get("envoy.filters.http.fault", "k").Text(); got != want {
+			t.Errorf("%s: %q", config, got)
+		}
+		s.End()
+	}
+}

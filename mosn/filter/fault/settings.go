@@ -26,7 +26,11 @@ type settings struct {
 	maxActive           uint64
 	noClusterStats      bool
 	keys                keys
+	metadata            sdk.Value // to be told when there was a delay or an abort; missing for nothing
 }
+
+// tell writes the metadata, under the filter's name in its chain.
+func (set *settings) tell(s sdk.Stream) { s.Info().Dynamic.Merge(s.FilterName(), set.metadata) }
 
 // fault is one kind of fault: how often, and how much, by the configuration or by a
 // header of the request.
@@ -43,9 +47,17 @@ type keys struct {
 	delayPercent, delayDuration, abortPercent, abortHTTP, abortGRPC, maxActive, limitPercent string
 }
 
+func metadataOf(pb *faultv3.HTTPFault) (v sdk.Value) {
+	if pb.GetFilterMetadata() != nil {
+		v = sdk.StructOf(pb.GetFilterMetadata())
+	}
+	return v
+}
+
 func compile(c sdk.Compiler, pb *faultv3.HTTPFault) (*settings, error) {
 	set := &settings{
-		cluster: pb.GetUpstreamCluster(), nodes: pb.GetDownstreamNodes(), maxActive: math.MaxUint64,
+		metadata: metadataOf(pb),
+		cluster:  pb.GetUpstreamCluster(), nodes: pb.GetDownstreamNodes(), maxActive: math.MaxUint64,
 		body: "fault filter abort", noClusterStats: pb.GetDisableDownstreamClusterStats(),
 		keys: keys{
 			delayPercent:  cmp.Or(pb.GetDelayPercentRuntime(), "fault.http.delay.fixed_delay_percent"),

@@ -45,6 +45,22 @@ type filter struct {
 	pass    bool // the server is asked
 	cache   *cache
 	minimum []minimum
+	counted counters
+}
+
+// counters are Envoy's, below http.<stat_prefix>.health_check.
+type counters struct {
+	total, ok, failed, cached, degraded             sdk.Counter
+	clusterNotFound, clusterEmpty, clusterUnhealthy sdk.Counter
+}
+
+func newCounters(s sdk.Scope) counters {
+	return counters{
+		total: s.Counter("request_total"), ok: s.Counter("ok"), failed: s.Counter("failed"),
+		cached: s.Counter("cached_response"), degraded: s.Counter("degraded"),
+		clusterNotFound: s.Counter("failed_cluster_not_found"), clusterEmpty: s.Counter("failed_cluster_empty"),
+		clusterUnhealthy: s.Counter("failed_cluster_unhealthy"),
+	}
 }
 
 // minimum is how many percent of a cluster's hosts have to be available.
@@ -55,7 +71,7 @@ type minimum struct {
 
 func compile(c sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
 	pb := m.(*checkv3.HealthCheck)
-	f := &filter{pass: pb.GetPassThroughMode().GetValue()}
+	f := &filter{pass: pb.GetPassThroughMode().GetValue(), counted: newCounters(c.Stats().Scope("health_check"))}
 	if h, ok := c.(interface{ Node() *corev3.Node }); ok {
 		f.node = h.Node().GetCluster()
 	}
@@ -133,6 +149,7 @@ func (f *filter) OnRequestTrailers(s sdk.Stream) sdk.Action {
 
 func (f *filter) answer(s sdk.Stream) sdk.Action {
 	r := sdk.Reply{Status: 200, Details: "health_check_ok"}
+	s.Inc(f.counted.total)
 	switch {
 	case s.Failing():
 		r.Status, r.Details = 503, "health_check_failed"
@@ -140,7 +157,9 @@ func (f *filter) answer(s sdk.Stream) sdk.Action {
 		var degraded bool
 		r.Status, degraded = f.cache.last()
 		r.Details = "health_check_cached"
+		s.Inc(f.counted.cached)
 		if degraded {
+			s.Inc(f.counted.degraded)
 			r.Edit = setDegraded
 		}
 	case len(f.minimum) > 0:
@@ -149,9 +168,11 @@ func (f *filter) answer(s sdk.Stream) sdk.Action {
 			r.Status = 503
 		}
 	}
+	outcome := f.counted.ok
 	if r.Status/100 != 2 {
-		r.Flag = sdk.FlagFailedLocalHealthCheck
+		r.Flag, outcome = sdk.FlagFailedLocalHealthCheck, f.counted.failed
 	}
+	s.Inc(outcome)
 	s.Reply(r)
 	return sdk.Replied
 }
@@ -170,10 +191,13 @@ func (f *filter) clusters(s sdk.Stream) (details string) {
 		m, ok := s.Members(min.cluster)
 		switch {
 		case !ok:
+			s.Inc(f.counted.clusterNotFound)
 			return "health_check_failed_no_cluster_found"
 		case m.Total == 0 && min.percent > 0:
+			s.Inc(f.counted.clusterEmpty)
 			return "health_check_failed_cluster_empty"
 		case 100*(m.Healthy+m.Degraded) < m.Total*min.percent:
+			s.Inc(f.counted.clusterUnhealthy)
 			return "health_check_failed_cluster_unhealthy"
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 
 	"sofamesh.io/sofamesh/sdk"
@@ -119,6 +120,28 @@ func TestConditions(t *testing.T) {
 	h := sdktest.NewHost(t, Filter(), parse(t, rule("ALLOW", anyone+"permissions { sourced_metadata { metadata_matcher { invert: true "+metadata+"} metadata_source: ROUTE } } ")))
 	if _, got := ask(h); got != "denied" {
 		t.Errorf("no route: %s", got)
+	}
+}
+
+// TestWholePolicy: a policy of extensions, and a condition that was checked.
+func TestWholePolicy(t *testing.T) {
+	pb := sdktest.Text[rbacconfigv3.Policy](t, `permissions { matcher { name: "u" typed_config {
+			[type.googleapis.com/envoy.extensions.rbac.matchers.upstream_ip_port.v3.UpstreamIpPortMatcher] { upstream_port_range { start: 70 end: 80 } } } } }
+		principals { not_id { custom { name: "m" typed_config {
+			[type.googleapis.com/envoy.extensions.rbac.principals.mtls_authenticated.v3.Config] { any_validated_client_certificate: true } } } } }
+		checked_condition { expr { const_expr { bool_value: true } } }`)
+	p, err := compilePolicy(sdktest.NewCompiler(t), "p", pb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sdktest.NewHost(t, Filter(), parse(t, "")).Stream()
+	s.SendRequest(true, ":method: GET", ":path: /", ":authority: h")
+	if p.match(s) {
+		t.Error("nothing was told of the upstream's address")
+	}
+	s.Info().SetFilterState(upstreamAddress, netip.MustParseAddrPort("10.3.1.1:80"))
+	if !p.match(s) {
+		t.Error("the address is not seen")
 	}
 }
 

@@ -44,7 +44,7 @@ func attributes(node *corev3.Node) map[string]attribute {
 		"request.headers_bytes": {number, func(d *match.Data) ref.Val { return types.Int(headerBytes(d.Request)) }},
 		"request.time":          {cel.TimestampType, func(d *match.Data) ref.Val { return types.Timestamp{Time: d.Info.StartTime} }},
 		"request.protocol":      {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.ProtocolName()) }},
-		"request.duration":      {span, func(d *match.Data) ref.Val { return between(d.Info.Start, d.Info.RequestEnd) }},
+		"request.duration":      {span, func(d *match.Data) ref.Val { return between(d.Info.Start, d.Info.End) }},
 		"request.size":          {number, requestSize},
 		"request.total_size": {number, func(d *match.Data) ref.Val {
 			return types.Int(int64(d.Info.BytesReceived) + headerBytes(d.Request))
@@ -76,7 +76,7 @@ func attributes(node *corev3.Node) map[string]attribute {
 		"upstream.address":                  {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.UpstreamHost) }},
 		"upstream.port":                     {number, upstreamPort},
 		"upstream.local_address":            {text, func(d *match.Data) ref.Val { return addressText(d.Info.UpstreamLocal, "") }},
-		"upstream.transport_failure_reason": {text, func(d *match.Data) ref.Val { return types.String(d.Info.FailureReason) }},
+		"upstream.transport_failure_reason": {text, failureReason},
 		"upstream.request_attempt_count":    {cel.DynType, func(d *match.Data) ref.Val { return types.Uint(d.Info.Attempts) }},
 
 		"filter_state": {named, func(d *match.Data) ref.Val { return mapOf(stateMap{d.Info}) }},
@@ -89,8 +89,9 @@ func attributes(node *corev3.Node) map[string]attribute {
 		"xds.virtual_host_metadata":  {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.VirtualHostMetadata })},
 		"xds.upstream_host_metadata": {named, metadata(func(i *sdk.StreamInfo) *sdk.Metadata { return i.HostMetadata })},
 
+		"xds.filter_chain_name": {text, func(d *match.Data) ref.Val { return types.String(d.Info.FilterChainName) }},
 		"xds.cluster_name":      {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.ClusterName) }},
-		"xds.route_name":        {text, func(d *match.Data) ref.Val { return types.String(d.Info.RouteName) }},
+		"xds.route_name":        {text, routeName},
 		"xds.virtual_host_name": {text, func(d *match.Data) ref.Val { return textOrNone(d.Info.VirtualHostName) }},
 	}
 	for _, name := range []string{
@@ -127,7 +128,7 @@ func metadata(of func(*sdk.StreamInfo) *sdk.Metadata) func(*match.Data) ref.Val 
 func notBuilt() []string {
 	return []string{
 		"metadata.typed_filter_metadata", "upstream.locality", "upstream.num_endpoints", "upstream.cx_pool_ready_duration",
-		"upstream_filter_state", "xds.listener_direction", "xds.upstream_host_locality_metadata", "xds.filter_chain_name",
+		"upstream_filter_state", "xds.listener_direction", "xds.upstream_host_locality_metadata",
 	}
 }
 
@@ -249,6 +250,22 @@ func port(a netip.AddrPort) ref.Val {
 		return nil
 	}
 	return types.Int(a.Port())
+}
+
+// failureReason is there, if perhaps empty, once there is somebody upstream.
+func failureReason(d *match.Data) ref.Val {
+	if d.Info.UpstreamHost == "" && d.Info.FailureReason == "" {
+		return nil
+	}
+	return types.String(d.Info.FailureReason)
+}
+
+// routeName is empty for a route without a name.
+func routeName(d *match.Data) ref.Val {
+	if d.Info.VirtualHostName == "" {
+		return nil
+	}
+	return types.String(d.Info.RouteName)
 }
 
 func upstreamPort(d *match.Data) ref.Val {

@@ -2,6 +2,7 @@ package cel
 
 import (
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func headers(lines ...string) *sdk.Headers {
 // sample is a stream that has ended.
 func sample() *match.Data {
 	info := &sdk.StreamInfo{
-		StartTime: time.Unix(1700000000, 500_000_000), Start: 1e9, RequestEnd: 2e9, UpstreamRequest: 3e9, UpstreamEnd: 4e9,
+		StartTime: time.Unix(1700000000, 500_000_000), Start: 1e9, End: 2e9, UpstreamRequest: 3e9, UpstreamEnd: 4e9,
 		Protocol: sdk.HTTP11, ResponseCode: 404, Details: "via_upstream", Flags: sdk.FlagNoRouteFound, BytesReceived: 7, BytesSent: 11,
 		ConnectionID: 3, Attempts: 2, ClusterName: "c", VirtualHostName: "v", UpstreamHost: "10.0.0.9:8080",
 		DownstreamRemote: netip.MustParseAddrPort("[::ffff:192.0.2.7]:1234"), DownstreamLocal: netip.MustParseAddrPort("10.0.0.1:80"),
@@ -71,7 +72,7 @@ func TestAttributes(t *testing.T) {
 		`has(request.scheme)`:                                "false",
 		`request['path']`:                                    "/Svc/m?q=1#f",
 		`request['nonsense']`:                                "error",
-		`request`:                                            "map value",
+		`request`:                                            "CelMap value",
 		`request.time`:                                       "2023-11-14T22:13:20.5+00:00",
 		`request.time.getFullYear()`:                         "2023",
 		`request.duration`:                                   "1s",
@@ -126,7 +127,7 @@ func TestAttributes(t *testing.T) {
 		`uint(7)`:                                            "7",
 		`1.5`:                                                "1.5",
 		`null`:                                               "NULL",
-		`[1, 2]`:                                             "list value",
+		`[1, 2]`:                                             "CelList value",
 		`request.path.startsWith('/Svc') ? 'a' : 'b'`:        "a",
 		`request.path.matches('^/Svc/.*')`:                   "true",
 		`matches(request.path, '^/Svc/.*')`:                  "true",
@@ -193,6 +194,45 @@ func TestDecide(t *testing.T) {
 		d.Response = headers(":status: 200")
 		if _, final := p.Decide(d); !final {
 			t.Errorf("%s: not final with a response", expression)
+		}
+	}
+}
+
+// TestText: the forms of values, as Envoy 1.40 printed them.
+func TestText(t *testing.T) {
+	for expression, want := range map[string]string{
+		`duration('1500ms')`: "1.5s", `duration('3600s')`: "1h", `duration('90s')`: "1m30s", `duration('-1.5s')`: "-1.5s",
+		`duration('10ms')`: "10ms", `duration('7384.5s')`: "2h3m4.5s", `duration('0s')`: "0", `duration('0.0000015s')`: "1.5us",
+		`duration('0.000000015s')`: "15ns", `duration('25h')`: "25h", `duration('0.01005s')`: "10.05ms",
+		`timestamp('2020-01-01T00:00:00.25Z')`: "2020-01-01T00:00:00.25+00:00", `timestamp('2020-01-01T00:00:00Z')`: "2020-01-01T00:00:00+00:00",
+		`1.5`: "1.5", `1.0`: "1", `1e30`: "1e+30", `0.1 + 0.2`: "0.3", `-1e-7`: "-1e-07", `123456789.0`: "1.23457e+08", `100000.5`: "100000",
+		`b'ab'`: "ab", `null`: "NULL", `[1]`: "CelList value", `{'a': 1}`: "CelMap value", `int`: "type value",
+	} {
+		p, err := CompileText(sdktest.NewCompiler(t), expression, nil, Anything)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		if got, _ := p.AppendText([]byte("x"), sample()); string(got) != "x"+want {
+			t.Errorf("%s: %s, want %s", expression, got[1:], want)
+		}
+	}
+}
+
+func TestValue(t *testing.T) {
+	for expression, want := range map[string]any{
+		`response.code`: 404.0, `connection.id`: 3.0, `1.5`: 1.5, `true`: true, `request.host`: "h", `b'ab'`: "YWI=", `null`: nil,
+		`duration('90s')`: "90s", `duration('-1.5s')`: "-1.500s", `duration('0.000001s')`: "0.000001s",
+		`timestamp('2020-01-01T00:00:00Z')`: "2020-01-01T00:00:00Z", `timestamp('2020-01-01T00:00:00.25Z')`: "2020-01-01T00:00:00.250Z", `request.headers`: nil, `request.scheme`: nil,
+		`[1, 'a']`: []any{1.0, "a"}, `metadata.filter_metadata['f']['l']`: []any{"a", 2.0}, `metadata.filter_metadata['f']['s']`: map[string]any{"t": true},
+	} {
+		p, err := CompileText(sdktest.NewCompiler(t), expression, nil, Anything)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		if got := p.Value(sample()).Any(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", expression, got, want)
 		}
 	}
 }

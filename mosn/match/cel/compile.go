@@ -1,5 +1,7 @@
 package cel
 
+//lint:file-ignore SA1019 Envoy still reads these fields, so we do
+
 import (
 	"math"
 	"strings"
@@ -47,9 +49,19 @@ const (
 	Anything
 )
 
+// Place is where an expression stands: an sdk.Compiler, or what makes its errors. If it
+// has a method
+//
+//	Node() *corev3.Node
+//
+// that is what xds.node is.
+type Place interface {
+	Errorf(format string, args ...any) error
+}
+
 // CompileText compiles an expression as it is written; c stands at its field. config may
 // be nil. Only here xds.node is known, as in Envoy.
-func CompileText(c sdk.Compiler, text string, config *corev3.CelExpressionConfig, want Want) (*Program, error) {
+func CompileText(c Place, text string, config *corev3.CelExpressionConfig, want Want) (*Program, error) {
 	var node *corev3.Node
 	if h, ok := c.(interface{ Node() *corev3.Node }); ok {
 		node = h.Node()
@@ -66,7 +78,7 @@ func CompileText(c sdk.Compiler, text string, config *corev3.CelExpressionConfig
 }
 
 // CompileExpr compiles an expression that was parsed before: Envoy's condition.
-func CompileExpr(c sdk.Compiler, pb *exprpb.Expr, config *corev3.CelExpressionConfig) (*Program, error) {
+func CompileExpr(c Place, pb *exprpb.Expr, config *corev3.CelExpressionConfig) (*Program, error) {
 	e, err := newCompiler(c, config, nil)
 	if err != nil {
 		return nil, err
@@ -124,13 +136,13 @@ func older(e *celpb.Expr) (*exprpb.Expr, error) {
 }
 
 type compiler struct {
-	sdk.Compiler
+	Place
 	env        *cel.Env
 	attributes map[string]attribute
 }
 
-func newCompiler(c sdk.Compiler, config *corev3.CelExpressionConfig, node *corev3.Node) (*compiler, error) {
-	e := &compiler{Compiler: c, attributes: attributes(node)}
+func newCompiler(c Place, config *corev3.CelExpressionConfig, node *corev3.Node) (*compiler, error) {
+	e := &compiler{Place: c, attributes: attributes(node)}
 	options := []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{IncludeMacros: []string{operators.Has}, ExcludeFunctions: excluded(config)})),
 		cel.CrossTypeNumericComparisons(true), cel.ParserRecursionLimit(maxDepth), cel.ParserExpressionSizeLimit(16 << 10),

@@ -10,6 +10,7 @@ func Fields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message("envoy.config.core.v3.CelExpressionConfig",
 			fields.Supported("enable_string_conversion", "enable_string_concat", "enable_string_functions")),
+		fields.Message("envoy.extensions.formatter.cel.v3.Cel", fields.Supported("cel_config")),
 		fields.Message("xds.type.matcher.v3.CelMatcher", fields.Supported("expr_match"), fields.NoEffect("description")),
 		fields.Message("xds.type.v3.CelExpression",
 			fields.Supported("parsed_expr", "checked_expr", "cel_expr_parsed", "cel_expr_checked"),
@@ -35,6 +36,6 @@ func expressions(p string) sdk.FieldStatus {
 		fields.Message(p+e+".CreateStruct.Entry",
 			fields.Supported("map_key", "value"), fields.NoEffect("id"), fields.Refused("field_key", "optional_entry")),
 		fields.Message(p+"Constant",
-			fields.Supported("null_value", "bool_value", "int64_value", "uint64_value", "double_value", "string_value", "bytes_value",
-				"duration_value", "timestamp_value")))
+			fields.Supported("null_value", "bool_value", "int64_value", "uint64_value", "double_value", "string_value", "bytes_value"),
+			fields.Refused("duration_value", "timestamp_value"))) // which no parser makes any more
 }

@@ -1,8 +1,6 @@
 package cel
 
 import (
-	"strconv"
-
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 
@@ -30,33 +28,4 @@ func (p *Program) eval(a *activation) ref.Val {
 		return nil
 	}
 	return v
-}
-
-// AppendText appends what the expression gives for a stream, in Envoy's form of text; ok
-// is false for an error, and dst as it was.
-func (p *Program) AppendText(dst []byte, d *match.Data) (out []byte, ok bool) {
-	switch v := p.eval(&activation{attributes: p.attributes, data: d}).(type) {
-	case nil:
-		return dst, false
-	case types.Bool:
-		return strconv.AppendBool(dst, bool(v)), true
-	case types.Int:
-		return strconv.AppendInt(dst, int64(v), 10), true
-	case types.Uint:
-		return strconv.AppendUint(dst, uint64(v), 10), true
-	case types.Double:
-		return strconv.AppendFloat(dst, float64(v), 'g', 6, 64), true
-	case types.String:
-		return append(dst, v...), true
-	case types.Bytes:
-		return append(dst, v...), true
-	case types.Duration:
-		return append(dst, v.String()...), true
-	case types.Timestamp:
-		return v.UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999999-07:00"), true
-	case types.Null:
-		return append(dst, "NULL"...), true
-	default:
-		return append(append(dst, v.Type().TypeName()...), " value"...), true
-	}
 }

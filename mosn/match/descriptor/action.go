@@ -95,11 +95,6 @@ func compileAction(c sdk.Compiler, pb *routev3.RateLimit_Action) (a action, err 
 		a.value, err = compileText(c.At("generic_key"), p.GetDescriptorValue(), p.GetDefaultValue(), formatted)
 	case *routev3.RateLimit_Action_Metadata:
 		a = compileMetadata(s.Metadata)
-	case *routev3.RateLimit_Action_DynamicMetadata: // the older form of metadata
-		p := s.DynamicMetadata
-		a = compileMetadata(&routev3.RateLimit_Action_MetaData{
-			DescriptorKey: p.GetDescriptorKey(), MetadataKey: p.GetMetadataKey(), DefaultValue: p.GetDefaultValue(),
-		})
 	default:
 		return compileMatch(c, pb, formatted)
 	}

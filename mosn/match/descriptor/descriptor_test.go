@@ -116,9 +116,6 @@ func TestActions(t *testing.T) {
 		{metadata(`path { key: "x" }`, `default_value: "d"`), "m=d", ""},
 		{metadata(`path { key: "x" }`, `skip_if_absent: true`), "", ""},
 		{strings.Replace(metadata(`path { key: "k" }`, ""), "ROUTE_ENTRY", "DYNAMIC", 1), "m=dynamic", ""},
-		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "k" } } }`, "m=dynamic", ""},
-		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "x" } } }`, "none", ""},
-		{`dynamic_metadata { descriptor_key: "m" metadata_key { key: "space" path { key: "x" } } default_value: "d" }`, "m=d", ""},
 	} {
 		for _, values := range []*runtime.Values{nil, formats} {
 			want := c.want

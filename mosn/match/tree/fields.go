@@ -10,7 +10,7 @@ func Fields() sdk.FieldStatus {
 	const x, n, i = "xds.type.matcher.v3.", "envoy.extensions.matching.common_inputs.network.v3.", "envoy.extensions.matching.input_matchers."
 	t := "envoy.type.matcher.v3."
 	return fields.Join(
-		matcher(x), matcher("envoy.config.common.matcher.v3."),
+		matcher(x),
 		fields.Message("xds.core.v3.TypedExtensionConfig", fields.Supported("name", "typed_config")),
 		fields.Message(x+"StringMatcher",
 			fields.Supported("exact", "prefix", "suffix", "safe_regex", "contains", "ignore_case"), fields.Refused("custom")),
@@ -35,7 +35,7 @@ func Fields() sdk.FieldStatus {
 	)
 }
 
-// matcher is the message that there is twice.
+// matcher is the message that there is twice; nothing that is read has the older one.
 func matcher(p string) sdk.FieldStatus {
 	m := p + "Matcher"
 	l := m + ".MatcherList"

@@ -263,6 +263,25 @@ func TestKeepMatching(t *testing.T) {
 	}
 }
 
+// TestPartsOfText: the ways of matching text that no other test has.
+func TestPartsOfText(t *testing.T) {
+	for _, m := range []*xdsmatcherv3.StringMatcher{
+		sdktest.Text[xdsmatcherv3.StringMatcher](t, `suffix: "z"`), sdktest.Text[xdsmatcherv3.StringMatcher](t, `contains: "y"`),
+	} {
+		pb := sdktest.Text[xdsmatcherv3.Matcher](t, rows(when(one(headerInput("x-v")+exact("a")))+on("a")))
+		pb.GetMatcherList().Matchers[0].Predicate.GetSinglePredicate().Matcher = &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: m}
+		tree, err := Compile(sdktest.NewCompiler(t), pb, Options[string]{Action: action})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v, want := range map[string]string{"xyz": "a", "xzx": "-"} {
+			if got := result(tree.Match(data("x-v: " + v))); got != want {
+				t.Errorf("%v of %s: %s", m, v, got)
+			}
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	yes := when(one(headerInput("x-a") + exact("1")))
 	at := func(single string) string { return rows(when("single_predicate { "+single+"} ") + on("a")) }

@@ -12,6 +12,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -28,9 +29,12 @@ import (
 type host interface {
 	Node() *corev3.Node
 	Listener() *listenerv3.Listener
+	ListenerStats() sdk.Scope
+	RouteNames() *route.StatNames
 	Root() sdk.Compiler // stands at the listener
 	Codecs() []*sdk.Codec
 	Runtime() *runtime.Values
+	Tracing() *tracev3.Tracing_Http // for those who trace and name no provider
 }
 
 // dynamic is what the compiler can do where configuration may come by itself. Both
@@ -65,29 +69,42 @@ func Filter() stream.NetworkFilter {
 			if err != nil {
 				return nil, err
 			}
-			cfg.Stats = names.New(c.Stats().Scope("http." + m.(*hcmv3.HttpConnectionManager).GetStatPrefix()))
+			above := c.Stats()
+			if h, ok := c.(host); ok {
+				above = h.ListenerStats()
+			}
+			cfg.Stats = names.New(c.Stats(), above, m.(*hcmv3.HttpConnectionManager).GetStatPrefix())
 			return cfg, nil
 		},
 	}
 }
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
+	root := c.Stats()
 	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
-		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileFilters, compileRoutes,
+		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters,
+		compileRequestID,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
 		}
 	}
+	routes := route.Options{ValidateClusters: true}
+	if h, ok := c.(host); ok {
+		routes.Scope, routes.Names = root, h.RouteNames()
+	}
+	if err := compileRoutes(c, pb, cfg, routes); err != nil {
+		return nil, err
+	}
 	var logs accesslog.CompileOptions
 	if h, ok := c.(host); ok {
 		cfg.Runtime, logs.Runtime = h.Runtime(), h.Runtime()
 		cfg.ListenerMetadata = sdk.NewMetadata(h.Listener().GetMetadata().GetFilterMetadata())
-		cfg.FilterChain = chainName(h.Listener())
+		cfg.Listener, cfg.FilterChain = h.Listener().GetName(), chainName(h.Listener())
 		if pb.GetAddUserAgent().GetValue() {
 			cfg.UserAgent, cfg.NodeID = h.Node().GetCluster(), h.Node().GetId()
 		}
@@ -97,10 +114,13 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	}
 	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
+	if err != nil {
+		return nil, err
+	}
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
-	return cfg, err
+	return cfg, compileTracing(c, pb, cfg)
 }
 
 // compileLogOptions says when the access log is written beside the end of a request.
@@ -138,6 +158,7 @@ func compileTimes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.StreamIdleTimeout = duration(pb.GetStreamIdleTimeout(), defaultStreamIdle)
 	cfg.DelayedCloseTimeout = duration(pb.GetDelayedCloseTimeout(), defaultDelayedClose)
 	cfg.DrainTimeout = duration(pb.GetDrainTimeout(), defaultDrain)
+	cfg.Keepalive = keepalive(pb.GetHttp2ProtocolOptions().GetConnectionKeepalive())
 	cfg.IdleTimeout = duration(common.GetIdleTimeout(), defaultIdle)
 	cfg.MaxConnectionDuration = duration(common.GetMaxConnectionDuration(), 0)
 	cfg.MaxStreamDuration = duration(common.GetMaxStreamDuration(), 0)
@@ -266,8 +287,10 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			return at.Errorf("terminal filter named %s of type %s must be the last filter in a http filter chain", f.GetName(), ext.Name)
 		}
 		if r, ok := conf.(*routerConfig); ok {
-			cfg.SuppressEnvoyHeaders = r.SuppressEnvoyHeaders
+			cfg.SuppressEnvoyHeaders, cfg.StartChildSpan = r.SuppressEnvoyHeaders, r.StartChildSpan
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
+			cfg.NoDynamicStats = r.NoDynamicStats
+			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
 			continue
 		}
 		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
@@ -288,10 +311,10 @@ func dynamicFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*stream.FilterSlot, err
 // compileFilter compiles one filter of the chain; nothing is returned for an optional one
 // that is not known.
 func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
+	any := f.GetTypedConfig()
 	if f.GetConfigDiscovery() != nil {
 		return nil, nil, c.At("config_discovery").Errorf("the terminal filter must have a typed_config")
 	}
-	any := f.GetTypedConfig()
 	ext, err := c.HTTPFilter(f.GetName(), any)
 	switch {
 	case err != nil && f.GetIsOptional():
@@ -318,7 +341,7 @@ func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HT
 	return ext, conf, err
 }
 
-func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config, o route.Options) error {
 	if rds := pb.GetRds(); rds != nil {
 		h, ok := c.(dynamic)
 		if !ok {
@@ -341,7 +364,7 @@ func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.
 			return err
 		}
 	}
-	t, err := route.Compile(c.At("route_config"), rc, route.Options{ValidateClusters: true})
+	t, err := route.Compile(c.At("route_config"), rc, o)
 	cfg.Routes = route.NewSlot(t)
 	return err
 }

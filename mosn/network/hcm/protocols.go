@@ -3,7 +3,9 @@ package hcm
 import (
 	"cmp"
 	"strings"
+	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"sofamesh.io/sofamesh/mosn/metadata"
@@ -130,4 +132,16 @@ func rpcOptions(pb *hcmv3.HttpConnectionManager) sdk.CodecOptions {
 		MaxHeaderBytes: int(pb.GetMaxRequestHeadersKb().GetValue()) << 10,
 		MaxHeaderCount: int(pb.GetCommonHttpProtocolOptions().GetMaxHeadersCount().GetValue()),
 	}
+}
+
+// keepalive compiles connection_keepalive. The jitter is a part of the interval, 15 % if
+// it is not set.
+func keepalive(pb *corev3.KeepaliveSettings) stream.Keepalive {
+	k := stream.Keepalive{Interval: pb.GetInterval().AsDuration(), Timeout: pb.GetTimeout().AsDuration()}
+	percent := 15.0
+	if p := pb.GetIntervalJitter(); p != nil {
+		percent = p.GetValue()
+	}
+	k.Jitter = time.Duration(float64(k.Interval) * percent / 100)
+	return k
 }

@@ -7,10 +7,12 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"sofamesh.io/sofamesh/mosn/protocol/bolt"
 	"sofamesh.io/sofamesh/mosn/protocol/http1"
+	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
 	"sofamesh.io/sofamesh/sdk/framecodec"
@@ -27,9 +29,12 @@ type hosted struct {
 
 func (h hosted) Node() *corev3.Node             { return nil }
 func (h hosted) Listener() *listenerv3.Listener { return h.listener }
+func (h hosted) ListenerStats() sdk.Scope       { return h.Stats().Scope("listener.l") }
+func (h hosted) RouteNames() *route.StatNames   { return route.NewStatNames() }
 func (h hosted) Root() sdk.Compiler             { return h.root }
 func (h hosted) Codecs() []*sdk.Codec           { return h.codecs }
 func (h hosted) Runtime() *runtime.Values       { return nil }
+func (h hosted) Tracing() *tracev3.Tracing_Http { return nil }
 
 // protocol is one of a level, which nobody speaks.
 func protocol(name string, level sdk.Level) *sdk.Codec {

@@ -16,6 +16,9 @@ type routerConfig struct {
 	// RespectExpectedTimeout makes a trusted x-envoy-expected-rq-timeout-ms of the
 	// request its timeout.
 	RespectExpectedTimeout bool
+	NoDynamicStats         bool // responses are not counted by code
+	StartChildSpan         bool
+	SuppressGRPCCodes      bool
 }
 
 // New implements sdk.HTTPConfig and is not called.
@@ -31,10 +34,10 @@ func Router() *sdk.HTTPFilter {
 		Config:   &routerv3.Router{},
 		Terminal: true,
 		Fields: fields.Message("envoy.extensions.filters.http.router.v3.Router",
-			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout"),
-			fields.NoEffect("dynamic_stats", "start_child_span"),
+			fields.Supported("suppress_envoy_headers", "respect_expected_rq_timeout", "dynamic_stats",
+				"suppress_grpc_request_failure_code_stats", "start_child_span"),
 			fields.Refused("upstream_log", "upstream_log_options", "strict_check_headers",
-				"suppress_grpc_request_failure_code_stats", "upstream_http_filters", "reject_connect_request_early_data"),
+				"upstream_http_filters", "reject_connect_request_early_data"),
 		),
 		Compile: compileRouter,
 	}
@@ -45,5 +48,9 @@ func compileRouter(_ sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
 	return &routerConfig{
 		SuppressEnvoyHeaders:   pb.GetSuppressEnvoyHeaders(),
 		RespectExpectedTimeout: pb.GetRespectExpectedRqTimeout(),
+		NoDynamicStats:         pb.GetDynamicStats() != nil && !pb.GetDynamicStats().GetValue(),
+		//lint:ignore SA1019 deprecated, and still obeyed by Envoy
+		StartChildSpan:    pb.GetStartChildSpan(),
+		SuppressGRPCCodes: pb.GetSuppressGrpcRequestFailureCodeStats(),
 	}, nil
 }

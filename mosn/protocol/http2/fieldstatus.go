@@ -41,7 +41,7 @@ func fieldStatus() sdk.FieldStatus {
 
 		alive + "interval":                 sdk.Supported,
 		alive + "timeout":                  sdk.Supported,
-		alive + "interval_jitter":          sdk.Refused,
-		alive + "connection_idle_interval": sdk.Refused,
+		alive + "interval_jitter":          sdk.Supported,
+		alive + "connection_idle_interval": sdk.Supported,
 	}
 }

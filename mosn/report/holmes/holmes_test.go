@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,18 +81,14 @@ func TestBursts(t *testing.T) {
 	}
 	wait("the tenth sample", func() bool { return strings.Contains(log.String(), "NODUMP") })
 	stop := make(chan struct{})
+	var stopped atomic.Bool
 	var busy sync.WaitGroup
 	for range 2000 {
 		busy.Go(func() { <-stop })
 	}
 	for range runtime.GOMAXPROCS(0) {
 		busy.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stopped.Load() {
 			}
 		})
 	}
@@ -111,6 +108,7 @@ func TestBursts(t *testing.T) {
 	wait("the profile of the CPU", func() bool { return count("cpu.") == 1 })
 	time.Sleep(3 * time.Second) // two more samples of the same bursts
 	close(stop)
+	stopped.Store(true)
 	busy.Wait()
 	if count("goroutine.") != 1 || count("cpu.") != 1 {
 		list, _ := w.Profiles()

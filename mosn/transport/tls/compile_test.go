@@ -26,9 +26,13 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{func(pb *tlsv3.DownstreamTlsContext) { pb.CommonTlsContext.TlsCertificates = nil }, "common_tls_context: no TLS certificates found"},
-		{func(pb *tlsv3.DownstreamTlsContext) { pb.CommonTlsContext.TlsCertificates[0].PrivateKey = inline(other.server.key) }, "tls_certificates[0]: tls: private key does not match"},
+		{func(pb *tlsv3.DownstreamTlsContext) {
+			pb.CommonTlsContext.TlsCertificates[0].PrivateKey = inline(other.server.key)
+		}, "tls_certificates[0]: tls: private key does not match"},
 		{func(pb *tlsv3.DownstreamTlsContext) { pb.CommonTlsContext.TlsCertificates[0].PrivateKey = nil }, "private_key: is missing"},
-		{func(pb *tlsv3.DownstreamTlsContext) { pb.CommonTlsContext.TlsCertificates[0].CertificateChain = inline("x") }, "tls_certificates[0]: "},
+		{func(pb *tlsv3.DownstreamTlsContext) {
+			pb.CommonTlsContext.TlsCertificates[0].CertificateChain = inline("x")
+		}, "tls_certificates[0]: "},
 		{func(pb *tlsv3.DownstreamTlsContext) {
 			pb.CommonTlsContext.TlsCertificates[0].CertificateChain = &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: "/nowhere"}}
 		}, "certificate_chain.filename: stat /nowhere"},
@@ -48,7 +52,9 @@ func TestRefused(t *testing.T) {
 			pb.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_SessionTicketKeys{SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{Keys: []*corev3.DataSource{inline("short")}}}
 		}, "session_ticket_keys.keys[0]: a session ticket key has 80 bytes, not 5"},
 		{func(pb *tlsv3.DownstreamTlsContext) { validation(pb).TrustedCa = inline("x") }, "trusted_ca: holds no certificate"},
-		{func(pb *tlsv3.DownstreamTlsContext) { validation(pb).TrustedCa, validation(pb).Crl = nil, inline(p.ca.revoke()) }, "crl: failed to load CRL"},
+		{func(pb *tlsv3.DownstreamTlsContext) {
+			validation(pb).TrustedCa, validation(pb).Crl = nil, inline(p.ca.revoke())
+		}, "crl: failed to load CRL"},
 		{func(pb *tlsv3.DownstreamTlsContext) { validation(pb).Crl = inline(p.ca.pem) }, "crl: holds no revocation list"},
 		{func(pb *tlsv3.DownstreamTlsContext) {
 			validation(pb).TrustedCa = nil

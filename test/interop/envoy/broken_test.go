@@ -20,6 +20,7 @@ import (
 const (
 	brokenCases  = "testdata/broken/cases.txtar"
 	brokenGolden = "testdata/broken/golden.txt"
+	acceptedDoc  = "testdata/broken/accepted.txtar"
 )
 
 // broken is a bootstrap that nobody must accept.
@@ -36,7 +37,7 @@ func TestBroken(t *testing.T) {
 	if err != nil {
 		t.Skipf("no mosn to compare: %v", err)
 	}
-	good, cases := loadBroken(t)
+	good, cases := loadBroken(t, brokenCases, "")
 	for _, binary := range []string{envoy, mosn} {
 		if said, refused := validate(t, binary, good); refused {
 			t.Fatalf("the good one is refused by %s: %s", binary, said)
@@ -91,10 +92,41 @@ func checkBroken(t *testing.T, c broken, got, want string) {
 	}
 }
 
-// loadBroken reads the cases: text of the good bootstrap, replaced.
-func loadBroken(t *testing.T) (good string, cases []broken) {
+// TestAccepted gives both proxies what the documentation of Envoy shows. A case named later/ is one that mosn refuses so far.
+func TestAccepted(t *testing.T) {
+	envoy, err := peers.EnvoyBinary()
+	if err != nil {
+		t.Skipf("no Envoy to compare with: %v", err)
+	}
+	mosn, err := mosnBinary()
+	if err != nil {
+		t.Skipf("no mosn to compare: %v", err)
+	}
+	good, _ := loadBroken(t, brokenCases, "")
+	_, cases := loadBroken(t, acceptedDoc, good)
+	for _, c := range cases {
+		t.Run(c.id, func(t *testing.T) {
+			t.Parallel()
+			if said, refused := validate(t, envoy, c.text); refused {
+				t.Errorf("Envoy refuses it: %s", said)
+			}
+			said, refused := validate(t, mosn, c.text)
+			later := strings.HasPrefix(c.id, "later/")
+			if refused && !later {
+				t.Errorf("mosn refuses it: %s", said)
+			}
+			if !refused && later {
+				t.Error("mosn takes it now: give it another name")
+			}
+		})
+	}
+}
+
+// loadBroken reads the cases of a file: the good bootstrap, which the file may hold, with some text replaced.
+func loadBroken(t *testing.T, file, base string) (good string, cases []broken) {
 	t.Helper()
-	archive, err := txtar.ParseFile(brokenCases)
+	good = base
+	archive, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

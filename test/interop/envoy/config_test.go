@@ -20,6 +20,7 @@ type fragment struct {
 	Routes       []any           `yaml:"routes"`        // of the one virtual host for *
 	Clusters     map[string]tree `yaml:"clusters"`      // merged into the default cluster of that name; default: b1
 	Listener     tree            `yaml:"listener"`      // merged into the listener
+	Log          tree            `yaml:"log"`           // merged into the entry of the access log
 }
 
 type tree = map[string]any
@@ -158,7 +159,7 @@ func (b *bench) listen(f fragment) tree {
 			"name":         "envoy.filters.http.router",
 			"typed_config": tree{"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
 		}},
-		"access_log": b.accessLogs(),
+		"access_log": b.accessLogs(f.Log),
 	}
 	merge(hcm, f.HCM)
 	l := tree{
@@ -172,9 +173,11 @@ func (b *bench) listen(f fragment) tree {
 }
 
 // accessLogs is the file in Envoy's default format and, where asked for, a second one with the response code details.
-func (b *bench) accessLogs() []any {
+func (b *bench) accessLogs(over tree) []any {
 	const typ = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
-	logs := []any{tree{"name": "envoy.access_loggers.file", "typed_config": tree{"@type": typ, "path": b.log}}}
+	log := tree{"name": "envoy.access_loggers.file", "typed_config": tree{"@type": typ, "path": b.log}}
+	merge(log, over)
+	logs := []any{log}
 	if b.details {
 		const format = "%RESPONSE_CODE_DETAILS%\n"
 		logs = append(logs, tree{"name": "envoy.access_loggers.file", "typed_config": tree{

@@ -34,37 +34,15 @@ type runner struct {
 // as over.
 func (r *runner) run(t *testing.T, cases []*testCase, quiet time.Duration) (map[string]string, error) {
 	t.Helper()
-	dir := t.TempDir()
-	var benches []*bench
-	for i, c := range cases {
-		benches = append(benches, newBench(t, c, filepath.Join(dir, fmt.Sprintf("%d.log", i)), r.details))
-	}
-	admin := peers.FreePort(t)
-	adminAddr := fmt.Sprintf("127.0.0.1:%d", admin)
-	p, err := peers.StartProxy(t, r.binary, dir, "bootstrap", bootstrap(t, benches, admin), adminAddr, 1)
+	var stats map[string]string
+	benches, results, err := r.serve(t, cases, quiet, func(admin string) (err error) {
+		if r.stats {
+			stats, err = readStats(admin)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer p.Kill()
-	for _, b := range benches {
-		if err := p.WaitListen(fmt.Sprintf("127.0.0.1:%d", b.port), 10*time.Second); err != nil {
-			return nil, err
-		}
-	}
-	results := runAll(benches, quiet)
-	select {
-	case <-p.Done():
-		return nil, fmt.Errorf("the proxy died: %s", p.Output())
-	default:
-	}
-	var stats map[string]string
-	if r.stats {
-		if stats, err = readStats(adminAddr); err != nil {
-			return nil, fmt.Errorf("admin: %w", err)
-		}
-	}
-	if !p.Stop(15 * time.Second) {
-		return nil, fmt.Errorf("the proxy did not end within 15 s of SIGTERM: %s", p.Output())
 	}
 	for _, b := range benches { // the proxy has written its logs out by now
 		results[b.c.ID] += b.logLines()
@@ -76,6 +54,41 @@ func (r *runner) run(t *testing.T, cases []*testCase, quiet time.Duration) (map[
 		}
 	}
 	return results, nil
+}
+
+// serve starts the proxy, sends all cases through it, calls then with the address of its admin listener, and ends it.
+func (r *runner) serve(t *testing.T, cases []*testCase, quiet time.Duration, then func(admin string) error) ([]*bench, map[string]string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	var benches []*bench
+	for i, c := range cases {
+		benches = append(benches, newBench(t, c, filepath.Join(dir, fmt.Sprintf("%d.log", i)), r.details))
+	}
+	admin := peers.FreePort(t)
+	adminAddr := fmt.Sprintf("127.0.0.1:%d", admin)
+	p, err := peers.StartProxy(t, r.binary, dir, "bootstrap", bootstrap(t, benches, admin), adminAddr, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer p.Kill()
+	for _, b := range benches {
+		if err := p.WaitListen(fmt.Sprintf("127.0.0.1:%d", b.port), 10*time.Second); err != nil {
+			return nil, nil, err
+		}
+	}
+	results := runAll(benches, quiet)
+	select {
+	case <-p.Done():
+		return nil, nil, fmt.Errorf("the proxy died: %s", p.Output())
+	default:
+	}
+	if err := then(adminAddr); err != nil {
+		return nil, nil, fmt.Errorf("admin: %w", err)
+	}
+	if !p.Stop(15 * time.Second) {
+		return nil, nil, fmt.Errorf("the proxy did not end within 15 s of SIGTERM: %s", p.Output())
+	}
+	return benches, results, nil
 }
 
 // runAll runs many cases side by side; they mostly wait.

@@ -110,6 +110,9 @@ const (
 	// memoryBound is how much the resident set may grow under an attack.
 	memoryBound = 96 << 20
 	floodBytes  = 1 << 20
+	// slower is how much slower than in the control run the median of others may be. On a machine with nothing else to do it is far less; when
+	// bytes were all that bounded a turn, it was 6 to 40.
+	slower = 5
 )
 
 var (
@@ -155,8 +158,8 @@ func TestFlood(t *testing.T) {
 			sink := startRole(t, 10, "sink", strconv.Itoa(each))
 			_, control := f.againstOther(t, sink.addr(), p.addr(), duration)
 			t.Logf("control: others %v; with the flood the median is %.2f times that", control, ratio(waits.at(50), control.at(50)))
-			if r := ratio(waits.at(50), control.at(50)); long() && r > 1.5 {
-				t.Errorf("the median of others is %.2f times that of the control run", r)
+			if r := ratio(waits.at(50), control.at(50)); long() && r > slower {
+				t.Errorf("the median of others is %.2f times that of the control run, more than %d", r, slower)
 			}
 		})
 	}
