@@ -224,7 +224,7 @@ func TestHTTPVersions(t *testing.T) {
 		{options("use_downstream_protocol_config {}"), "http1", "http2"},
 		{options("auto_config { "+two+" }") + `transport_socket { name: "t" typed_config {
 			[type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext] {} } }`, "http2", "http2"},
-		{options("auto_config {}"), "non-ALPN transport socket", ""},
+		{options("auto_config { http_protocol_options {} http2_protocol_options {} }"), "non-ALPN transport socket", ""},
 	} {
 		pb := sdktest.Text[clusterv3.Cluster](t, static(tt.fields))
 		comp := sdktest.NewCompiler(t)

@@ -94,6 +94,7 @@ func TestChains(t *testing.T) {
 		`default_filter_chain { filters { name: "x" } }`,
 		`filter_chains { filters { name: "x" } filter_chain_match { transport_protocol: "raw_buffer" } }`,
 		`filter_chains { filters { name: "x" } transport_socket { name: "envoy.transport_sockets.raw_buffer" } }`,
+		`filter_chains { filters { name: "x" } transport_socket_connect_timeout { seconds: 3 } }`,
 		`filter_chains { filters { name: "x" } transport_socket { name: "any" typed_config {
 			[type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer] {} } } }`,
 	} {

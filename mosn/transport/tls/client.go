@@ -31,9 +31,6 @@ func CompileClient(c sdk.Compiler, pb *tlsv3.UpstreamTlsContext, scope sdk.Scope
 	if len(cl.side.certs) > 1 {
 		return nil, c.At("common_tls_context.tls_certificates").Errorf("multiple TLS certificates are not supported for client contexts")
 	}
-	if pb.GetAllowRenegotiation() {
-		return nil, c.At("allow_renegotiation").Errorf("is not built: crypto/tls would make a handshake of it in the middle of reading")
-	}
 	if len(pb.GetSni()) > 255 {
 		return nil, c.At("sni").Errorf("has more than 255 bytes")
 	}

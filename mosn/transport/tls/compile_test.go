@@ -1,7 +1,10 @@
 package tls
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,8 +49,6 @@ func TestRefused(t *testing.T) {
 			pb.CommonTlsContext.TlsParams = &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_2}
 		}, "tls_minimum_protocol_version: TLSv1.3 is above"},
 		{func(pb *tlsv3.DownstreamTlsContext) { pb.CommonTlsContext.AlpnProtocols = []string{"h2,,x"} }, "alpn_protocols"},
-		{func(pb *tlsv3.DownstreamTlsContext) { pb.PreferClientCiphers = true }, "prefer_client_ciphers"},
-		{func(pb *tlsv3.DownstreamTlsContext) { pb.OcspStaplePolicy = tlsv3.DownstreamTlsContext_MUST_STAPLE }, "ocsp_staple_policy: MUST_STAPLE is not built yet"},
 		{func(pb *tlsv3.DownstreamTlsContext) {
 			pb.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_SessionTicketKeys{SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{Keys: []*corev3.DataSource{inline("short")}}}
 		}, "session_ticket_keys.keys[0]: a session ticket key has 80 bytes, not 5"},
@@ -80,7 +81,6 @@ func TestRefused(t *testing.T) {
 		pb   *tlsv3.UpstreamTlsContext
 		want string
 	}{
-		{&tlsv3.UpstreamTlsContext{AllowRenegotiation: true}, "allow_renegotiation: is not built"},
 		{&tlsv3.UpstreamTlsContext{AutoSniSanValidation: true}, "auto_sni_san_validation: needs"},
 		{&tlsv3.UpstreamTlsContext{CommonTlsContext: common(nil, p.server, p.client)}, "multiple TLS certificates"},
 	} {
@@ -127,6 +127,89 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// TestSettings: what each field sets.
+func TestSettings(t *testing.T) {
+	p := newPair(t)
+	server := func(text string) *side {
+		t.Helper()
+		pb := sdktest.Text[tlsv3.DownstreamTlsContext](t, text)
+		pb.CommonTlsContext = mergeCommon(pb.GetCommonTlsContext(), common(nil, p.server))
+		s, err := CompileServer(sdktest.NewCompiler(t), pb, sdktest.NewScope())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &s.side
+	}
+	client := func(text string) *side {
+		t.Helper()
+		c, err := CompileClient(sdktest.NewCompiler(t), sdktest.Text[tlsv3.UpstreamTlsContext](t, text), sdktest.NewScope(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &c.side
+	}
+	valid := func(text string) *validator {
+		t.Helper()
+		v, err := compileValidator(sdktest.NewCompiler(t), sdktest.Text[tlsv3.CertificateValidationContext](t, text), x509.ExtKeyUsageServerAuth)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	ca, crl := fmt.Sprintf("trusted_ca { inline_string: %q } ", p.ca.pem), fmt.Sprintf("crl { inline_string: %q } ", p.ca.revoke())
+	for what, ok := range map[string]bool{
+		"full scan":      server("full_scan_certs_on_sni_mismatch { value: true }").now.Load().certs.scan,
+		"no tickets":     server("disable_stateless_session_resumption: true").now.Load().cfg.SessionTicketsDisabled,
+		"tickets":        !server("").now.Load().cfg.SessionTicketsDisabled,
+		"ALPN":           slices.Equal(server(`common_tls_context { alpn_protocols: "h2" alpn_protocols: "http/1.1" tls_params {} }`).now.Load().cfg.NextProtos, []string{"h2", "http/1.1"}),
+		"versions":       server("common_tls_context { tls_params { tls_minimum_protocol_version: TLSv1_3 } }").now.Load().cfg.MinVersion == tls.VersionTLS13,
+		"newest server":  server("").now.Load().cfg.MaxVersion == tls.VersionTLS13,
+		"newest client":  client("").now.Load().cfg.MaxVersion == tls.VersionTLS12,
+		"groups":         slices.Equal(client(`common_tls_context { tls_params { ecdh_curves: "P-384" } }`).now.Load().cfg.CurvePreferences, []tls.CurveID{tls.CurveP384}),
+		"sessions":       client("max_session_keys { value: 7 }").sessions == 7,
+		"no sessions":    client("max_session_keys { value: 0 }").now.Load().cfg.ClientSessionCache == nil,
+		"demand":         server("require_client_certificate { value: true }").now.Load().cfg.ClientAuth == tls.RequireAnyClientCert,
+		"depth":          valid(ca+"max_verify_depth { value: 3 }").depth == 3,
+		"expired":        valid("allow_expired_certificate: true").expired,
+		"untrusted":      valid("trust_chain_verification: ACCEPT_UNTRUSTED").untrusted,
+		"leaf's list":    valid(ca + crl + "only_verify_leaf_cert_crl: true").crls.leafOnly,
+		"no names of CA": valid(ca + "suppress_client_ca_list: true").noCAList,
+		"hash":           len(valid(`verify_certificate_hash: "abababababababababababababababababababababababababababababababab"`).hashes) == 1,
+		"key":            len(valid(`verify_certificate_spki: "NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A="`).spki) == 1,
+		"any name":       len(valid(ca+`match_subject_alt_names { exact: "a" }`).sans) == 1,
+		"system's":       valid("system_root_certs {}").roots != nil,
+	} {
+		if !ok {
+			t.Errorf("%s is not as it was set", what)
+		}
+	}
+}
+
+func mergeCommon(pb, with *tlsv3.CommonTlsContext) *tlsv3.CommonTlsContext {
+	if pb == nil {
+		return with
+	}
+	proto.Merge(pb, with)
+	return pb
+}
+
+// TestHostSNI: the name of the host takes the place of sni, and must be in its certificate
+// if so configured.
+func TestHostSNI(t *testing.T) {
+	p := newPair(t)
+	for name, ok := range map[string]bool{"server.example": true, "other.example": false} {
+		r := newRig(t)
+		pb := sdktest.Text[tlsv3.UpstreamTlsContext](t, `sni: "wrong.example" auto_host_sni: true auto_sni_san_validation: true`)
+		pb.CommonTlsContext = common(p.trusted())
+		peer := r.dial(r.client(pb), name, time.Second)
+		c := tls.Server(&far{r: r, p: peer}, &tls.Config{Certificates: []tls.Certificate{p.server.pair}})
+		err := c.Handshake()
+		if (err == nil) != ok || c.ConnectionState().ServerName != name {
+			t.Errorf("%s: %v, asked for %q", name, err, c.ConnectionState().ServerName)
+		}
+	}
+}
+
 // secretive is a compiler with secrets that the test delivers.
 type secretive struct {
 	sdk.Compiler
@@ -160,6 +243,16 @@ func TestSecrets(t *testing.T) {
 		return &tlsv3.Secret{Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(a.pem)}}}
 	}
 	store.now["cert"] = cert(p.server)
+	alone := r.server(&tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsCertificates: []*tlsv3.TlsCertificate{certificate(p.server)}, AlpnProtocols: []string{"h2"},
+		TlsParams: &tlsv3.TlsParameters{},
+		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
+			ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: "alone", SdsConfig: &corev3.ConfigSource{}},
+		},
+	}})
+	if alone.side.now.Load() != nil {
+		t.Error("ready without its only authority")
+	}
 	s := r.server(&tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
 		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: "cert"}},
 		ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{

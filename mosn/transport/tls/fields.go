@@ -11,13 +11,15 @@ func Fields() sdk.FieldStatus {
 	return fields.Join(
 		fields.Message(p+"DownstreamTlsContext",
 			fields.Supported("common_tls_context", "require_client_certificate", "session_ticket_keys", "disable_stateless_session_resumption",
-				"full_scan_certs_on_sni_mismatch", "ocsp_staple_policy", "prefer_client_ciphers"),
+				"full_scan_certs_on_sni_mismatch"),
 			fields.Ignored("require_sni"),
 			fields.NoEffect("disable_stateful_session_resumption"), // there are tickets only
-			fields.Refused("session_ticket_keys_sds_secret_config", "session_timeout")),
+			// Ciphers: crypto/tls has an order of its own.
+			fields.Refused("session_ticket_keys_sds_secret_config", "session_timeout", "ocsp_staple_policy", "prefer_client_ciphers")),
 		fields.Message(p+"UpstreamTlsContext",
-			fields.Supported("common_tls_context", "sni", "auto_host_sni", "auto_sni_san_validation", "max_session_keys", "allow_renegotiation"),
-			fields.Ignored("enforce_rsa_key_usage")),
+			fields.Supported("common_tls_context", "sni", "auto_host_sni", "auto_sni_san_validation", "max_session_keys"),
+			fields.Ignored("enforce_rsa_key_usage"),
+			fields.Refused("allow_renegotiation")), // crypto/tls would make a handshake of it in the middle of reading
 		fields.Message(p+"CommonTlsContext",
 			fields.Supported("tls_params", "tls_certificates", "tls_certificate_sds_secret_configs", "validation_context",
 				"validation_context_sds_secret_config", "combined_validation_context", "alpn_protocols"),

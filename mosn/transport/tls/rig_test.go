@@ -31,10 +31,11 @@ func certificate(l leaf) *tlsv3.TlsCertificate {
 // common returns a CommonTlsContext with certificates and, if ca is not nil, what the
 // peer is held against.
 func common(ca *tlsv3.CertificateValidationContext, certs ...leaf) *tlsv3.CommonTlsContext {
-	pb := &tlsv3.CommonTlsContext{}
+	var list []*tlsv3.TlsCertificate
 	for _, l := range certs {
-		pb.TlsCertificates = append(pb.TlsCertificates, certificate(l))
+		list = append(list, certificate(l))
 	}
+	pb := &tlsv3.CommonTlsContext{TlsCertificates: list}
 	if ca != nil {
 		pb.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: ca}
 	}

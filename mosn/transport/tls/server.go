@@ -33,12 +33,6 @@ func CompileServer(c sdk.Compiler, pb *tlsv3.DownstreamTlsContext, scope sdk.Sco
 	if len(s.side.certs) == 0 {
 		return nil, c.At("common_tls_context").Errorf("no TLS certificates found for server context")
 	}
-	if pb.GetOcspStaplePolicy() != tlsv3.DownstreamTlsContext_LENIENT_STAPLING {
-		return nil, c.At("ocsp_staple_policy").Errorf("%s is not built yet", pb.GetOcspStaplePolicy())
-	}
-	if pb.GetPreferClientCiphers() {
-		return nil, c.At("prefer_client_ciphers").Errorf("crypto/tls has an order of its own")
-	}
 	s.side.base.SessionTicketsDisabled = pb.GetDisableStatelessSessionResumption()
 	if err := s.compileTickets(c.At("session_ticket_keys"), pb.GetSessionTicketKeys()); err != nil {
 		return nil, err
