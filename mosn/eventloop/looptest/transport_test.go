@@ -20,7 +20,6 @@ type rot struct {
 	ended, closed bool
 	answer        eventloop.Timer
 	conn          *eventloop.Conn
-	fail          bool
 }
 
 var errRot = errors.New("wrong byte")

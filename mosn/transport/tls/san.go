@@ -1,5 +1,7 @@
 package tls
 
+//lint:file-ignore SA1019 Envoy honours match_subject_alt_names though it is deprecated
+
 import (
 	"crypto/x509"
 	"fmt"

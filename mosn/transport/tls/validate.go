@@ -1,7 +1,5 @@
 package tls
 
-//lint:file-ignore SA1019 Envoy honours match_subject_alt_names though it is deprecated
-
 import (
 	"bytes"
 	"crypto/sha256"
