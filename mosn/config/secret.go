@@ -1,6 +1,11 @@
 package config
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"slices"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
@@ -55,4 +60,61 @@ func (sub *subscription) prepareSecret(c compiler, pb *tlsv3.Secret) (apply func
 			apply()
 		}
 	}, nil
+}
+
+// withFiles adds the content of the files that a secret is made of to its hash, and
+// returns what is to be watched: the files, or the directories that it names for them.
+func withFiles(hash [sha256.Size]byte, res *Resource) (with [sha256.Size]byte, watch []place) {
+	m, err := res.message()
+	pb, ok := m.(*tlsv3.Secret)
+	if err != nil || !ok {
+		return hash, nil
+	}
+	sum := sha256.New()
+	sum.Write(hash[:])
+	add := func(dir *corev3.WatchedDirectory, sources ...*corev3.DataSource) {
+		for _, source := range sources {
+			name := source.GetFilename()
+			if name == "" {
+				continue
+			}
+			data, err := os.ReadFile(name)
+			fmt.Fprintf(sum, "%s %d %v ", name, len(data), err != nil) // what is wrong with it compiling tells
+			sum.Write(data)
+			if dir == nil {
+				watch = append(watch, place{path: name})
+			} else if at := (place{dir.GetPath() + "/", dir.GetWatchModify()}); !slices.Contains(watch, at) {
+				watch = append(watch, at)
+			}
+		}
+	}
+	c, v := pb.GetTlsCertificate(), pb.GetValidationContext()
+	add(c.GetWatchedDirectory(), c.GetCertificateChain(), c.GetPrivateKey())
+	add(v.GetWatchedDirectory(), v.GetTrustedCa(), v.GetCrl())
+	return [sha256.Size]byte(sum.Sum(nil)), watch
+}
+
+// watch has the secret delivered again when one of these files changes, and no others.
+func (sub *subscription) watch(files []place) {
+	for at, remove := range sub.watches {
+		if !slices.Contains(files, at) {
+			remove()
+			delete(sub.watches, at)
+		}
+	}
+	source, ok := sub.source.(*watched)
+	for _, at := range files {
+		if _, known := sub.watches[at]; known || !ok {
+			continue
+		}
+		remove, err := source.set.also(source, at)
+		if err != nil {
+			sub.store.log.Warn(fmt.Sprintf("%s: %s is not watched: %v", label(sub.entry.Key), at.path, err))
+			continue
+		}
+		if sub.watches == nil {
+			sub.watches = map[place]func(){}
+		}
+		sub.watches[at] = remove
+	}
 }

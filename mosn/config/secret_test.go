@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,4 +139,51 @@ func TestStaticSecret(t *testing.T) {
 		t.Error(err)
 	}
 	refused(t, boot("other"), `cluster "one": transport_socket.typed_config.common_tls_context.tls_certificate_sds_secret_configs[0]: unknown static secret: other`)
+}
+
+// TestSecretOfFiles: a secret that names files is compiled again when they are replaced,
+// or when something moves in the directory that it names.
+func TestSecretOfFiles(t *testing.T) {
+	for _, more := range []string{"", ", watched_directory: {path: $DIR}"} {
+		d := newDir(t)
+		pem := func(quoted string) string {
+			text, err := strconv.Unquote(quoted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+		cert, key := selfSigned(t)
+		d.put("tls.crt", pem(cert))
+		d.put("tls.key", pem(key))
+		d.put("cert.yaml", secret("cert", "tls_certificate: {certificate_chain: {filename: $DIR/tls.crt}, private_key: {filename: $DIR/tls.key}"+more+"}"))
+		d.put("ca.yaml", secret("ca", "validation_context: {trusted_ca: {filename: $DIR/tls.crt}"+more+"}"))
+		d.put("lds.yaml", secureListener)
+		if err := d.follow("dynamic_resources: {lds_config: {path: $DIR/lds.yaml}}"); err != nil {
+			t.Fatal(err)
+		}
+		d.warm()
+		version := func() *Version {
+			for _, e := range d.store.Entries(SecretType) {
+				if e.Key.Name == "cert" && e.Refused == nil {
+					return e.Active
+				}
+			}
+			return nil
+		}
+		first := version()
+		next, nextKey := selfSigned(t)
+		d.put("tls.crt", pem(next)) // for a while the key is another's
+		d.put("tls.key", pem(nextKey))
+		for end := time.Now().Add(10 * time.Second); version() == nil || version() == first; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%q: the new files are not in use", more)
+			}
+		}
+		d.put("lds.yaml", "resources: []")
+		if text := d.reload(); text != "" {
+			t.Fatal(text)
+		}
+		d.states(SecretType, "")
+	}
 }

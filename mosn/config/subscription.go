@@ -35,6 +35,8 @@ type subscription struct {
 	demands map[*routeDemand]struct{}
 	places  map[*filterPlace]struct{} // of an extension's configuration
 	secrets map[*secretUser]struct{}
+	source  ResourceSource
+	watches map[place]func() // where files are that a secret is made of, with what ends the watching
 }
 
 // routeDemand is what a listener demands of a routing table beyond its being valid.
@@ -80,6 +82,7 @@ func (c compiler) subscribe(cs *corev3.ConfigSource, w Want, scope sdk.Scope, ki
 		if err != nil {
 			return nil, c.Errorf("%w", err)
 		}
+		sub.source = o.source
 		sub.stop = func() { stop(); delete(s.subs, k) }
 		sub.timer = s.after(o.timeout, func() { s.expire(sub) })
 		s.subs[k] = sub
@@ -116,6 +119,7 @@ func (sub *subscription) end() {
 	}
 	sub.over = true
 	sub.stop()
+	sub.watch(nil)
 	if sub.timer != nil {
 		sub.timer.Stop()
 	}
@@ -183,6 +187,11 @@ func (s *Store) renew(sub *subscription, u *Update) error {
 	res := &u.Resources[0]
 	res.Version = u.Version
 	hash, err := res.sum()
+	if err == nil && res.Type == SecretType {
+		var files []place
+		hash, files = withFiles(hash, res)
+		sub.watch(files)
+	}
 	if err == nil && sub.entry.same(hash) {
 		sub.entry.Refused, sub.entry.Attempt = nil, nil
 		st.accepted(u.Version)
