@@ -25,7 +25,7 @@ func inline(s string) *corev3.DataSource {
 }
 
 func certificate(l leaf) *tlsv3.TlsCertificate {
-	return &tlsv3.TlsCertificate{CertificateChain: inline(l.pem), PrivateKey: inline(l.key)}
+	return &tlsv3.TlsCertificate{CertificateChain: inline(l.pem), PrivateKey: inline(l.key), WatchedDirectory: &corev3.WatchedDirectory{Path: "/"}}
 }
 
 // common returns a CommonTlsContext with certificates and, if ca is not nil, what the

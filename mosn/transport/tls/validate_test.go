@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -77,7 +78,9 @@ func TestValidate(t *testing.T) {
 		{"for another purpose", ca(nil), []*x509.Certificate{server.cert}, "unsupported certificate purpose"},
 		{"a key that does not sign", ca(nil), []*x509.Certificate{signer.cert}, "KEY_USAGE"},
 		{"revoked", ca(func(c *pb) { c.Crl = inline(root.revoke(revoked.cert)) }), []*x509.Certificate{revoked.cert}, "certificate revoked"},
-		{"not revoked", &tlsv3.CertificateValidationContext{TrustedCa: inline(root.pem), Crl: inline(root.revoke(revoked.cert))}, []*x509.Certificate{good.cert}, ""},
+		{"not revoked", &tlsv3.CertificateValidationContext{
+			TrustedCa: inline(root.pem), Crl: inline(root.revoke(revoked.cert)), WatchedDirectory: &corev3.WatchedDirectory{Path: "/"},
+		}, []*x509.Certificate{good.cert}, ""},
 		{"no list of the intermediate", ca(func(c *pb) { c.Crl = inline(root.revoke()) }), []*x509.Certificate{below.cert, middle.cert}, "unable to get certificate CRL"},
 		{"lists of both", ca(func(c *pb) { c.Crl = inline(root.revoke() + middle.revoke()) }), []*x509.Certificate{below.cert, middle.cert}, ""},
 		{"the intermediate is revoked", ca(func(c *pb) { c.Crl = inline(root.revoke(middle.cert) + middle.revoke()) }), []*x509.Certificate{below.cert, middle.cert}, "depth 1: certificate revocation"},
