@@ -180,6 +180,9 @@ type StreamInfo struct {
 	// Trace is the trace that the request is part of, with the span of the request; none
 	// when the connection manager does not trace.
 	Trace TraceContext
+	// TraceForced: it is traced because a service has asked for that
+	// (x-envoy-force-trace), here or at a proxy before.
+	TraceForced bool
 
 	// Dynamic is what filters write for each other and for the log. The rest is what the
 	// configuration says of the parts on the request's way, nil when it says nothing or
@@ -236,6 +239,9 @@ const (
 	LogDownstreamPeriodic
 	LogDownstreamEnd
 	LogTunnelEstablished
+	LogUpstreamPoolReady
+	LogUpstreamPeriodic
+	LogUpstreamEnd
 	numLogTypes
 )
 
@@ -243,6 +249,7 @@ const (
 func (t LogType) String() string {
 	return [numLogTypes]string{
 		"NotSet", "DownstreamStart", "DownstreamPeriodic", "DownstreamEnd", "DownstreamTunnelSuccessfullyEstablished",
+		"UpstreamPoolReady", "UpstreamPeriodic", "UpstreamEnd",
 	}[t]
 }
 

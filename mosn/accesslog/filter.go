@@ -33,9 +33,14 @@ func Compile(c sdk.Compiler, pb *accesslogv3.AccessLog, o CompileOptions) (sdk.A
 // CompileAll compiles the entries of the field access_log, c standing at its parent,
 // into one logger; nil when there are none.
 func CompileAll(c sdk.Compiler, pbs []*accesslogv3.AccessLog, o CompileOptions) (sdk.AccessLogger, error) {
+	return CompileField(c, "access_log", pbs, o)
+}
+
+// CompileField is CompileAll for a field of another name.
+func CompileField(c sdk.Compiler, field string, pbs []*accesslogv3.AccessLog, o CompileOptions) (sdk.AccessLogger, error) {
 	var all several
 	for i, pb := range pbs {
-		logger, err := Compile(c.At("access_log["+strconv.Itoa(i)+"]"), pb, o)
+		logger, err := Compile(c.At(field+"["+strconv.Itoa(i)+"]"), pb, o)
 		if err != nil {
 			return nil, err
 		}
@@ -101,6 +106,8 @@ func compileFilter(c sdk.Compiler, pb *accesslogv3.AccessLogFilter, o CompileOpt
 		return compileComparison(f.DurationFilter.GetComparison(), o, durationMs), nil
 	case *accesslogv3.AccessLogFilter_NotHealthCheckFilter:
 		return notHealthCheck{}, nil
+	case *accesslogv3.AccessLogFilter_TraceableFilter:
+		return traceable{}, nil
 	case *accesslogv3.AccessLogFilter_RuntimeFilter:
 		return &share{runtime.CompilePercent(f.RuntimeFilter.GetRuntimeKey(), f.RuntimeFilter.GetPercentSampled()), o.Runtime,
 			f.RuntimeFilter.GetUseIndependentRandomness()}, nil

@@ -204,10 +204,29 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+func TestTraceable(t *testing.T) {
+	for _, c := range []struct {
+		info sdk.StreamInfo
+		want int
+	}{
+		{sdk.StreamInfo{}, 0},
+		{sdk.StreamInfo{Trace: sdk.TraceContext{Low: 1}}, 0}, // by chance
+		{sdk.StreamInfo{TraceForced: true}, 1},
+		{sdk.StreamInfo{TraceForced: true, HealthCheck: true}, 0},
+	} {
+		end, logger, err := compileText(t, CompileOptions{}, "filter { traceable_filter {} }")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if logger.Log(0, &c.info, &sdk.Headers{}, &sdk.Headers{}, &sdk.Headers{}); end.n != c.want {
+			t.Errorf("%+v: %d lines", c, end.n)
+		}
+	}
+}
+
 func TestFilterErrors(t *testing.T) {
 	for filter, want := range map[string]string{
-		`filter {}`:                      "access_log[0].filter: no filter is given",
-		`filter { traceable_filter {} }`: "access_log[0].filter: *accesslogv3.AccessLogFilter_TraceableFilter is not supported yet",
+		`filter {}`: "access_log[0].filter: no filter is given",
 		`filter { response_flag_filter { flags: "NR" flags: "XX" } }`:                                                                                                                 `access_log[0].filter.response_flag_filter.flags[1]: "XX" is not a response flag`,
 		`filter { and_filter { filters { not_health_check_filter {} } filters { extension_filter {} } } }`:                                                                            "access_log[0].filter.and_filter.filters[1].extension_filter.typed_config: ",
 		`filter { extension_filter { name: "x" typed_config { [type.googleapis.com/envoy.config.core.v3.Node] {} } } }`:                                                               "access_log[0].filter.extension_filter: no envoy.access_loggers.extension_filters extension",

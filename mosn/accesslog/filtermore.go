@@ -59,6 +59,14 @@ type always bool
 
 func (f always) pass(*sdk.StreamInfo, *sdk.Headers, *sdk.Headers, *sdk.Headers) bool { return bool(f) }
 
+// traceable passes what a service has had traced, as Envoy's filter does despite its
+// name: neither what clients nor what chance has.
+type traceable struct{}
+
+func (traceable) pass(info *sdk.StreamInfo, _, _, _ *sdk.Headers) bool {
+	return info.TraceForced && !info.HealthCheck
+}
+
 // types looks at why the log is written: the set has a bit for each type that there is.
 type types struct {
 	set     uint32
@@ -68,7 +76,7 @@ type types struct {
 func compileType(pb *accesslogv3.LogTypeFilter) types {
 	f := types{exclude: pb.GetExclude()}
 	for _, t := range pb.GetTypes() {
-		for own := sdk.LogNotSet; own <= sdk.LogTunnelEstablished; own++ {
+		for own := sdk.LogNotSet; own <= sdk.LogUpstreamEnd; own++ {
 			if own.String() == t.String() {
 				f.set |= 1 << own
 			}

@@ -290,6 +290,9 @@ func appendFlags(dst []byte, flags sdk.ResponseFlag, long bool) []byte {
 // appendStreamID appends x-request-id, which is Envoy's stream id, or our own number
 // when there is none.
 func appendStreamID(dst []byte, ctx *Context) ([]byte, kind) {
+	if ctx.Info.LogType >= sdk.LogUpstreamPoolReady {
+		return dst, missing // an attempt has none
+	}
 	if ctx.Request != nil {
 		if id := ctx.Request.ID(sdk.HeaderRequestID); id != "" {
 			return append(dst, id...), text

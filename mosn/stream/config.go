@@ -73,12 +73,14 @@ type Config struct {
 	MergeSlashes             bool
 	EscapedSlashes           EscapedSlashes
 	AppendXForwardedPort     bool
-	SuppressEnvoyHeaders     bool        // router: suppress_envoy_headers
-	RespectExpectedRqTimeout bool        // router
-	NoDynamicStats           bool        // router: dynamic_stats is off
-	StartChildSpan           bool        // router: an attempt has a span of its own
-	SuppressGRPCCodes        bool        // router: suppress_grpc_request_failure_code_stats
-	LocalReply               *LocalReply // nil: replies stay as they are
+	SuppressEnvoyHeaders     bool           // router: suppress_envoy_headers
+	RespectExpectedRqTimeout bool           // router
+	NoDynamicStats           bool           // router: dynamic_stats is off
+	StartChildSpan           bool           // router: an attempt has a span of its own
+	SuppressGRPCCodes        bool           // router: suppress_grpc_request_failure_code_stats
+	StrictHeaders            []sdk.HeaderID // router: strict_check_headers
+	UpstreamLog              *UpstreamLog   // router: upstream_log; nil: attempts are not logged
+	LocalReply               *LocalReply    // nil: replies stay as they are
 
 	Stats Stats
 }

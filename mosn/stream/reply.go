@@ -45,6 +45,9 @@ func (s *Stream) replyOrAbort(r sdk.Reply) {
 // its own. Attempts that are under way are given up.
 func (s *Stream) reply(r sdk.Reply) {
 	s.up.end()
+	if r.Status == 400 && !s.rpc {
+		s.conn.closeAfter() // for Envoy it says that the messages are wrong, whoever says it
+	}
 	first := len(s.slots) - 1
 	if s.phase == responding {
 		s.unfiltered, first = true, -1

@@ -86,6 +86,7 @@ const (
 	dlDuration                 // max_stream_duration
 	dlFilter                   // the earliest After of a filter
 	dlLog                      // the access log is to be written again
+	dlTryLog                   // and so is the router's
 
 	numDeadlines
 )
@@ -450,6 +451,8 @@ func (s *Stream) expired(k deadline, now time.Duration) {
 	case dlLog:
 		s.setDeadline(dlLog, s.cfg.LogInterval)
 		s.writeLog(sdk.LogDownstreamPeriodic)
+	case dlTryLog:
+		s.up.logPeriod()
 	}
 }
 

@@ -91,6 +91,7 @@ func (s *Stream) startTrace() {
 	o := &t.start
 	reason := s.traceReason(t)
 	s.w.stats.Inc(cfg.Counts[reason])
+	s.info.TraceForced = reason == trace.ServiceForced
 	if cfg.Provider != nil {
 		o.Request, o.Sampled, o.Outbound, o.Hop, o.Wall = &s.req.Headers, reason.Traced(), cfg.Outbound, cfg.Hop, s.info.StartTime
 		o.Trace = [2]uint64{s.w.rand.Uint64(), s.w.rand.Uint64()}

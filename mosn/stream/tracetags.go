@@ -243,8 +243,9 @@ func protocolName(c *sdk.Codec) string {
 	return "HTTP/1.1"
 }
 
-// tryEnded ends the span of the attempt that is over.
+// tryEnded ends the span of the attempt that is over, and logs it.
 func (s *Stream) tryEnded(o tryOutcome) {
+	s.up.logEnd(o.flags)
 	if t := s.trace; t != nil {
 		t.endTry(s, o)
 	}

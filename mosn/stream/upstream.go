@@ -19,6 +19,7 @@ type upstream struct {
 	body    sdk.Buffer // not yet taken by the connection
 	saved   sdk.Buffer // sent in this attempt, and kept for the next
 	mirrors []*shadow
+	log     *tryLog // nil: attempts are not logged
 
 	forwarding
 }
@@ -49,6 +50,8 @@ type forwarding struct {
 	budget  time.Duration // of the request from its head on, as it says itself; 0: it does not
 	retry   retryState
 	reason  string // transport failure, for logs and bodies
+
+	sent, received uint64 // of body, in this attempt
 }
 
 func (u *upstream) init(s *Stream) {
@@ -58,6 +61,10 @@ func (u *upstream) init(s *Stream) {
 }
 
 func (u *upstream) reset() {
+	if u.log != nil {
+		u.s.w.releaseTryLog(u.log)
+		u.log = nil
+	}
 	u.lb = cluster.LBContext{Tried: u.lb.Tried[:0]}
 	u.mirrors = u.mirrors[:0]
 	u.forwarding = forwarding{}
@@ -87,6 +94,10 @@ func (u *upstream) begin(end bool) {
 		return
 	}
 	u.vcluster = s.vh.VirtualCluster(&s.req.Headers)
+	if bad := u.checkStrictly(); bad != nil {
+		s.reply(*bad)
+		return
+	}
 	u.retry.setup(s, u)
 	u.setTimeouts()
 	u.finishRequestHeaders()
@@ -148,6 +159,7 @@ func (u *upstream) try() {
 		return
 	}
 	u.traceTry()
+	u.logTry()
 	u.tryTimeout = false
 	u.start()
 }
@@ -168,6 +180,7 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 		s.info.UpstreamRequest = int64(s.w.now())
 	}
 	s.trySent(c, false)
+	u.logReady(c)
 	if !s.requestWhole() {
 		return
 	}
@@ -225,6 +238,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	s.last = now
 	code := m.Status()
 	s.tryAnswered(&m.Headers)
+	u.logHead(&m.Headers)
 	if code == 101 && !s.upgradeWanted && s.conn.shared != nil {
 		// Nobody has asked for it, and a protocol that multiplexes has no way to say it.
 		if !end {
@@ -337,6 +351,7 @@ func (u *upstream) OnCallData(_ *cluster.Call, p []byte, end bool) {
 	u.s.w.enter()
 	defer u.s.leave()
 	u.progress()
+	u.received += uint64(len(p))
 	if u.s.info.UpstreamBody == 0 {
 		u.s.info.UpstreamBody = int64(u.s.w.now())
 	}
@@ -351,6 +366,7 @@ func (u *upstream) OnCallTrailers(_ *cluster.Call, m *sdk.Message) {
 	u.s.w.enter()
 	defer u.s.leave()
 	u.s.tryStatus(&m.Headers)
+	u.logTrailers(&m.Headers)
 	u.finished()
 	if u.unjudged {
 		u.judgeGRPC(&m.Headers)

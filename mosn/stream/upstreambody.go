@@ -63,9 +63,10 @@ func (u *upstream) trailers() {
 	}
 }
 
-// save keeps a copy of what was sent while another attempt may need it; rest is the
+// save counts what was sent and keeps a copy of it while another attempt may need it; rest is the
 // number of bytes that wait to be sent.
 func (u *upstream) save(p []byte, rest int) {
+	u.sent += uint64(len(p))
 	if !u.keep || len(p) == 0 {
 		return
 	}

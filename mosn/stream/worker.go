@@ -66,6 +66,7 @@ type Worker struct {
 	shadows  *shadow     // mirrors to be reused
 	reverses *reverse    // hosts' requests to be reused
 	traces   *tracing    // to be reused
+	tryLogs  *tryLog     // to be reused
 	depth    int         // callbacks that are on the stack
 	talkers  *serverConn // whose codecs have something to say; told when depth is 0 again
 	effort   int         // left of sdk.TurnEffort to the connection whose data is being decoded

@@ -29,7 +29,7 @@ type Watcher struct {
 type dir struct {
 	path    string
 	watches map[*watch]struct{}
-	id      int // the system's
+	id      int // the system's; of two paths to one directory it is the same
 }
 
 type watch struct {
@@ -78,7 +78,7 @@ func (w *Watcher) Add(path string, modify bool, fn func()) (remove func(), err e
 		if len(d.watches) == 0 && w.dirs[at] == d {
 			delete(w.dirs, at)
 			if !w.closed { // its descriptor may be another's by now
-				w.system.forget(d)
+				w.system.forget(w, d)
 			}
 		}
 	}, nil
@@ -144,16 +144,16 @@ func (w *Watcher) tell(events []event, all bool) {
 	}
 }
 
-// byID returns the directory with a number of the system's, nil when it is gone.
-func (w *Watcher) byID(id int) *dir {
+// byID returns the directories with a number of the system's.
+func (w *Watcher) byID(id int) (list []*dir) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range w.dirs {
 		if d.id == id {
-			return d
+			list = append(list, d)
 		}
 	}
-	return nil
+	return list
 }
 
 // text cuts a name at its first zero byte.

@@ -80,8 +80,16 @@ func Filter() stream.NetworkFilter {
 }
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
-	root := c.Stats()
 	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
+	if err := fill(c, pb, cfg); err != nil {
+		cfg.Close() // the filters that were compiled
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func fill(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+	root := c.Stats()
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
@@ -90,7 +98,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		compileRequestID,
 	} {
 		if err := step(c, pb, cfg); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	routes := route.Options{ValidateClusters: true}
@@ -98,7 +106,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		routes.Scope, routes.Names = root, h.RouteNames()
 	}
 	if err := compileRoutes(c, pb, cfg, routes); err != nil {
-		return nil, err
+		return err
 	}
 	var logs accesslog.CompileOptions
 	if h, ok := c.(host); ok {
@@ -115,12 +123,12 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
-	return cfg, compileTracing(c, pb, cfg)
+	return compileTracing(c, pb, cfg)
 }
 
 // compileLogOptions says when the access log is written beside the end of a request.
@@ -281,6 +289,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			return at.Errorf("the optional filter named %s is not known, and is the last filter in a http filter chain", f.GetName())
 		}
 		if ext.Terminal != last {
+			conf.Close()
 			if last {
 				return at.Errorf("non-terminal filter named %s of type %s is the last filter in a http filter chain", f.GetName(), ext.Name)
 			}
@@ -291,6 +300,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
 			cfg.NoDynamicStats = r.NoDynamicStats
 			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
+			cfg.StrictHeaders, cfg.UpstreamLog = r.StrictHeaders, r.UpstreamLog
 			continue
 		}
 		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})

@@ -52,7 +52,7 @@ func newBench(t *testing.T, c *testCase, log string, details bool) *bench {
 	b := &bench{c: c, port: peers.HoldPort(t), log: log, details: details, act: &peers.Activity{}, ports: map[string]string{}}
 	b.ports[fmt.Sprintf("127.0.0.1:%d", b.port)] = "LISTENER"
 	var f fragment
-	if err := yaml.Unmarshal([]byte(c.Config), &f); err != nil {
+	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(c.Config, "LOG_OF_CASE", log)), &f); err != nil {
 		t.Fatalf("%s: %v", c.ID, err)
 	}
 	if f.Clusters == nil {

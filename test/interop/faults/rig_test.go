@@ -2,9 +2,11 @@ package faults
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -133,6 +135,32 @@ func newRigWith(t *testing.T, b program, route, thresholds string, concurrency i
 		t.Fatal(err)
 	}
 	return r
+}
+
+// live is what mosn's heap holds after a collection: its resident memory is also what the
+// next collection will find.
+func (r *rig) live(t *testing.T) int64 {
+	t.Helper()
+	fetch := func(path string) string {
+		resp, err := http.Get("http://" + r.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", path, resp.Status, err)
+		}
+		return string(text)
+	}
+	fetch("/debug/pprof/heap?gc=1")
+	var memory struct {
+		Allocated int64 `json:"allocated,string"`
+	}
+	if err := json.Unmarshal([]byte(fetch("/memory")), &memory); err != nil {
+		t.Fatal(err)
+	}
+	return memory.Allocated
 }
 
 // stat reads one counter or gauge from admin.
