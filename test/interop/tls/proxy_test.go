@@ -61,7 +61,8 @@ func start(t *testing.T, server string) *proxy {
 	p.rotate(t)
 	port := func() string { return fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)) }
 	p.secure, p.plain, p.admin = port(), port(), port()
-	boot := fmt.Sprintf(`admin: {address: %s}
+	boot := fmt.Sprintf(`node: {id: me, cluster: us}
+admin: {address: %s}
 static_resources:
   listeners:
   - name: secure
