@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -172,7 +173,7 @@ func (r *rig) stat(t *testing.T, name string) int {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	fmt.Fprintf(conn, "GET /stats HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+	fmt.Fprintf(conn, "GET /stats?filter=^%s$ HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n", regexp.QuoteMeta(name))
 	all, err := io.ReadAll(conn)
 	if err != nil {
 		t.Fatalf("admin: %v", err)
