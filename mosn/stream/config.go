@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"sofamesh.io/sofamesh/mosn/edit"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
@@ -53,6 +54,8 @@ type Config struct {
 
 	UseRemoteAddress         bool
 	TrustedHops              uint32
+	Origins                  []Origin       // nil: x-forwarded-for tells, with TrustedHops
+	Early                    edit.Mutations // of requests of HTTP, before the client is looked for
 	SkipXFFAppend            bool
 	LocalAddress             string // of the machine, for x-forwarded-for of loopback peers
 	Internal                 []netip.Prefix

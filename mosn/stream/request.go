@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
@@ -46,7 +47,13 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	if bad := s.normalizePath(); bad != nil {
 		return bad
 	}
-	edge := s.findClient()
+	if cfg.Early != nil {
+		s.mutateEarly()
+	}
+	edge, bad := s.findClient()
+	if bad != nil {
+		return bad
+	}
 	if !s.internal {
 		cleanEnvoyHeaders(&m.Headers, edge)
 		for _, name := range s.routes.InternalOnlyHeaders {
@@ -70,6 +77,11 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 		m.AppendID(sdk.HeaderVia, ", ", cfg.Via)
 	}
 	return s.checkUpgrade()
+}
+
+// mutateEarly carries out early_header_mutation_extensions.
+func (s *Stream) mutateEarly() {
+	s.cfg.Early.Apply(&s.req.Headers, &format.Context{Info: &s.info, Request: &s.req.Headers})
 }
 
 // trustPeer is what findClient is for HTTP, where a request says nothing of those
@@ -226,13 +238,14 @@ func splitHostPort(host string) (name, port string) {
 // findClient works out who the client is, from the connection or from
 // x-forwarded-for, and brings the forwarding headers up to date. It reports whether
 // the request comes from outside the mesh.
-func (s *Stream) findClient() (edge bool) {
+func (s *Stream) findClient() (edge bool, bad *sdk.Reply) {
 	m, cfg, i := &s.req, s.cfg, &s.info
 	scheme := "http" // of the connection: there is no TLS yet
 	direct := i.DownstreamDirectRemote.Addr().Unmap()
 	var remote netip.Addr
 	single := !m.HasID(sdk.HeaderForwardedFor)
-	if cfg.UseRemoteAddress {
+	switch {
+	case cfg.UseRemoteAddress:
 		remote = direct
 		if cfg.TrustedHops > 0 {
 			if a, _, ok := lastForwarded(m.ID(sdk.HeaderForwardedFor), int(cfg.TrustedHops)-1); ok {
@@ -243,8 +256,14 @@ func (s *Stream) findClient() (edge bool) {
 		if cfg.TrustedHops == 0 || !m.HasID(sdk.HeaderForwardedProto) {
 			m.SetID(sdk.HeaderForwardedProto, scheme)
 		}
-	} else if a, only, ok := lastForwarded(m.ID(sdk.HeaderForwardedFor), int(cfg.TrustedHops)); ok {
-		remote, single = a, only
+	case cfg.Origins != nil:
+		if remote, single, bad = s.findOrigin(); bad != nil {
+			return false, bad
+		}
+	default:
+		if a, only, ok := lastForwarded(m.ID(sdk.HeaderForwardedFor), int(cfg.TrustedHops)); ok {
+			remote, single = a, only
+		}
 	}
 	if !m.HasID(sdk.HeaderForwardedProto) {
 		m.AddID(sdk.HeaderForwardedProto, scheme)
@@ -270,7 +289,7 @@ func (s *Stream) findClient() (edge bool) {
 	if edge {
 		m.SetID(sdk.HeaderEnvoyExternalAddress, addrText(s, remote))
 	}
-	return edge
+	return edge, nil
 }
 
 func addrText(s *Stream, a netip.Addr) string {

@@ -87,7 +87,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
 		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters,
-		compileRequestID,
+		compileRequestID, compileOrigins, compileEarly,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return nil, err
