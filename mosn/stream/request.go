@@ -123,7 +123,11 @@ func (s *Stream) checkUpgrade() *sdk.Reply {
 		kind = "CONNECT"
 	}
 	st := &s.cfg.Stats
-	if s.upgradeGranted(kind) {
+	own := s.cfg.upgrade(kind)
+	if s.upgradeGranted(kind, own) {
+		if own != nil && own.Own {
+			s.filters, s.router = own.Filters, &own.Router
+		}
 		if s.upgraded = !s.routed || s.route != nil; s.upgraded {
 			s.w.stats.Inc(st.CxUpgradesTotal)
 			s.w.stats.AddGauge(st.CxUpgradesActive, 1)
@@ -131,12 +135,13 @@ func (s *Stream) checkUpgrade() *sdk.Reply {
 		return nil
 	}
 	s.w.stats.Inc(st.RqNotUpgraded)
+	s.makeChain() // the ordinary one, which the answer passes
 	return s.bad(403, "upgrade_failed", "")
 }
 
 // upgradeGranted reports whether this type of upgrade may go on: the route's
 // configuration counts before the connection manager's.
-func (s *Stream) upgradeGranted(kind string) bool {
+func (s *Stream) upgradeGranted(kind string, own *Upgrade) bool {
 	s.findRoute()
 	if s.route != nil {
 		if f := s.route.Forward; f != nil {
@@ -148,7 +153,7 @@ func (s *Stream) upgradeGranted(kind string) bool {
 		return true // no route: 404 is the better answer
 	}
 	s.routed = false
-	return s.cfg.upgradeAllowed(kind)
+	return own != nil && own.Enabled
 }
 
 // bad is a refusal after which the connection is closed.
@@ -438,8 +443,8 @@ func (s *Stream) noteCluster(name string, c *cluster.LoopCluster) {
 // upstream.
 func (u *upstream) finishRequestHeaders() {
 	s := u.s
-	s.route.FinalizeRequest(&s.req.Headers, &s.info, &s.w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
-	if s.cfg.SuppressEnvoyHeaders || s.rpc {
+	s.route.FinalizeRequest(&s.req.Headers, &s.info, &s.w.routeScratch, !s.router.SuppressEnvoyHeaders)
+	if s.router.SuppressEnvoyHeaders || s.rpc {
 		return
 	}
 	if u.timeout > 0 || u.retry.perTry > 0 {
@@ -467,12 +472,12 @@ func (u *upstream) setAttemptHeaders() {
 	if s.info.Attempts > 1 && s.vh.IncludeIsTimeoutRetry {
 		s.req.SetID(sdk.HeaderEnvoyIsTimeoutRetry, strconv.FormatBool(u.tryTimeout))
 	}
-	if s.info.Attempts > 1 && !s.cfg.SuppressEnvoyHeaders && !s.rpc {
+	if s.info.Attempts > 1 && !s.router.SuppressEnvoyHeaders && !s.rpc {
 		if at := s.deadlines[dlRoute]; at > 0 {
 			u.setExpectedTimeout(max(at-s.w.now(), time.Millisecond))
 		}
 	}
 	if u.action.AutoHostRewrite && u.host.Hostname() != "" {
-		route.RewriteHost(&s.req.Headers, u.host.Hostname(), u.action.AppendForwardedHost, !s.cfg.SuppressEnvoyHeaders)
+		route.RewriteHost(&s.req.Headers, u.host.Hostname(), u.action.AppendForwardedHost, !s.router.SuppressEnvoyHeaders)
 	}
 }

@@ -47,7 +47,7 @@ func Fields() sdk.FieldStatus {
 		fields.Message(pkg+"ResponseMapper",
 			fields.Supported("filter", "status_code", "body", "body_format_override", "headers_to_add")),
 		fields.Message(pkg+"HttpConnectionManager.UpgradeConfig",
-			fields.Supported("upgrade_type", "enabled"), fields.Refused("filters")),
+			fields.Supported("upgrade_type", "enabled", "filters")),
 		fields.Message(pkg+"HttpConnectionManager.InternalAddressConfig",
 			fields.Supported("cidr_ranges"), fields.Refused("unix_sockets")),
 		fields.Message(pkg+"HttpFilter",
