@@ -123,7 +123,8 @@ type Stream interface {
 	// own that is read by filters ("rate_limits", "metadata"), nil for nothing. Of what
 	// type it is says the package that reads it for filters.
 	RouteValue(field string) any
-	// ClearRoute makes the route be looked up again, after request headers changed.
+	// ClearRoute makes the route be looked up again, after request headers changed. When
+	// the request has passed all filters its route stays.
 	ClearRoute()
 	// ConnState is a place for what filters keep for the client's connection: nil at
 	// first, and gone with the connection. All that use a name share its place.

@@ -164,6 +164,14 @@ type StreamInfo struct {
 	UpstreamLocal          netip.AddrPort
 	UpstreamConnectionID   uint64
 
+	// DownstreamTLS and UpstreamTLS are nil in plain text. DownstreamFailure is Envoy's
+	// %DOWNSTREAM_TRANSPORT_FAILURE_REASON%.
+	DownstreamTLS     *TLSInfo
+	UpstreamTLS       *TLSInfo
+	DownstreamFailure string
+	// RequestedServerName is the SNI that a listener filter has found, before TLS.
+	RequestedServerName string
+
 	HealthCheck bool
 	// CloseConnection has the client's connection end with the response.
 	CloseConnection bool

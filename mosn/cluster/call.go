@@ -85,6 +85,7 @@ type Call struct {
 	received uint64 // wire bytes, once ended
 	sent     uint64
 	connID   uint64
+	tls      *sdk.TLSInfo
 	connect  [2]time.Duration // when the connection was begun, and stood
 	failure  string
 
@@ -127,6 +128,10 @@ func (c *Call) TransportFailure() string { return c.failure }
 
 // ConnID returns the id of the connection that the Call has or had, 0 if none.
 func (c *Call) ConnID() uint64 { return c.connID }
+
+// TLS returns what is known by TLS of the host at the other end of that connection, nil
+// in plain text.
+func (c *Call) TLS() *sdk.TLSInfo { return c.tls }
 
 // ConnectTimes returns when the connection that the Call has or had was begun, and when
 // it stood, on the clock of all loops; 0 if there is none or another loop has it.

@@ -10,9 +10,11 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"sofamesh.io/sofamesh/mosn/cluster/lb"
 	"sofamesh.io/sofamesh/mosn/eventloop"
+	"sofamesh.io/sofamesh/mosn/transport/tls"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -22,8 +24,20 @@ func (c *Config) compileTransport(comp sdk.Compiler, pb *clusterv3.Cluster) erro
 	switch ts := pb.GetTransportSocket(); {
 	case ts == nil, ts.GetTypedConfig() == nil && ts.GetName() == "envoy.transport_sockets.raw_buffer":
 	case ts.GetTypedConfig().MessageIs(&rawv3.RawBuffer{}):
+	case ts.GetTypedConfig().MessageIs(&tlsv3.UpstreamTlsContext{}):
+		at := comp.At("transport_socket.typed_config")
+		m, err := at.Unpack(ts.GetTypedConfig())
+		if err != nil {
+			return err
+		}
+		if c.tls, err = tls.CompileClient(at, m.(*tlsv3.UpstreamTlsContext), comp.Stats(), c.protocols()); err != nil {
+			return err
+		}
 	default: // as in Envoy the type says which it is, not the name
 		return comp.At("transport_socket").Missing("envoy.transport_sockets.upstream", ts.GetName(), ts.GetTypedConfig())
+	}
+	if c.auto != nil && c.tls == nil {
+		return comp.At("transport_socket").Errorf("ALPN configured for cluster %s which has a non-ALPN transport socket", c.name)
 	}
 	k := pb.GetUpstreamConnectionOptions().GetTcpKeepalive()
 	if k == nil {

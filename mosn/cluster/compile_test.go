@@ -201,10 +201,6 @@ func TestExtensionOptions(t *testing.T) {
 	if c.idleTimeout != time.Hour || c.maxRequests != 4 {
 		t.Errorf("idle %v, requests %d", c.idleTimeout, c.maxRequests)
 	}
-	if _, err := compile(&httpv3.HttpProtocolOptions{UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_AutoConfig{
-		AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}}); err == nil || !strings.Contains(err.Error(), "auto_config: needs TLS") {
-		t.Errorf("auto_config: %v", err)
-	}
 }
 
 // TestHTTPVersions: which version of HTTP a cluster speaks, by the three ways to say so.
@@ -226,6 +222,9 @@ func TestHTTPVersions(t *testing.T) {
 		{options("explicit_http_config { " + two + " }"), "http2", "http2"},
 		{options("use_downstream_protocol_config { " + two + " }"), "http1", "http2"},
 		{options("use_downstream_protocol_config {}"), "http1", "http2"},
+		{options("auto_config { "+two+" }") + `transport_socket { name: "t" typed_config {
+			[type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext] {} } }`, "http2", "http2"},
+		{options("auto_config { http_protocol_options {} http2_protocol_options {} }"), "non-ALPN transport socket", ""},
 	} {
 		pb := sdktest.Text[clusterv3.Cluster](t, static(tt.fields))
 		comp := sdktest.NewCompiler(t)
@@ -237,7 +236,9 @@ func TestHTTPVersions(t *testing.T) {
 		comp.AddCodec(h2)
 		c, err := Compile(comp, pb, CompileOptions{})
 		if err != nil {
-			t.Errorf("%s: %v", tt.fields, err)
+			if !strings.Contains(err.Error(), tt.one) {
+				t.Errorf("%s: %v", tt.fields, err)
+			}
 			continue
 		}
 		one, second := c.wayOf(&sdk.Message{Protocol: sdk.HTTP11}), c.wayOf(&sdk.Message{Protocol: sdk.HTTP2})

@@ -11,6 +11,7 @@ import (
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/stats"
+	"sofamesh.io/sofamesh/mosn/transport/tls"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -41,9 +42,11 @@ type Config struct {
 
 	http  sdk.CodecConfig   // for requests that are HTTP
 	http2 sdk.CodecConfig   // for those that are HTTP/2, where that makes a difference; nil: it does not
+	auto  sdk.CodecConfig   // HTTP/1, where hosts choose between it and http2; else nil
 	rpc   []sdk.CodecConfig // for those of other protocols
 	dial  eventloop.DialConfig
-	high  int // bytes that may be queued to a host; 0 is unlimited
+	tls   *tls.Client // nil: plain text
+	high  int         // bytes that may be queued to a host; 0 is unlimited
 
 	idleTimeout time.Duration // 0: none
 	maxDuration time.Duration // 0: none
@@ -115,7 +118,7 @@ func Compile(c sdk.Compiler, pb *clusterv3.Cluster, o CompileOptions) (*Config, 
 	cfg.dial.Timeout = duration(pb.GetConnectTimeout(), defaultConnectTimeout)
 	cfg.high = int(uint32Or(pb.GetPerConnectionBufferLimitBytes(), defaultBufferLimit))
 	for _, step := range []func(sdk.Compiler, *clusterv3.Cluster) error{
-		cfg.compileTransport, cfg.compileProtocol, cfg.compileMultiplex, cfg.compileBalancing, cfg.compileBreakers,
+		cfg.compileProtocol, cfg.compileTransport, cfg.compileMultiplex, cfg.compileBalancing, cfg.compileBreakers,
 		cfg.compileHosts,
 	} {
 		if err := step(c, pb); err != nil {

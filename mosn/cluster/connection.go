@@ -34,6 +34,19 @@ func (p *pool) dial() {
 
 // OnConnect implements eventloop.Handler.
 func (cn *connection) OnConnect(*eventloop.Conn) {
+	switch to, p := cn.chosen(), cn.pool; {
+	case to == nil:
+		cn.stand()
+	case to.owner != nil: // another loop's, which makes its own
+		cn.finish(false)
+		p.move(to)
+	default:
+		cn.link.handOver(to)
+	}
+}
+
+// stand begins the use of a connection that stands.
+func (cn *connection) stand() {
 	cn.established()
 	cn.pool.serve(cn)
 }

@@ -97,8 +97,13 @@ func FailureDetails(e *sdk.Error, transport string) string {
 // transportFailure is Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON% for a connection
 // that could not be made, "" for a timeout.
 func transportFailure(err error) string {
-	if eventloop.KindOf(err) == eventloop.KindTimeout {
-		return ""
+	if e, ok := errors.AsType[*eventloop.Error](err); ok {
+		if e.Kind == eventloop.KindTimeout {
+			return ""
+		}
+		if e.Cause != nil {
+			return e.Cause.Error()
+		}
 	}
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

@@ -81,11 +81,12 @@ func balancingFields(set fieldsOf) {
 
 func protocolFields(set fieldsOf) {
 	const h = "extensions.upstreams.http.v3.HttpProtocolOptions"
-	set(h, sdk.Supported, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config")
+	set(h, sdk.Supported, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config")
 	set(h, sdk.Refused,
-		"upstream_http_protocol_options", "auto_config", "http_filters",
+		"upstream_http_protocol_options", "http_filters",
 		"header_validation_config", "outlier_detection", "request_mirror_policies", "hash_policy", "retry_policy")
-	for _, m := range []string{".ExplicitHttpConfig", ".UseDownstreamHttpConfig"} {
+	set(h+".AutoHttpConfig", sdk.Refused, "alternate_protocols_cache_options")
+	for _, m := range []string{".ExplicitHttpConfig", ".UseDownstreamHttpConfig", ".AutoHttpConfig"} {
 		set(h+m, sdk.Supported, "http_protocol_options", "http2_protocol_options")
 		set(h+m, sdk.Refused, "http3_protocol_options")
 	}

@@ -48,6 +48,7 @@ type Host struct {
 	address string
 	slot    uint32 // index of its pools on each loop; unique among the hosts of a host set
 	status  atomic.Uint32
+	http1   atomic.Bool // chosen by the host where the cluster leaves it to it
 }
 
 func newHost(e *endpoint, addr eventloop.Addr) *Host {

@@ -25,6 +25,7 @@ type httpOptions struct {
 	http1      *corev3.Http1ProtocolOptions // nil: not spoken, if http2 is
 	http2      *corev3.Http2ProtocolOptions
 	downstream bool // the version is that of the request
+	auto       bool // the host chooses it
 }
 
 // compileProtocol takes the protocol and the limits of a connection.
@@ -81,8 +82,9 @@ func (o *httpOptions) take(c sdk.Compiler, pb *httpv3.HttpProtocolOptions) error
 		if d.GetHttp3ProtocolOptions() != nil {
 			return c.At("use_downstream_protocol_config.http3_protocol_options").Errorf("HTTP/3 is not built yet")
 		}
-	default:
-		return c.At("auto_config").Errorf("needs TLS, which is not built yet")
+	case *httpv3.HttpProtocolOptions_AutoConfig:
+		within("auto_config")
+		o.http1, o.http2, o.auto = u.AutoConfig.GetHttpProtocolOptions(), u.AutoConfig.GetHttp2ProtocolOptions(), true
 	}
 	return nil
 }
@@ -105,7 +107,7 @@ func (c *Config) compileCommon(comp sdk.Compiler, o *corev3.HttpProtocolOptions)
 // compileHTTP compiles the versions of HTTP that are spoken.
 func (c *Config) compileHTTP(o *httpOptions) error {
 	var err error
-	if o.http2 == nil || o.downstream {
+	if o.http2 == nil || o.downstream || o.auto {
 		var opts proto.Message
 		if o.http1 != nil {
 			opts = o.http1
@@ -114,7 +116,7 @@ func (c *Config) compileHTTP(o *httpOptions) error {
 			return err
 		}
 	}
-	if o.http2 == nil && !o.downstream {
+	if o.http2 == nil && !o.downstream && !o.auto {
 		return nil
 	}
 	var opts proto.Message
@@ -123,6 +125,9 @@ func (c *Config) compileHTTP(o *httpOptions) error {
 	}
 	if c.http2, err = o.codec("http2", o.http2At, opts); err != nil {
 		return err
+	}
+	if o.auto {
+		c.auto, c.http = c.http, nil
 	}
 	if c.http == nil {
 		c.http = c.http2

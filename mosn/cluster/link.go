@@ -46,12 +46,11 @@ func (ln *link) dial(p *pool, h linkHandler) {
 	lc := p.lc
 	cfg := lc.cfg
 	loop := lc.local.loop
-	ln.pool, ln.codec, ln.started = p, p.way.codec.New(), loop.Now()
-	ln.idleTimer.Init(loop, h)
-	ln.lifeTimer.Init(loop, h)
+	ln.join(p, h)
+	ln.started = loop.Now()
 	lc.inc(CxTotal)
-	if s, ok := protocolStat(p.way.codec.Codec().Name); ok {
-		lc.inc(s)
+	if cfg.auto == nil {
+		ln.countProtocol()
 	}
 	lc.local.stats.AddGauge(lc.block.Gauge(gCxActive), 1)
 	p.host.Connections.Add(1)
@@ -59,8 +58,25 @@ func (ln *link) dial(p *pool, h linkHandler) {
 	p.conns++
 	p.connecting++
 	ln.conn = loop.Dial(p.host.addr, &cfg.dial, h)
+	if cfg.tls != nil {
+		ln.conn.SetTransport(cfg.tls.New(lc.local.stats, p.host.Hostname()), 0)
+	}
 	ln.conn.SetWatermarks(cfg.high, cfg.high/2)
 	ln.conn.SetReadLimit(p.way.codec.ReadLimit())
+}
+
+// join makes the link one of a pool.
+func (ln *link) join(p *pool, h linkHandler) {
+	ln.pool, ln.codec = p, p.way.codec.New()
+	ln.idleTimer.Init(p.lc.local.loop, h)
+	ln.lifeTimer.Init(p.lc.local.loop, h)
+}
+
+// countProtocol counts what is spoken on the connection.
+func (ln *link) countProtocol() {
+	if s, ok := protocolStat(ln.pool.way.codec.Codec().Name); ok {
+		ln.pool.lc.inc(s)
+	}
 }
 
 // protocolStat returns Envoy's counter of connections of a protocol.
@@ -93,7 +109,7 @@ func (ln *link) begin(c *Call, by carrier) {
 	lc := p.lc
 	c.carrier, c.state = by, callActive
 	c.reused = ln.served > 0
-	c.connID, c.connect = ln.conn.ID(), [2]time.Duration{ln.started, ln.stood}
+	c.connID, c.tls, c.connect = ln.conn.ID(), ln.conn.TLS(), [2]time.Duration{ln.started, ln.stood}
 	c.requestDone, c.readDisabled = false, 0
 	ln.served++
 	if ln.served == lc.cfg.maxRequests {

@@ -289,7 +289,7 @@ func (lc *LoopCluster) choose(ctx *sdk.LBContext) *Host {
 // Start makes an attempt to have the request m answered by a host that Choose
 // returned. Only m's protocol counts here; nil stands for a request of HTTP.
 func (lc *LoopCluster) Start(c *Call, h *Host, m *sdk.Message, ev CallEvents, prio Priority) {
-	lc.start(c, h, lc.cfg.wayOf(m), ev, prio)
+	lc.start(c, h, lc.cfg.wayTo(h, m), ev, prio)
 }
 
 func (lc *LoopCluster) start(c *Call, h *Host, by way, ev CallEvents, prio Priority) {
@@ -301,7 +301,7 @@ func (lc *LoopCluster) startIn(p *pool, c *Call, ev CallEvents) {
 		panic("cluster: a call is started that is under way")
 	}
 	c.ev, c.pool, c.prio = ev, p, p.prio
-	c.connID, c.received, c.sent, c.reused, c.failure = 0, 0, 0, false, ""
+	c.connID, c.tls, c.received, c.sent, c.reused, c.failure = 0, nil, 0, 0, false, ""
 	c.connect = [2]time.Duration{}
 	if p.way.codec == nil {
 		c.fail(ErrUnwritable, "")

@@ -192,22 +192,18 @@ func (m *Manager) dismiss(name string) {
 // Sync waits until all loops have what was posted before. It must not be called on a
 // loop.
 func (m *Manager) Sync() error {
-	var read sync.WaitGroup
+	read := make(chan struct{}, len(m.locals))
 	for _, ml := range m.locals {
-		read.Add(1)
 		m.mu.Lock()
-		err := ml.send(nil, read.Done)
+		err := ml.send(nil, func() { read <- struct{}{} })
 		m.mu.Unlock()
 		if err != nil {
 			return err
 		}
 	}
-	done := make(chan struct{})
-	go func() { read.Wait(); close(done) }()
-	for _, ml := range m.locals {
+	for _, ml := range m.locals { // as many answers; the loops end together
 		select {
-		case <-done:
-			return nil
+		case <-read:
 		case <-ml.local.loop.Done():
 			return eventloop.ErrStopped
 		}

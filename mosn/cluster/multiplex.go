@@ -69,15 +69,20 @@ type muxCall struct {
 
 func dialMux(p *pool) *muxConn {
 	cn := &muxConn{}
-	cn.beatTimer.Init(p.lc.local.loop, cn)
 	cn.dial(p, cn)
+	cn.prepare()
+	return cn
+}
+
+// prepare finds out what the codec can do.
+func (cn *muxConn) prepare() {
+	cn.beatTimer.Init(cn.pool.lc.local.loop, cn)
 	cn.talker, _ = cn.codec.(sdk.Talker)
 	cn.beats, _ = cn.codec.(sdk.Heartbeater)
 	cn.clock, _ = cn.codec.(sdk.Clocked)
 	cn.parker, _ = cn.codec.(sdk.Parker)
-	cn.flow = p.way.codec.Codec().FlowControl
+	cn.flow = cn.pool.way.codec.Codec().FlowControl
 	cn.serveHost()
-	return cn
 }
 
 // room reports whether another stream may begin here now.
@@ -88,6 +93,16 @@ func (cn *muxConn) room() bool {
 
 // OnConnect implements eventloop.Handler.
 func (cn *muxConn) OnConnect(*eventloop.Conn) {
+	if to := cn.chosen(); to != nil {
+		cn.pool.mux.retire(cn)
+		cn.link.handOver(to)
+		return
+	}
+	cn.stand()
+}
+
+// stand begins the use of a connection that stands.
+func (cn *muxConn) stand() {
 	cn.established()
 	cn.heardAt = cn.pool.lc.local.loop.Now()
 	cn.speak()

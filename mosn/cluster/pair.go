@@ -86,7 +86,7 @@ func (nobody) OnTieLost()             {}
 // StartPaired is Start over connections that pr has to itself, for a cluster that is
 // Paired.
 func (lc *LoopCluster) StartPaired(pr *Pair, c *Call, h *Host, m *sdk.Message, ev CallEvents, prio Priority) {
-	lc.startIn(pr.poolOf(lc, h, prio, lc.cfg.wayOf(m)), c, ev)
+	lc.startIn(pr.poolOf(lc, h, prio, lc.cfg.wayTo(h, m)), c, ev)
 }
 
 // Host returns the host of a cluster that knows the client already by a request of m's

@@ -84,6 +84,7 @@ type parcel struct {
 	err            *sdk.Error
 	failure        string
 	connID         uint64
+	tls            *sdk.TLSInfo
 	received, sent uint64
 }
 
@@ -354,7 +355,7 @@ func (r *relay) deliver(s *parcel) {
 	if c == nil {
 		return
 	}
-	c.received, c.sent, c.connID, c.reused = s.received, s.sent, s.connID, s.reused
+	c.received, c.sent, c.connID, c.tls, c.reused = s.received, s.sent, s.connID, s.tls, s.reused
 	if s.final() {
 		r.release(c)
 	}

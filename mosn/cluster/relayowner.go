@@ -114,7 +114,7 @@ func (l *Local) clusterOf(cl *cluster, hosts *HostSet) *LoopCluster {
 // fill returns the slot for an event of the call.
 func (r *ownerSide) fill(kind parcelKind) *parcel {
 	s, c := r.toCaller.slot(kind), &r.owner.call
-	s.received, s.sent, s.connID, s.reused = c.BytesReceived(), c.BytesSent(), c.ConnID(), c.Reused()
+	s.received, s.sent, s.connID, s.tls, s.reused = c.BytesReceived(), c.BytesSent(), c.ConnID(), c.TLS(), c.Reused()
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 	"sofamesh.io/sofamesh/mosn/service"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/mosn/trace"
+	"sofamesh.io/sofamesh/mosn/transport/tls"
 	"sofamesh.io/sofamesh/sdk"
 )
 
@@ -25,7 +26,7 @@ const core, boot = "envoy.config.core.v3.", "envoy.config.bootstrap.v3."
 func coreFields() []sdk.FieldStatus {
 	return []sdk.FieldStatus{bootstrapFields(), nodeFields(), listener.Fields(), cluster.Fields(),
 		route.Fields(), match.Fields(), descriptor.Fields(), tree.Fields(), cel.Fields(), accesslog.Fields(), edit.Fields(), format.Fields(), service.Fields(),
-		stats.Fields(), trace.Fields(),
+		stats.Fields(), trace.Fields(), tls.Fields(),
 		fields.Message(core+"TypedExtensionConfig", fields.Supported("name", "typed_config"))}
 }
 
@@ -55,9 +56,6 @@ func bootstrapFields() sdk.FieldStatus {
 			fields.Supported("lds_config", "cds_config"),
 			fields.Refused("lds_resources_locator", "cds_resources_locator", "ads_config")),
 		fields.ConfigSource(),
-		// Secrets are kept and checked; what uses them comes with TLS.
-		fields.Message("envoy.extensions.transport_sockets.tls.v3.Secret", fields.Supported("name"),
-			fields.NoEffect("tls_certificate", "session_ticket_keys", "validation_context", "generic_secret")),
 		fields.Message(boot+"ClusterManager",
 			fields.Supported("upstream_bind_config"), fields.NoEffect("enable_deferred_cluster_creation"),
 			fields.Refused("local_cluster_name", "outlier_detection", "load_stats_config")),

@@ -113,12 +113,7 @@ func (s *files) watch(f *watched) error {
 		s.watcher = w
 		s.done.Go(s.run)
 	}
-	changed := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		f.changed = true
-		s.enqueue(f)
-	}
+	changed := s.changed(f)
 	switch {
 	case f.spec.poll > 0:
 		f.unwatch = s.poll(f.spec.poll, changed)
@@ -139,6 +134,42 @@ func (s *files) watch(f *watched) error {
 	}
 	s.all[f.spec] = f
 	return nil
+}
+
+// changed returns what has a file read again, for all who have it.
+func (s *files) changed(f *watched) func() {
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f.changed = true
+		s.enqueue(f)
+	}
+}
+
+// place is a file, or a directory if it ends in a slash, where something may be moved to,
+// or with modify be written.
+type place struct {
+	path   string
+	modify bool
+}
+
+// also has f, to which somebody has subscribed, read again when something happens there.
+func (s *files) also(f *watched, at place) (remove func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.all[f.spec]
+	if known == nil || s.closed {
+		return nil, errors.New("nobody reads " + f.spec.path)
+	}
+	dir := strings.HasSuffix(at.path, "/")
+	path, err := filepath.Abs(at.path)
+	if err != nil {
+		return nil, err
+	}
+	if dir {
+		path += "/"
+	}
+	return s.watcher.Add(path, at.modify, s.changed(known))
 }
 
 // poll calls fn again and again.
@@ -200,7 +231,6 @@ func (s *files) refresh() error {
 	slices.SortFunc(list, func(a, b *watched) int { return strings.Compare(a.spec.key(), b.spec.key()) })
 	results := make(chan error, len(list))
 	for _, f := range list {
-		f.changed = true
 		s.push(job{f, func(err error) { results <- err }})
 	}
 	s.mu.Unlock()
@@ -256,7 +286,7 @@ func (s *files) work() {
 		j := s.due[0]
 		s.due = s.due[1:]
 		f := j.file
-		everyone := f.changed
+		everyone := f.changed || j.report != nil // who asked for it wants to hear it all
 		var subs []*fileSub
 		for _, sub := range f.subs {
 			if everyone || sub.fresh {

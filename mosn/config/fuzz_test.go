@@ -28,3 +28,18 @@ func FuzzBootstrap(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRawName: the name that is read from a resource's bytes is the one that decoding
+// finds.
+func FuzzRawName(f *testing.F) {
+	f.Add([]byte("\n\x01a"))
+	f.Add([]byte("\n\x01a\n\x01b"))
+	f.Add([]byte("\x12\x03\n\x01x\n\x01a"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, bad := unmarshal(ClusterType, raw)
+		name, err := rawName(ClusterType, raw)
+		if bad == nil && (err != nil || name != resourceName(m)) {
+			t.Errorf("%q, %v; decoded it is %q", name, err, resourceName(m))
+		}
+	})
+}

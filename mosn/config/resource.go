@@ -88,6 +88,9 @@ func (s *Store) compile(res *Resource, key Key, hash [sha256.Size]byte, before f
 	}
 	if err != nil {
 		for i := range u.uses {
+			if p := u.uses[i].place; p != nil {
+				p.slot.Close() // no chain is going to
+			}
 			u.uses[i].end(nil)
 		}
 		return nil, u.warnings, err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
 	"sofamesh.io/sofamesh/mosn/route"
@@ -33,6 +34,9 @@ type subscription struct {
 	routes  *route.Slot         // of a RouteConfiguration
 	demands map[*routeDemand]struct{}
 	places  map[*filterPlace]struct{} // of an extension's configuration
+	secrets map[*secretUser]struct{}
+	source  ResourceSource
+	watches map[place]func() // where files are that a secret is made of, with what ends the watching
 }
 
 // routeDemand is what a listener demands of a routing table beyond its being valid.
@@ -44,6 +48,7 @@ type use struct {
 	early  bool         // the resource does not wait for it
 	demand *routeDemand // nil: none
 	place  *filterPlace // nil unless the resource has a filter there
+	secret *secretUser  // nil unless it is a secret
 }
 
 // end gives the use back.
@@ -51,6 +56,7 @@ func (u *use) end(v *Version) {
 	delete(u.users, v)
 	delete(u.demands, u.demand)
 	delete(u.places, u.place)
+	delete(u.secrets, u.secret)
 	u.store.release(u.subscription)
 }
 
@@ -76,6 +82,7 @@ func (c compiler) subscribe(cs *corev3.ConfigSource, w Want, scope sdk.Scope, ki
 		if err != nil {
 			return nil, c.Errorf("%w", err)
 		}
+		sub.source = o.source
 		sub.stop = func() { stop(); delete(s.subs, k) }
 		sub.timer = s.after(o.timeout, func() { s.expire(sub) })
 		s.subs[k] = sub
@@ -112,6 +119,7 @@ func (sub *subscription) end() {
 	}
 	sub.over = true
 	sub.stop()
+	sub.watch(nil)
 	if sub.timer != nil {
 		sub.timer.Stop()
 	}
@@ -179,6 +187,11 @@ func (s *Store) renew(sub *subscription, u *Update) error {
 	res := &u.Resources[0]
 	res.Version = u.Version
 	hash, err := res.sum()
+	if err == nil && res.Type == SecretType {
+		var files []place
+		hash, files = withFiles(hash, res)
+		sub.watch(files)
+	}
 	if err == nil && sub.entry.same(hash) {
 		sub.entry.Refused, sub.entry.Attempt = nil, nil
 		st.accepted(u.Version)
@@ -230,6 +243,8 @@ func (sub *subscription) prepare(c compiler, v *Version) (apply func(), err erro
 		}, nil
 	case *corev3.TypedExtensionConfig:
 		return sub.prepareFilters(c, value)
+	case *tlsv3.Secret:
+		return sub.prepareSecret(c, value)
 	}
 	return func() {}, nil
 }

@@ -84,6 +84,7 @@ const (
 	fClosed                           // the descriptor is gone
 	fAccepted                         // not dialled
 	fLocalKnown                       // local holds the address
+	fHandshake                        // the transport is not ready yet
 )
 
 // Conn is a stream connection, TCP or Unix. It belongs to one loop for life; a
@@ -92,6 +93,7 @@ const (
 type Conn struct {
 	loop    *Loop
 	handler Handler
+	tp      *sealing // nil: the bytes are those of the wire
 	out     sdk.Buffer
 	in      leftover
 
@@ -178,7 +180,12 @@ func (c *Conn) touch() {
 }
 
 // Queued returns the number of bytes in the write queue.
-func (c *Conn) Queued() int { return c.out.Len() }
+func (c *Conn) Queued() int {
+	if c.tp != nil {
+		return c.out.Len() + c.tp.sealed
+	}
+	return c.out.Len()
+}
 
 // SetWatermarks sets the bounds for AboveHigh and OnDrained, in bytes of the
 // write queue; high 0 is no bound.
@@ -200,7 +207,8 @@ func (c *Conn) NotifyFlushed() {
 	c.touch()
 }
 
-// BytesIn returns the number of bytes read from the socket.
+// BytesIn returns the number of bytes read from the socket. With a transport BytesIn
+// and BytesOut count what its owner sees.
 func (c *Conn) BytesIn() uint64 { return c.bytesIn }
 
 // BytesOut returns the number of bytes that the socket has accepted.
@@ -271,14 +279,16 @@ func (c *Conn) queueLater() {
 }
 
 // idle reports whether there is nothing to read or to present, or c is queued already.
-func (c *Conn) idle() bool { return c.has(fReady|fClosed) || !c.has(fReadable) && c.in.len() == 0 }
+func (c *Conn) idle() bool {
+	return c.has(fReady|fClosed) || !c.has(fReadable) && c.in.len() == 0 && (c.tp == nil || c.tp.idle())
+}
 
 // Closed reports whether the connection has ended or is being closed by its
 // owner: no OnData, OnEOF and OnDrained follows.
 func (c *Conn) Closed() bool { return c.has(fEnding | fClosed) }
 
 // Established reports whether bytes can flow: connected and not closed.
-func (c *Conn) Established() bool { return c.flags&(fConnecting|fEnding|fClosed) == 0 }
+func (c *Conn) Established() bool { return c.flags&(fConnecting|fHandshake|fEnding|fClosed) == 0 }
 
 // RemoteAddr returns the peer's address. An accepted Unix connection's peer has
 // none.
@@ -308,11 +318,14 @@ func (c *Conn) LocalAddr() Addr {
 // connTimer is a Conn as the handler of its own timer.
 type connTimer Conn
 
-// OnTimer ends an attempt to connect, or a close, that took too long.
+// OnTimer ends an attempt to connect, a handshake or a close that took too long.
 func (t *connTimer) OnTimer(*Timer) {
 	c, op := (*Conn)(t), "close"
-	if c.has(fConnecting) {
+	switch {
+	case c.has(fConnecting):
 		op = "connect"
+	case c.has(fHandshake):
+		op = "handshake"
 	}
 	c.finish(&Error{Op: op, Kind: KindTimeout}, false)
 }

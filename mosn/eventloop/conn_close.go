@@ -41,7 +41,7 @@ func (c *Conn) closeLater(timeout time.Duration, how connFlags) {
 	if c.has(fClosed | fEnding) {
 		return
 	}
-	if c.has(fWriteDead) || c.has(fConnecting) && c.out.Empty() {
+	if c.has(fWriteDead) || c.has(fConnecting) && c.out.Empty() || c.tp != nil && c.has(fConnecting|fHandshake) {
 		c.finish(nil, false)
 		return
 	}
@@ -100,6 +100,9 @@ func (c *Conn) finish(err error, abort bool) {
 	if c.has(fClosed) {
 		return
 	}
+	if c.tp != nil && !abort && c.fd >= 0 {
+		c.lastWords(err)
+	}
 	c.set(fClosed | fEnding)
 	c.err = err
 	c.timer.Stop()
@@ -119,5 +122,8 @@ func (c *Conn) finish(err error, abort bool) {
 func (c *Conn) ended() {
 	c.out.Release()
 	c.in.release(&c.loop.reads)
+	if c.tp != nil {
+		c.tp.release(c)
+	}
 	c.handler.OnClose(c, c.err)
 }

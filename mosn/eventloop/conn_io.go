@@ -1,6 +1,10 @@
 package eventloop
 
-import "syscall"
+import (
+	"syscall"
+
+	"sofamesh.io/sofamesh/sdk"
+)
 
 // connEvent is told what the kernel reports about c.
 func (l *Loop) connEvent(c *Conn, flags EventFlags) {
@@ -10,7 +14,7 @@ func (l *Loop) connEvent(c *Conn, flags EventFlags) {
 	}
 	if flags&EventWritable != 0 && !c.has(fWritable) {
 		c.set(fWritable)
-		if !c.out.Empty() || c.has(fShutWrite|fEnding) {
+		if c.unwritten() || c.has(fShutWrite|fEnding) {
 			c.touch()
 		}
 	}
@@ -48,9 +52,13 @@ func (c *Conn) connected(flags EventFlags) bool {
 		c.touch()
 		return true
 	}
-	c.timer.Stop()
 	c.set(fWritable)
 	c.touch()
+	if c.tp != nil {
+		c.tp.t.Start(c) // the timer goes on: it is for both
+		return !c.has(fClosed)
+	}
+	c.timer.Stop()
 	c.handler.OnConnect(c)
 	return !c.has(fClosed)
 }
@@ -60,9 +68,21 @@ func (c *Conn) reading() bool {
 	return c.readDisabled == 0 && !c.has(fConnecting|fEnding|fClosed|fStalled)
 }
 
-// read reads and presents until the kernel has no more, the owner has enough or asks
-// for the rest later (Resume), or the budget of the turn is used up.
+// read reads and presents what there is.
 func (c *Conn) read() {
+	if c.tp != nil {
+		c.readSealed()
+		return
+	}
+	c.readAll()
+}
+
+// more reports whether there may be more to read now.
+func (c *Conn) more() bool { return c.has(fReadable) || c.tp != nil && !c.tp.dry }
+
+// readAll reads and presents until the kernel has no more, the owner has enough or asks
+// for the rest later (Resume), or the budget of the turn is used up.
+func (c *Conn) readAll() {
 	if c.has(fDiscard) {
 		c.discard()
 		return
@@ -71,7 +91,7 @@ func (c *Conn) read() {
 	if c.has(fPresent) && c.reading() && c.in.len() > 0 {
 		c.present(c.in.bytes())
 	}
-	for budget := scratchSize; c.has(fReadable) && c.reading() && !c.has(fEOF|fYielded); {
+	for budget := scratchSize; c.more() && c.reading() && !c.has(fEOF|fYielded); {
 		if budget <= 0 {
 			c.queueLater()
 			return
@@ -96,18 +116,15 @@ func (c *Conn) readOnce() int {
 	if kept > 0 {
 		space = c.in.space(&l.reads, max(int(c.readLimit), kept+1))
 	}
+	if c.tp != nil {
+		return c.unseal(space, kept)
+	}
 	n, errno := l.kernel.Read(int(c.fd), space)
 	if n > 0 {
 		if n < len(space) && !c.has(fPeerHalf) {
 			c.clear(fReadable) // drained: a stream's short read says so
 		}
-		c.bytesIn += uint64(n)
-		if kept > 0 {
-			c.in.end += int32(n)
-			c.present(c.in.bytes())
-		} else {
-			c.present(space[:n])
-		}
+		c.arrived(space[:n], kept)
 		return n
 	}
 	switch errno {
@@ -121,6 +138,16 @@ func (c *Conn) readOnce() int {
 		c.finish(sysError("read", errno), false)
 	}
 	return 0
+}
+
+// arrived presents what was read, behind what is kept.
+func (c *Conn) arrived(p []byte, kept int) {
+	c.bytesIn += uint64(len(p))
+	if kept > 0 {
+		c.in.end += int32(len(p))
+		p = c.in.bytes()
+	}
+	c.present(p)
 }
 
 // present calls OnData and keeps what it leaves.
@@ -161,7 +188,7 @@ func (c *Conn) endOfStream() {
 
 // checkGone notices a peer that vanished while nothing is read from it.
 func (c *Conn) checkGone() {
-	if c.has(fClosed|fEnding|fConnecting) || c.reading() || !c.has(fPeerHalf) {
+	if c.has(fClosed|fEnding|fConnecting|fHandshake) || c.reading() || !c.has(fPeerHalf) {
 		return
 	}
 	switch {
@@ -196,25 +223,35 @@ func (c *Conn) flush() {
 	if c.has(fShutDone) {
 		c.out.Release()
 	}
+	if c.tp != nil {
+		c.flushSealed()
+		return
+	}
 	for c.has(fWritable) && !c.out.Empty() {
-		if !c.writeOnce() {
+		n, ok := c.writeOnce(&c.out)
+		if !ok {
 			return
 		}
+		c.bytesOut += uint64(n)
 	}
 	c.flushed()
 }
 
-// writeOnce makes one write and reports whether the connection is still good.
-func (c *Conn) writeOnce() bool {
+// unwritten reports whether something waits for the socket to take it.
+func (c *Conn) unwritten() bool { return !c.out.Empty() || c.tp != nil && c.tp.unwritten(c) }
+
+// writeOnce makes one write of what is in out, says how much the socket took, and
+// whether the connection is still good.
+func (c *Conn) writeOnce(out *sdk.Buffer) (n int, ok bool) {
 	l := c.loop
-	var n, want int
+	var want int
 	var errno syscall.Errno
-	if c.out.Single() {
-		p := c.out.First()
+	if out.Single() {
+		p := out.First()
 		want = len(p)
 		n, errno = l.kernel.Write(int(c.fd), p)
 	} else {
-		vec := c.out.Slices(l.vec[:0])
+		vec := out.Slices(l.vec[:0])
 		for _, p := range vec {
 			want += len(p)
 		}
@@ -223,8 +260,7 @@ func (c *Conn) writeOnce() bool {
 	}
 	switch errno {
 	case 0:
-		c.bytesOut += uint64(n)
-		c.out.Drain(n)
+		out.Drain(n)
 		if c.patience > 0 {
 			c.timer.Arm(c.patience)
 		}
@@ -236,9 +272,9 @@ func (c *Conn) writeOnce() bool {
 	case syscall.EINTR:
 	default:
 		c.writeFailed(errno)
-		return false
+		return 0, false
 	}
-	return true
+	return n, true
 }
 
 // writeFailed ends the connection, unless there may be unread bytes that the
@@ -256,7 +292,7 @@ func (c *Conn) writeFailed(errno syscall.Errno) {
 
 // flushed is called when the queue may have become shorter.
 func (c *Conn) flushed() {
-	empty := c.out.Empty()
+	empty := !c.unwritten()
 	if empty && c.has(fShutWrite) && !c.has(fShutDone) {
 		c.set(fShutDone)
 		_ = c.loop.kernel.Shutdown(int(c.fd)) // fails when the peer is gone, which reading tells

@@ -20,10 +20,13 @@ const (
 	KindNoAddress          // no local address or port to connect from
 	KindPanic              // a handler panicked
 	KindStopped            // the loop stopped
+	KindTruncated          // the peer ended a stream whose transport has an end of its own without that
+	KindTransport          // the transport failed: a handshake that came to nothing, forged bytes
+	KindOverload           // too much of it at a time
 )
 
 var kindNames = [...]string{"error", "refused", "timeout", "reset", "unreachable", "peer closed",
-	"no descriptors", "no local address", "panic in a handler", "loop stopped"}
+	"no descriptors", "no local address", "panic in a handler", "loop stopped", "truncated", "transport failure", "overload"}
 
 // String returns a word for logs.
 func (k Kind) String() string { return kindNames[k] }
@@ -33,6 +36,7 @@ type Error struct {
 	Op    string // connect, read, write, ...
 	Kind  Kind
 	Errno syscall.Errno // 0 when there is none
+	Cause error         // of KindTransport, what the transport has to say; else nil
 }
 
 func (e *Error) Error() string {
@@ -40,13 +44,16 @@ func (e *Error) Error() string {
 	if e.Errno != 0 {
 		s += " (" + e.Errno.Error() + ")"
 	}
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
 	return s
 }
 
-// Unwrap returns the system's error, if there is one.
+// Unwrap returns the system's error or the transport's, if there is one.
 func (e *Error) Unwrap() error {
 	if e.Errno == 0 {
-		return nil
+		return e.Cause
 	}
 	return e.Errno
 }
@@ -63,6 +70,16 @@ var (
 	ErrReset      error = &Error{Kind: KindReset}
 	ErrStopped    error = &Error{Op: "loop", Kind: KindStopped}
 )
+
+// ErrAgain is what Conn.ReadWire returns while there is nothing: a net.Error that says
+// of itself that it is temporary, as crypto/tls wants it.
+var ErrAgain error = again{}
+
+type again struct{}
+
+func (again) Error() string   { return "nothing more for now" }
+func (again) Timeout() bool   { return false }
+func (again) Temporary() bool { return true }
 
 // KindOf returns the kind of err, KindOther when it is not an Error.
 func KindOf(err error) Kind {

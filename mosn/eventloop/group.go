@@ -132,7 +132,7 @@ func (g *Group) Stop() {
 		g.cancel()
 		if g.started {
 			g.async.stop()
-			g.heavy.stop()
+			g.heavy.flush()
 		}
 		close(g.quit)
 		for _, l := range g.loops {
@@ -145,6 +145,9 @@ func (g *Group) Stop() {
 			l.wake()
 		}
 		g.running.Wait()
+		if g.started {
+			g.heavy.stop()
+		}
 	})
 }
 

@@ -46,6 +46,9 @@ func (l *Loop) Async(j Job) bool { return l.submit(j, false) }
 
 // Heavy has a bounded number of threads of low priority do CPU-bound work:
 // handshakes, compiling configuration. It reports false when too much is queued.
+// All heavy jobs of a loop are done by one thread, in their order, so that a coroutine
+// begun in one may be resumed in the next (the runtime demands the thread). What is
+// submitted while the group stops is worked on, too, but may get no Done.
 func (l *Loop) Heavy(j Job) bool { return l.submit(j, true) }
 
 // Async and Heavy may be called on any goroutine: they touch nothing of the
@@ -66,10 +69,10 @@ type jobItem struct {
 	job  Job
 }
 
-// pool is a fixed number of workers behind a bounded queue.
+// pool is a fixed number of workers behind a bounded queue, or one queue each.
 type pool struct {
 	group   *Group
-	queue   chan jobItem
+	queues  []chan jobItem
 	size    int
 	heavy   bool
 	closed  atomic.Bool
@@ -78,8 +81,19 @@ type pool struct {
 }
 
 func newPool(g *Group, size, queue int, heavy bool) *pool {
-	return &pool{group: g, queue: make(chan jobItem, queue), size: size, heavy: heavy, end: make(chan struct{})}
+	p := &pool{group: g, size: size, heavy: heavy, end: make(chan struct{})}
+	n := 1
+	if heavy {
+		n = size
+	}
+	for range n {
+		p.queues = append(p.queues, make(chan jobItem, queue))
+	}
+	return p
 }
+
+// queue returns the one of worker or loop i.
+func (p *pool) queue(i int) chan jobItem { return p.queues[i%len(p.queues)] }
 
 // submit never waits: sending to a buffered channel in a select with a default
 // does not park the loop.
@@ -88,7 +102,7 @@ func (p *pool) submit(l *Loop, j Job) bool {
 		return false
 	}
 	select {
-	case p.queue <- jobItem{l, j}:
+	case p.queue(l.index) <- jobItem{l, j}:
 		return true
 	default:
 		return false
@@ -96,27 +110,45 @@ func (p *pool) submit(l *Loop, j Job) bool {
 }
 
 func (p *pool) start() {
-	for range p.size {
-		p.workers.Go(p.work)
+	for i := range p.size {
+		p.workers.Go(func() { p.work(p.queue(i)) })
 	}
 }
 
-// stop ends the workers. What is still queued gets its Done with ErrStopped.
+// stop ends the workers. What is still queued gets its Done with ErrStopped; heavy jobs
+// are worked on, because what they have begun can be ended on their thread only.
 func (p *pool) stop() {
 	p.closed.Store(true)
 	close(p.end)
 	p.workers.Wait()
+	for _, q := range p.queues {
+		p.drain(q, func(it jobItem) { _ = it.loop.Post(&jobDone{it.job, ErrStopped}) })
+	}
+}
+
+// flush waits until all that is queued now has had its Done.
+func (p *pool) flush() {
+	var all sync.WaitGroup
+	for i, q := range p.queues {
+		all.Add(1)
+		q <- jobItem{p.group.loops[i%len(p.group.loops)], JobFunc(func(context.Context) error { all.Done(); return nil }, nil)}
+	}
+	all.Wait()
+}
+
+// drain takes what is queued.
+func (p *pool) drain(q chan jobItem, take func(jobItem)) {
 	for {
 		select {
-		case it := <-p.queue:
-			_ = it.loop.Post(&jobDone{it.job, ErrStopped})
+		case it := <-q:
+			take(it)
 		default:
 			return
 		}
 	}
 }
 
-func (p *pool) work() {
+func (p *pool) work(queue chan jobItem) {
 	if p.heavy {
 		// Never unlocked: the thread, with its priority, ends with the worker.
 		runtime.LockOSThread()
@@ -127,8 +159,11 @@ func (p *pool) work() {
 	for {
 		select {
 		case <-p.end:
+			if p.heavy {
+				p.drain(queue, func(it jobItem) { _ = p.try(it.job) }) // the loops have ended
+			}
 			return
-		case it := <-p.queue:
+		case it := <-queue:
 			err := p.try(it.job)
 			_ = it.loop.Post(&jobDone{it.job, err}) // fails only when the loop is gone
 		}

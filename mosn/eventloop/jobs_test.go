@@ -3,6 +3,8 @@ package eventloop
 import (
 	"context"
 	"errors"
+	"iter"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -154,3 +156,50 @@ func TestStopEndsJobs(t *testing.T) {
 		t.Error("a stopped group takes jobs")
 	}
 }
+
+// TestHeavyThread: the heavy jobs of a loop are done by one thread, one after the other, so
+// that a coroutine begun in one goes on in the next; and when the group stops, what is
+// submitted by connections that end is still worked on.
+func TestHeavyThread(t *testing.T) {
+	r := newRig(t, Config{Loops: 2, HeavyWorkers: 2})
+	var next func() (int, bool)
+	var stop func()
+	ended := false
+	step := func(work func()) {
+		done := make(chan struct{})
+		r.Loop(1).Heavy(JobFunc(func(context.Context) error { work(); return nil }, func(*Loop, error) { close(done) }))
+		<-done
+	}
+	step(func() {
+		next, stop = iter.Pull(func(yield func(int) bool) {
+			for i := 0; yield(i); i++ {
+			}
+			ended = true
+		})
+	})
+	for i := range 100 {
+		r.Loop(0).Heavy(JobFunc(func(context.Context) error { return nil }, nil)) // the other worker's
+		step(func() {
+			if v, ok := next(); !ok || v != i { // on another thread the runtime would end the process
+				t.Errorf("step %d gave %d, %v", i, v, ok)
+			}
+		})
+	}
+	if err := r.Loop(1).Call(func(l *Loop) {
+		l.Dial(TCPAddr(netip.MustParseAddrPort("127.0.0.1:1")), nil, &lastJob{job: JobFunc(func(context.Context) error { stop(); return nil }, nil)})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.Stop()
+	if !ended {
+		t.Error("the coroutine has not ended")
+	}
+}
+
+// lastJob submits a job when its connection ends.
+type lastJob struct {
+	NopHandler
+	job Job
+}
+
+func (h *lastJob) OnClose(c *Conn, _ error) { c.Loop().Heavy(h.job) }

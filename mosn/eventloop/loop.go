@@ -35,6 +35,7 @@ type Loop struct {
 	kernel  Kernel
 	events  [maxEvents]Event
 	scratch []byte // what is read, when nothing is kept from before
+	plain   []byte // what transports make of it; nil until one does
 	vec     [][]byte
 
 	now       time.Duration

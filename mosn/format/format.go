@@ -45,11 +45,13 @@ type part struct {
 	other   header // after the question mark
 	limit   int    // 1 + the most bytes of a value, 0 when unlimited
 	time    []timePart
-	path    []string // METADATA: the keys in the namespace text
-	among   []part   // COALESCE
-	whose   whose    // METADATA
-	origin  origin   // PATH, REQUESTED_SERVER_NAME
-	cut     bool     // PATH: without the query
+	path    []string  // METADATA: the keys in the namespace text
+	among   []part    // COALESCE
+	whose   whose     // METADATA
+	origin  origin    // PATH, REQUESTED_SERVER_NAME
+	names   nameOrder // REQUESTED_SERVER_NAME
+	tls     tlsValue
+	cut     bool     // PATH: without the query; QUERY_PARAMS: decoded
 	between [2]point // COMMON_DURATION
 	unit    int64    // COMMON_DURATION: nanoseconds
 	program *cel.Program

@@ -313,15 +313,17 @@ func TestEveryOperatorIsKnown(t *testing.T) {
 			t.Errorf("%s is %s, want %s", text, got, want)
 		}
 	}
-	for _, table := range [][]string{slices.Collect(maps.Keys(operators)), slices.Collect(maps.Keys(absent)), later} {
+	for _, table := range [][]string{
+		slices.Collect(maps.Keys(operators)), slices.Collect(maps.Keys(tlsOperators)), slices.Collect(maps.Keys(absent)), later,
+	} {
 		for _, name := range table {
 			if !known[name] {
 				t.Errorf("%s is not listed", name)
 			}
 		}
 	}
-	if len(known) != len(operators)+len(absent)+len(later) {
-		t.Errorf("%d are listed, %d are known", len(known), len(operators)+len(absent)+len(later))
+	if n := len(operators) + len(tlsOperators) + len(absent) + len(later); len(known) != n {
+		t.Errorf("%d are listed, %d are known", len(known), n)
 	}
 	if len(longFlags) != len(strings.Split((^sdk.ResponseFlag(0)).Names(), ",")) {
 		t.Error("a response flag has no long name")

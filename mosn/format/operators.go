@@ -56,7 +56,7 @@ const (
 	opTraceID
 	opSpanID
 	opConstant // HOSTNAME, ENVIRONMENT: known when the format is compiled
-	opAbsent   // what only TLS could tell
+	opAbsent   // what parts of TLS that are not here could tell
 	opStartTimeLocal
 	opEmitTime
 	opEmitTimeLocal
@@ -64,6 +64,7 @@ const (
 	opLogType
 	opLocalReplyBody
 	opMetadata
+	opTLS
 	opCoalesce
 	opPath
 	opQueryParam
@@ -216,26 +217,16 @@ var operators = map[string]spec{
 	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID": {opConstant, noParams, false},
 }
 
-// absent are those that only TLS or filters of the upstream side could answer:
-// missing on connections in plain text, as in Envoy.
+// absent are those that only filters of the upstream side, or parts of TLS that
+// are not here could answer: missing, as in Envoy where there are none of these. Of a TLS
+// session crypto/tls does not tell the id.
 var absent = map[string]params{
-	"DOWNSTREAM_HANDSHAKE_DURATION": noParams, "DOWNSTREAM_LOCAL_DNS_SAN": noParams, "DOWNSTREAM_LOCAL_EMAIL_SAN": noParams,
-	"DOWNSTREAM_LOCAL_IP_SAN": noParams, "DOWNSTREAM_LOCAL_OTHERNAME_SAN": noParams, "DOWNSTREAM_LOCAL_SUBJECT": noParams,
-	"DOWNSTREAM_LOCAL_URI_SAN": noParams, "DOWNSTREAM_PEER_CERT": noParams, "DOWNSTREAM_PEER_CERT_V_END": optionalParams,
-	"DOWNSTREAM_PEER_CERT_V_START": optionalParams, "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1": noParams,
-	"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256": noParams, "DOWNSTREAM_PEER_CHAIN_SERIALS": noParams, "DOWNSTREAM_PEER_DNS_SAN": noParams,
-	"DOWNSTREAM_PEER_EMAIL_SAN": noParams, "DOWNSTREAM_PEER_FINGERPRINT_1": noParams, "DOWNSTREAM_PEER_FINGERPRINT_256": noParams,
-	"DOWNSTREAM_PEER_IP_SAN": noParams, "DOWNSTREAM_PEER_ISSUER": noParams, "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256": noParams,
-	"DOWNSTREAM_PEER_ISSUER_SERIAL": noParams, "DOWNSTREAM_PEER_OTHERNAME_SAN": noParams, "DOWNSTREAM_PEER_SERIAL": noParams,
-	"DOWNSTREAM_PEER_SUBJECT": noParams, "DOWNSTREAM_PEER_URI_SAN": noParams, "DOWNSTREAM_TLS_CIPHER": noParams,
-	"DOWNSTREAM_TLS_GROUP": noParams, "DOWNSTREAM_TLS_SESSION_ID": noParams, "DOWNSTREAM_TLS_VERSION": noParams,
-	"DOWNSTREAM_TRANSPORT_FAILURE_REASON": noParams, "TLS_JA3_FINGERPRINT": noParams,
-	"TLS_JA4_FINGERPRINT": noParams, "UPSTREAM_FILTER_STATE": someParams, "UPSTREAM_LOCAL_DNS_SAN": noParams,
-	"UPSTREAM_LOCAL_IP_SAN": noParams, "UPSTREAM_LOCAL_URI_SAN": noParams, "UPSTREAM_PEER_CERT": noParams,
-	"UPSTREAM_PEER_CERT_V_END": optionalParams, "UPSTREAM_PEER_CERT_V_START": optionalParams, "UPSTREAM_PEER_DNS_SAN": noParams,
-	"UPSTREAM_PEER_IP_SAN": noParams, "UPSTREAM_PEER_ISSUER": noParams, "UPSTREAM_PEER_SUBJECT": noParams, "UPSTREAM_PEER_URI_SAN": noParams,
-	"UPSTREAM_SERVER_NAME": noParams, "UPSTREAM_TLS_CIPHER": noParams, "UPSTREAM_TLS_GROUP": noParams, "UPSTREAM_TLS_SESSION_ID": noParams,
-	"UPSTREAM_TLS_VERSION": noParams,
+	"DOWNSTREAM_HANDSHAKE_DURATION": noParams, "DOWNSTREAM_LOCAL_OTHERNAME_SAN": noParams,
+	"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1": noParams, "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256": noParams,
+	"DOWNSTREAM_PEER_CHAIN_SERIALS": noParams, "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256": noParams,
+	"DOWNSTREAM_PEER_ISSUER_SERIAL": noParams, "DOWNSTREAM_PEER_OTHERNAME_SAN": noParams, "DOWNSTREAM_TLS_SESSION_ID": noParams,
+	"TLS_JA3_FINGERPRINT": noParams, "TLS_JA4_FINGERPRINT": noParams,
+	"UPSTREAM_FILTER_STATE": someParams, "UPSTREAM_TLS_SESSION_ID": noParams,
 }
 
 // later are Envoy's other operators: known, and refused by name.

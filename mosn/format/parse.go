@@ -164,6 +164,10 @@ func (t token) compile(more *extensions) (part, error) {
 	if !ok {
 		s, ok = more.find(t.name)
 	}
+	tls, secure := tlsOperators[t.name]
+	if secure {
+		s, ok = tlsSpec(tls), true
+	}
 	if params, known := absent[t.name]; known {
 		s, ok = spec{opAbsent, params, params == someParams}, true
 	}
@@ -179,7 +183,7 @@ func (t token) compile(more *extensions) (part, error) {
 	case !s.length && t.limit > 0:
 		return fail("takes no length")
 	}
-	p := part{op: s.op, limit: t.limit}
+	p := part{op: s.op, limit: t.limit, tls: tls}
 	err := t.arguments(&p)
 	if s.op == opCEL || s.op == opTypedCEL {
 		p.program, err = more.expression(t.args)

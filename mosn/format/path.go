@@ -43,20 +43,6 @@ func (p *part) parseOrigin(from, current string) error {
 	return nil
 }
 
-// parseServerName reads "SNI_ONLY|SNI_FIRST|HOST_FIRST:ORIG|HOST|ORIG_OR_HOST". Without
-// TLS there is no server name but the host.
-func (p *part) parseServerName(args string) error {
-	what, from, _ := strings.Cut(args, ":")
-	switch what {
-	case "SNI_ONLY", "":
-		p.op = opAbsent
-	case "SNI_FIRST", "HOST_FIRST":
-	default:
-		return fmt.Errorf("%q is not SNI_ONLY, SNI_FIRST or HOST_FIRST", what)
-	}
-	return p.parseOrigin(from, "HOST")
-}
-
 func parseQueryParams(args string) error {
 	switch args {
 	case "ORIG", "DECODED", "": // what Envoy decodes it encodes again
@@ -73,14 +59,12 @@ func (p *part) choose(original, current string) string {
 	return current
 }
 
-// appendRequest handles the operators that look at the request's path and host.
+// appendRequest handles the operators that look at the request's path.
 func (p *part) appendRequest(dst []byte, h *sdk.Headers) ([]byte, kind) {
 	if h == nil {
 		return dst, missing
 	}
 	switch p.op {
-	case opServerName:
-		return appendString(dst, p.choose(h.Value("x-envoy-original-host"), h.Authority()))
 	case opQueryParam:
 		start := len(dst)
 		// A value that is decoded is made behind dst, and then moved.

@@ -57,7 +57,9 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return strconv.AppendUint(dst, size(ctx.Response), 10), number
 	case opTrailersBytes:
 		return strconv.AppendUint(dst, size(ctx.Trailers), 10), number
-	case opPath, opQueryParam, opQueryParams, opServerName:
+	case opServerName:
+		return p.appendServerName(dst, ctx)
+	case opPath, opQueryParam, opQueryParams:
 		return p.appendRequest(dst, ctx.Request)
 	case opCEL, opTypedCEL:
 		return p.appendExpression(dst, ctx)
@@ -79,6 +81,8 @@ func (p *part) append(dst []byte, ctx *Context) ([]byte, kind) {
 		return appendTime(dst, p.time, info.StartTime.UTC()), text
 	case opStartTimeLocal:
 		return appendTime(dst, p.time, info.StartTime.Local()), text
+	case opTLS:
+		return p.appendTLS(dst, info)
 	case opMetadata:
 		return p.appendMetadata(dst, info)
 	case opFilterStateField:

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop"
@@ -49,6 +50,9 @@ func (a *acceptor) OnAccept(_ *eventloop.Listener, c *eventloop.Conn) eventloop.
 	}
 	if g.cfg.buffer > 0 {
 		c.SetWatermarks(g.cfg.buffer, g.cfg.buffer/2)
+	}
+	if chain := g.cfg.chain; chain.tls != nil {
+		c.SetTransport(chain.tls.New(st), chain.timeout)
 	}
 	t.Handler = g.cfg.chain.NewConn(a.worker, c)
 	if t.Handler == nil {
@@ -162,28 +166,47 @@ func (t *tracked) unlink() {
 
 // OnClose implements eventloop.Handler.
 func (t *tracked) OnClose(c *eventloop.Conn, err error) {
-	defer t.closed(c) // whatever a filter does when it is told
+	defer t.closed(c, err) // whatever a filter does when it is told
 	t.Handler.OnClose(c, err)
 }
 
 // closed takes the connection out of the listener's accounts.
-func (t *tracked) closed(c *eventloop.Conn) {
+func (t *tracked) closed(c *eventloop.Conn, err error) {
+	failure, timeout := transportFailure(err)
 	b, st, loop := t.g.cfg.block, t.a.worker.Stats(), t.a.worker.Loop()
 	st.Inc(b.Counter(counterDestroy))
 	st.AddGauge(b.Gauge(gaugeActive), -1)
 	st.AddGauge(b.Gauge(gaugeWorkers+loop.Index()), -1)
 	st.Observe(b.Histogram(histogramLength), uint64((loop.Now()-t.start)/time.Millisecond))
 	t.g.cfg.limit.Release()
+	if timeout {
+		st.Inc(b.Counter(counterHandshakeTimeout))
+	}
 	if t.g.cfg.logs != nil {
-		t.log(c)
+		t.log(c, failure)
 	}
 	t.unlink()
 	t.g.conns--
 	t.g.maybeEnd(loop)
 }
 
+// transportFailure is what a transport says of the connection's end, and whether its
+// handshake has taken too long.
+func transportFailure(err error) (text string, timeout bool) {
+	e, ok := errors.AsType[*eventloop.Error](err)
+	switch {
+	case !ok:
+		return "", false
+	case e.Kind == eventloop.KindTimeout && e.Op == "handshake":
+		return "", true
+	case e.Cause != nil:
+		return e.Cause.Error(), false
+	}
+	return "", false
+}
+
 // log writes the connection to the listener's own access log.
-func (t *tracked) log(c *eventloop.Conn) {
+func (t *tracked) log(c *eventloop.Conn, failure string) {
 	loop := t.a.worker.Loop()
 	lived := loop.Now() - t.start
 	remote := c.RemoteAddr().AddrPort
@@ -193,6 +216,7 @@ func (t *tracked) log(c *eventloop.Conn) {
 		ConnectionID: c.ID(), BytesReceived: c.BytesIn(), BytesSent: c.BytesOut(),
 		DownstreamRemote: remote, DownstreamDirectRemote: remote,
 		DownstreamLocal: local.AddrPort, DownstreamLocalPath: local.Path,
+		DownstreamTLS: c.TLS(), DownstreamFailure: failure,
 	}
 	var none sdk.Headers
 	t.g.cfg.logs.Log(loop.Index(), info, &none, &none, &none)

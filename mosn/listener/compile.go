@@ -38,7 +38,7 @@ type Config struct {
 	pb       *listenerv3.Listener
 	sockets  []eventloop.ListenConfig
 	noBind   bool // bind_to_port: false
-	chain    stream.ConnFactory
+	chain    *chain
 	buffer   int
 	logs     sdk.AccessLogger // of connections, nil for none
 	limit    shared.Resource  // of connections at a time, over all loops

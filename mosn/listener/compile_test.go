@@ -94,12 +94,13 @@ func TestChains(t *testing.T) {
 		`default_filter_chain { filters { name: "x" } }`,
 		`filter_chains { filters { name: "x" } filter_chain_match { transport_protocol: "raw_buffer" } }`,
 		`filter_chains { filters { name: "x" } transport_socket { name: "envoy.transport_sockets.raw_buffer" } }`,
+		`filter_chains { filters { name: "x" } transport_socket_connect_timeout { seconds: 3 } }`,
 		`filter_chains { filters { name: "x" } transport_socket { name: "any" typed_config {
 			[type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer] {} } } }`,
 	} {
 		chain := &greeter{}
 		cfg, err := b.compile(tcp(1)+text, chain)
-		if err != nil || cfg.chain != chain || chain.closed.Load() {
+		if err != nil || cfg.chain.ConnFactory != chain || chain.closed.Load() {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

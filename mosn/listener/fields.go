@@ -26,8 +26,8 @@ func Fields() sdk.FieldStatus {
 		fields.Message(pkg+"AdditionalAddress",
 			fields.Supported("address", "socket_options", "tcp_keepalive")),
 		fields.Message(pkg+"FilterChain",
-			fields.Supported("name", "filter_chain_match", "filters", "transport_socket"),
-			fields.NoEffect("metadata", "transport_socket_connect_timeout"),
+			fields.Supported("name", "filter_chain_match", "filters", "transport_socket", "transport_socket_connect_timeout"),
+			fields.NoEffect("metadata"),
 			fields.Refused("use_proxy_proto"),
 		),
 		// checkMatch refuses, by name, what is set to something.

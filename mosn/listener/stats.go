@@ -18,6 +18,10 @@ const (
 	counterDestroy
 	counterOverflow
 	counterNoChain
+	_
+	_
+	_
+	counterHandshakeTimeout
 	counterWorkers = 10 // from here one a loop, behind those that stay 0 here
 )
 

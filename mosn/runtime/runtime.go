@@ -145,6 +145,3 @@ func (f *Fraction) override(x *value) {
 	case other, boolean:
 	}
 }
-
-// Snapshot is an older name of Values.
-type Snapshot = Values

@@ -18,7 +18,7 @@ func layerOf(t testing.TB, m map[string]any) *structpb.Struct {
 	return s
 }
 
-func snapshot(t testing.TB, layers ...map[string]any) *Snapshot {
+func snapshot(t testing.TB, layers ...map[string]any) *Values {
 	t.Helper()
 	var structs []*structpb.Struct
 	for _, m := range layers {
@@ -47,7 +47,7 @@ func TestLayers(t *testing.T) {
 	if s.Uint("d", 9) != 9 || s.Uint("e", 9) != 9 || s.Float("e", 9) != 9 || !s.Bool("a.b", true) || s.Uint("none", 9) != 9 {
 		t.Error("a value of another kind should leave the default")
 	}
-	var none *Snapshot
+	var none *Values
 	if none.Keys() != 0 || none.Uint("a", 3) != 3 || none.Bool("a", true) != true || none.Float("a", 1) != 1 {
 		t.Error("no snapshot should leave the defaults")
 	}
@@ -67,7 +67,7 @@ func TestWrongLayers(t *testing.T) {
 }
 
 // share counts how many of n consecutive numbers are drawn.
-func share(f Fraction, s *Snapshot, n uint64) (hits int) {
+func share(f Fraction, s *Values, n uint64) (hits int) {
 	for i := range n {
 		if f.Enabled(s, i) {
 			hits++
@@ -83,7 +83,7 @@ func TestFraction(t *testing.T) {
 	override := map[string]any{"k": map[string]any{"numerator": 5, "denominator": "TEN_THOUSAND"}}
 	for name, c := range map[string]struct {
 		pb   *corev3.RuntimeFractionalPercent
-		s    *Snapshot
+		s    *Values
 		n    uint64
 		want int
 	}{

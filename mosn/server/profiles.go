@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/pprof"
 	"os"
@@ -122,8 +121,14 @@ func (p *profiles) heapProfiler(w http.ResponseWriter, r *http.Request) {
 	ok(w)
 }
 
+// write writes a profile to the file, unless that of the CPU is under way there.
 func (p *profiles) write(name string) error {
-	f, err := os.OpenFile(p.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fs.FileMode(0o600))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cpu != nil {
+		return fmt.Errorf("the profile of the CPU is being written to %s", p.path)
+	}
+	f, err := os.OpenFile(p.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

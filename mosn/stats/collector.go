@@ -177,10 +177,13 @@ type Metric struct {
 	Interval, Total Distribution
 }
 
+// metricPage is how many metrics of a view are allocated together.
+const metricPage = 256
+
 // View is a state of all metrics that a filter let through: counters and gauges by
 // name, then histograms by name.
 type View struct {
-	Metrics []Metric
+	Metrics []*Metric
 	Texts   []Text // by name
 	conf    *Config
 }
@@ -194,6 +197,7 @@ func (c *Collector) Scrape(f Filter) (*View, error) {
 		return nil, err
 	}
 	v := &View{Texts: c.store.readouts(f), conf: c.conf}
+	var page []Metric
 	c.store.each(func(prefix, name string, kind Kind, lazy bool, id uint32) {
 		if f.Kinds != nil && !slices.Contains(f.Kinds, kind) {
 			return
@@ -214,10 +218,16 @@ func (c *Collector) Scrape(f Filter) (*View, error) {
 		}
 		m.Name = prefix + name
 		if f.Name == nil || f.Name.MatchString(m.Name) != f.Invert {
-			v.Metrics = append(v.Metrics, m)
+			// In pages: the runtime does not interrupt the clearing or moving of one large
+			// array, and until it is done a loop cannot go on after a collection's pause.
+			if len(page) == cap(page) {
+				page = make([]Metric, 0, metricPage)
+			}
+			page = append(page, m)
+			v.Metrics = append(v.Metrics, &page[len(page)-1])
 		}
 	})
-	slices.SortFunc(v.Metrics, func(a, b Metric) int {
+	slices.SortFunc(v.Metrics, func(a, b *Metric) int {
 		if ah, bh := a.Kind == KindHistogram, b.Kind == KindHistogram; ah != bh {
 			if bh {
 				return -1
@@ -231,8 +241,8 @@ func (c *Collector) Scrape(f Filter) (*View, error) {
 
 // Value returns a counter or gauge of the view; ok is false when it is not there.
 func (v *View) Value(name string) (value uint64, ok bool) {
-	for i := range v.Metrics {
-		if m := &v.Metrics[i]; m.Name == name && m.Kind != KindHistogram {
+	for _, m := range v.Metrics {
+		if m.Name == name && m.Kind != KindHistogram {
 			return m.Value, true
 		}
 	}

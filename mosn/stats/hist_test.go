@@ -110,7 +110,7 @@ func TestInterval(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v.Metrics[0]
+		return *v.Metrics[0]
 	}
 	one.Observe(h, 10)
 	two.Observe(h, 20)

@@ -68,8 +68,7 @@ func (v *View) WriteJSON(w io.Writer, how Buckets) error {
 		stats = append(stats, jsonText(t))
 	}
 	n := len(v.Metrics)
-	for i := range v.Metrics {
-		m := &v.Metrics[i]
+	for i, m := range v.Metrics {
 		if m.Kind == KindHistogram { // from here on all are
 			n = i
 			break
@@ -88,12 +87,11 @@ func (v *View) WriteJSON(w io.Writer, how Buckets) error {
 	return b.Flush()
 }
 
-func (v *View) jsonHistograms(hists []Metric, how Buckets) any {
+func (v *View) jsonHistograms(hists []*Metric, how Buckets) any {
 	switch how {
 	case BucketsCumulative, BucketsDisjoint:
 		out := make([]jsonBuckets, len(hists))
-		for i := range hists {
-			m := &hists[i]
+		for i, m := range hists {
 			bounds := v.conf.bounds(m.Name)
 			interval, total := m.counts(bounds, how == BucketsDisjoint)
 			out[i] = jsonBuckets{Name: m.Name}
@@ -104,15 +102,14 @@ func (v *View) jsonHistograms(hists []Metric, how Buckets) any {
 		return out
 	case BucketsDetailed:
 		out := jsonDetails{Supported: quantiles}
-		for i := range hists {
-			m := &hists[i]
+		for _, m := range hists {
 			out.Details = append(out.Details, jsonDetail{m.Name, bins(m.Total), bins(m.Interval), jsonQuantiles(m)})
 		}
 		return out
 	}
 	out := jsonSummaries{Supported: quantiles}
-	for i := range hists {
-		out.Computed = append(out.Computed, jsonSummary{hists[i].Name, jsonQuantiles(&hists[i])})
+	for _, m := range hists {
+		out.Computed = append(out.Computed, jsonSummary{m.Name, jsonQuantiles(m)})
 	}
 	return out
 }

@@ -21,22 +21,18 @@ type sample struct {
 // counters, gauges, histograms, each group by name. A name that is there as one kind
 // is not shown as another, which no reader would accept.
 func (v *View) WritePrometheus(w io.Writer, how Buckets) error {
-	samples := make([]sample, len(v.Metrics))
-	kinds := make(map[string]Kind, len(v.Metrics))
-	n := 0
-	for i := range v.Metrics {
-		m := &v.Metrics[i]
+	var samples []*sample
+	kinds := map[string]Kind{}
+	for _, m := range v.Metrics {
 		name, tags := v.conf.tags.extract(m.Name)
 		name = "envoy_" + sanitize(name)
 		if kind, known := kinds[name]; known && kind != m.Kind {
 			continue
 		}
 		kinds[name] = m.Kind
-		samples[n] = sample{name, labels(tags), m}
-		n++
+		samples = append(samples, &sample{name, labels(tags), m})
 	}
-	samples = samples[:n]
-	slices.SortStableFunc(samples, func(a, b sample) int {
+	slices.SortStableFunc(samples, func(a, b *sample) int {
 		if a.metric.Kind != b.metric.Kind {
 			return int(a.metric.Kind) - int(b.metric.Kind)
 		}
@@ -73,14 +69,14 @@ func typeOf(k Kind, how Buckets) string {
 }
 
 // with returns the labels and another one behind them.
-func (s sample) with(label, value string) string {
+func (s *sample) with(label, value string) string {
 	if s.labels == "" {
 		return label + `="` + value + `"`
 	}
 	return s.labels + "," + label + `="` + value + `"`
 }
 
-func (s sample) appendHistogram(out []byte, bounds []float64) []byte {
+func (s *sample) appendHistogram(out []byte, bounds []float64) []byte {
 	d := s.metric.Total
 	for _, bound := range bounds {
 		le := strconv.FormatFloat(bound, 'f', -1, 64)
@@ -93,7 +89,7 @@ func (s sample) appendHistogram(out []byte, bounds []float64) []byte {
 }
 
 // appendSummary appends the quantiles of the last interval, as Envoy does.
-func (s sample) appendSummary(out []byte) []byte {
+func (s *sample) appendSummary(out []byte) []byte {
 	for _, q := range quantiles {
 		at := strconv.FormatFloat(q/100, 'g', -1, 64)
 		out = append(out, s.name+"{"+s.with("quantile", at)+"} "...)
@@ -102,7 +98,7 @@ func (s sample) appendSummary(out []byte) []byte {
 	return s.appendSum(out)
 }
 
-func (s sample) appendSum(out []byte) []byte {
+func (s *sample) appendSum(out []byte) []byte {
 	out = append(out, s.name+"_sum{"+s.labels+"} "...)
 	out = append(strconv.AppendUint(out, s.metric.Total.Sum, 10), '\n')
 	out = append(out, s.name+"_count{"+s.labels+"} "...)

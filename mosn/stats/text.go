@@ -16,8 +16,7 @@ func (v *View) WriteText(w io.Writer, how Buckets) error {
 		line = append(append(line, t.Value...), "\"\n"...)
 		_, _ = b.Write(line) // Flush reports
 	}
-	for i := range v.Metrics {
-		m := &v.Metrics[i]
+	for _, m := range v.Metrics {
 		line = append(append(line[:0], m.Name...), ':')
 		switch {
 		case m.Kind != KindHistogram:

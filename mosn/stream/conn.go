@@ -57,6 +57,10 @@ func (cfg *Config) NewConn(w *Worker, c *eventloop.Conn) eventloop.Handler {
 	w.conns.add(d)
 	w.stats.Inc(cfg.Stats.CxTotal)
 	w.stats.AddGauge(cfg.Stats.CxActive, 1)
+	if c.Secure() {
+		w.stats.Inc(cfg.Stats.CxSSLTotal)
+		w.stats.AddGauge(cfg.Stats.CxSSLActive, 1)
+	}
 	if len(cfg.Codecs) == 1 {
 		d.speak(cfg.Codecs[0])
 	}

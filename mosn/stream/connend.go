@@ -69,6 +69,9 @@ func (d *serverConn) account() {
 	w.conns.remove(d)
 	w.stats.Inc(st.CxDestroy)
 	w.stats.AddGauge(st.CxActive, -1)
+	if d.c.Secure() {
+		w.stats.AddGauge(st.CxSSLActive, -1)
+	}
 	if d.codec != nil {
 		w.stats.AddGauge(d.counted.cxActive, -1)
 	}

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"strings"
+
 	"sofamesh.io/sofamesh/mosn/eventloop"
 	"sofamesh.io/sofamesh/mosn/stats"
 	"sofamesh.io/sofamesh/sdk"
@@ -54,12 +56,37 @@ type byProtocol struct {
 	http2            *stats.HTTP2 // nil: it is not HTTP/2
 }
 
+// agreed returns the codec that was agreed on in TLS (ALPN), nil if none was that the
+// first bytes need not be asked for: an RPC may come in what was called HTTP/1.
+func (d *serverConn) agreed() sdk.CodecConfig {
+	if t := d.c.TLS(); t != nil && t.ALPN == "h2" {
+		for _, cc := range d.cfg.Codecs {
+			if cc.Codec().Name == "http2" {
+				return cc
+			}
+		}
+	}
+	return nil
+}
+
+// notHTTP2 reports whether HTTP/2 is spoken where HTTP/1 was agreed on.
+func (d *serverConn) notHTTP2(cc sdk.CodecConfig) bool {
+	t := d.c.TLS()
+	return t != nil && strings.HasPrefix(t.ALPN, "http/1.") && cc.Codec().Name == "http2"
+}
+
 // detect finds out from the first bytes which protocol the connection speaks, and
 // reports whether it is known. What is nobody's goes to the first codec, as with
 // Envoy's http_inspector, and most likely is refused by it.
 func (d *serverConn) detect(in []byte) bool {
 	if d.codec == nil && len(in) > 0 {
-		cc, verdict := sdk.Detect(d.cfg.Codecs[1:], in)
+		cc, verdict := d.agreed(), sdk.Matched
+		if cc == nil {
+			cc, verdict = sdk.Detect(d.cfg.Codecs[1:], in)
+		}
+		if verdict == sdk.Matched && d.notHTTP2(cc) {
+			verdict = sdk.NoMatch
+		}
 		switch verdict {
 		case sdk.Matched:
 			d.speak(cc)

@@ -75,6 +75,27 @@ func TestRouteValue(t *testing.T) {
 	}
 }
 
+// TestRouteStays: the route of a request that was forwarded stays, also when the path that
+// it was rewritten to has none and a filter has it looked up again.
+func TestRouteStays(t *testing.T) {
+	ch := newChain("a")
+	ch.scripts[0].on["sh"] = func(s sdk.Stream) sdk.Action {
+		s.ClearRoute()
+		if s.RouteValue("metadata"); s.Info().RouteName != "r" {
+			t.Errorf("the route is now %q", s.Info().RouteName)
+		}
+		return sdk.Continue
+	}
+	w := newWorld(t, setup{filters: ch.filters(), route: `name: "r" match { path: "/" } route { cluster: "c" prefix_rewrite: "/x" }`})
+	c := w.client()
+	w.send(c, get)
+	w.send(w.backend(1), "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na")
+	if got := c.Received(); !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.HasSuffix(got, "\r\n\r\na") {
+		t.Errorf("the answer is %q", got)
+	}
+	w.idle()
+}
+
 // TestMetadata: the log sees what the configuration says of the parts on the request's
 // way, and what filters have said of the request; the next request starts anew.
 func TestMetadata(t *testing.T) {

@@ -245,7 +245,10 @@ func splitHostPort(host string) (name, port string) {
 // the request comes from outside the mesh.
 func (s *Stream) findClient() (edge bool, bad *sdk.Reply) {
 	m, cfg, i := &s.req, s.cfg, &s.info
-	scheme := "http" // of the connection: there is no TLS yet
+	scheme := "http" // of the connection
+	if i.DownstreamTLS != nil {
+		scheme = "https"
+	}
 	direct := i.DownstreamDirectRemote.Addr().Unmap()
 	var remote netip.Addr
 	single := !m.HasID(sdk.HeaderForwardedFor)

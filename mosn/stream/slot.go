@@ -206,7 +206,8 @@ func (sl *slot) RouteValue(field string) any {
 	return s.route.Value(field)
 }
 
-func (sl *slot) ClearRoute() { sl.s.routed = false }
+// ClearRoute implements sdk.Stream. What was forwarded goes by the route that it has.
+func (sl *slot) ClearRoute() { sl.s.routed = sl.s.up.begun }
 
 // ConnState implements sdk.Stream.
 func (sl *slot) ConnState(name string) *any {

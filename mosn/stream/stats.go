@@ -23,6 +23,8 @@ type Stats struct {
 	RouterRqTotal, NoRoute, NoCluster, RqDirect, RqResetAfterResponse          sdk.Counter
 	HealthCheck                                                                sdk.Counter
 	CxActive, CxHTTP1Active, CxHTTP2Active, CxUpgradesActive, RqActive         sdk.Gauge
+	CxSSLTotal                                                                 sdk.Counter
+	CxSSLActive                                                                sdk.Gauge
 	// Of the protocols that Envoy does not have.
 	CxRPCTotal, RqRPCTotal sdk.Counter
 	CxRPCActive            sdk.Gauge
@@ -86,7 +88,7 @@ func (s *Stats) counters() []named[sdk.Counter] {
 		{"rq_reset_after_downstream_response_started", &s.RqResetAfterResponse},
 		{"tracing.health_check", &s.HealthCheck},
 		{"downstream_cx_rpc_total", &s.CxRPCTotal}, {"downstream_rq_rpc_total", &s.RqRPCTotal},
-		{"downstream_rq_reverse_total", &s.RqReverseTotal},
+		{"downstream_rq_reverse_total", &s.RqReverseTotal}, {"downstream_cx_ssl_total", &s.CxSSLTotal},
 	}
 }
 
@@ -95,7 +97,7 @@ func (s *Stats) gauges() []named[sdk.Gauge] {
 		{"downstream_cx_active", &s.CxActive}, {"downstream_cx_http1_active", &s.CxHTTP1Active},
 		{"downstream_rq_active", &s.RqActive}, {"downstream_cx_http2_active", &s.CxHTTP2Active},
 		{"downstream_cx_upgrades_active", &s.CxUpgradesActive},
-		{"downstream_cx_rpc_active", &s.CxRPCActive}, {"downstream_rq_reverse_active", &s.RqReverseActive},
+		{"downstream_cx_rpc_active", &s.CxRPCActive}, {"downstream_rq_reverse_active", &s.RqReverseActive}, {"downstream_cx_ssl_active", &s.CxSSLActive},
 	}
 }
 
@@ -104,8 +106,7 @@ func (s *Stats) gauges() []named[sdk.Gauge] {
 func foreign() []string {
 	return []string{
 		"downstream_cx_http1_soft_drain", "downstream_cx_http3_total", "downstream_cx_overload_disable_keepalive",
-		"downstream_cx_ssl_total", "downstream_rq_http3_total", "downstream_rq_overload_close",
-		"downstream_rq_too_many_premature_resets",
+		"downstream_rq_http3_total", "downstream_rq_overload_close", "downstream_rq_too_many_premature_resets",
 		"passthrough_internal_redirect_bad_location", "passthrough_internal_redirect_no_route",
 		"passthrough_internal_redirect_predicate", "passthrough_internal_redirect_too_many_redirects",
 		"passthrough_internal_redirect_unsafe_scheme", "rq_overload_local_reply", "rq_redirect",

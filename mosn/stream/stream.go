@@ -192,6 +192,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	i.ConnectionID, i.ListenerMetadata = d.c.ID(), d.cfg.ListenerMetadata
 	i.DownstreamDirectRemote = d.c.RemoteAddr().AddrPort
 	i.DownstreamRemote = i.DownstreamDirectRemote
+	i.DownstreamTLS = d.c.TLS()
 	local := d.c.LocalAddr()
 	i.DownstreamLocal, i.DownstreamLocalPath = local.AddrPort, local.Path
 	i.ListenerName, i.FilterChainName = d.cfg.Listener, d.cfg.FilterChain

@@ -170,7 +170,7 @@ func (u *upstream) OnCallReady(c *cluster.Call) {
 	s.w.enter()
 	defer s.leave()
 	s.info.UpstreamLocal = c.LocalAddr().AddrPort
-	s.info.UpstreamConnectionID, s.info.UpstreamProtocol = c.ConnID(), c.Protocol()
+	s.info.UpstreamConnectionID, s.info.UpstreamProtocol, s.info.UpstreamTLS = c.ConnID(), c.Protocol(), c.TLS()
 	begun, stood := c.ConnectTimes()
 	s.info.UpstreamConnect, s.info.UpstreamConnected = int64(begun), int64(stood)
 	s.info.UpstreamReady = int64(s.w.now())
@@ -270,7 +270,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 	u.keep = false
 	s.info.UpstreamResponse = int64(now)
 	if s.info.UpstreamConnectionID == 0 { // another loop's, which has told by now
-		s.info.UpstreamConnectionID = c.ConnID()
+		s.info.UpstreamConnectionID, s.info.UpstreamTLS = c.ConnID(), c.TLS()
 		s.info.Tried[len(s.info.Tried)-1].ConnectionID = c.ConnID()
 	}
 	s.deadlines[dlPerTry] = 0

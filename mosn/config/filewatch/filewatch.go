@@ -8,6 +8,7 @@
 package filewatch
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,16 +19,17 @@ import (
 type Watcher struct {
 	system system
 
-	mu   sync.Mutex
-	dirs map[string]*dir
-	done sync.WaitGroup
+	mu     sync.Mutex
+	dirs   map[string]*dir
+	closed bool
+	done   sync.WaitGroup
 }
 
 // dir is a directory with what is watched in it.
 type dir struct {
 	path    string
 	watches map[*watch]struct{}
-	id      int // the system's
+	id      int // the system's; of two paths to one directory it is the same
 }
 
 type watch struct {
@@ -56,6 +58,9 @@ func (w *Watcher) Add(path string, modify bool, fn func()) (remove func(), err e
 	wt := &watch{name: name, modify: modify, fn: fn}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return nil, errors.New("filewatch: closed")
+	}
 	d := w.dirs[at]
 	if d == nil {
 		d = &dir{path: at, watches: map[*watch]struct{}{}}
@@ -72,14 +77,21 @@ func (w *Watcher) Add(path string, modify bool, fn func()) (remove func(), err e
 		delete(d.watches, wt)
 		if len(d.watches) == 0 && w.dirs[at] == d {
 			delete(w.dirs, at)
-			w.system.forget(d)
+			if !w.closed { // its descriptor may be another's by now
+				w.system.forget(w, d)
+			}
 		}
 	}, nil
 }
 
 // Close ends the watcher. It must not be called from a callback.
 func (w *Watcher) Close() {
-	w.system.close()
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		w.system.close()
+	}
+	w.mu.Unlock()
 	w.done.Wait()
 }
 
@@ -132,16 +144,16 @@ func (w *Watcher) tell(events []event, all bool) {
 	}
 }
 
-// byID returns the directory with a number of the system's, nil when it is gone.
-func (w *Watcher) byID(id int) *dir {
+// byID returns the directories with a number of the system's.
+func (w *Watcher) byID(id int) (list []*dir) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range w.dirs {
 		if d.id == id {
-			return d
+			list = append(list, d)
 		}
 	}
-	return nil
+	return list
 }
 
 // text cuts a name at its first zero byte.

@@ -111,6 +111,40 @@ func TestLink(t *testing.T) {
 	b.heard(t)
 }
 
+// TestTwoNames: a directory has one number, by whatever path it was reached (/run and
+// /var/run): what happens there is told to all who watch it.
+func TestTwoNames(t *testing.T) {
+	root := t.TempDir()
+	dir, link := filepath.Join(root, "run"), filepath.Join(root, "link")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	replace := func(name string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		write(t, path+".new", "1")
+		move(t, path+".new", path)
+	}
+	w := open(t)
+	eager, _ := add(t, w, filepath.Join(dir, "written"), true)
+	one, remove := add(t, w, filepath.Join(dir, "a"), false)
+	two, _ := add(t, w, filepath.Join(link, "a"), false)
+	replace("a")
+	one.heard(t)
+	two.heard(t)
+	write(t, filepath.Join(dir, "written"), "1")
+	eager.heard(t)
+	_, other := add(t, w, filepath.Join(link, "b"), false)
+	remove()
+	other()
+	replace("a")
+	two.heard(t)
+	one.silent(t)
+}
+
 func TestRemove(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a")

@@ -24,9 +24,10 @@ func (s *system) open() error {
 	return nil
 }
 
-// watch begins to watch d, or brings up to date what is watched for.
+// watch begins to watch d, or has more watched for there: the kernel has one watch for a
+// directory, whatever the paths to it.
 func (s *system) watch(d *dir) error {
-	mask := uint32(unix.IN_MOVED_TO | unix.IN_ONLYDIR)
+	mask := uint32(unix.IN_MOVED_TO | unix.IN_ONLYDIR | unix.IN_MASK_ADD)
 	if d.modify() {
 		mask |= unix.IN_MODIFY
 	}
@@ -38,7 +39,13 @@ func (s *system) watch(d *dir) error {
 	return nil
 }
 
-func (s *system) forget(d *dir) {
+// forget ends the watching of d, which is no longer in w, unless it goes on by another path.
+func (s *system) forget(w *Watcher, d *dir) {
+	for _, other := range w.dirs {
+		if other.id == d.id {
+			return
+		}
+	}
 	_, _ = unix.InotifyRmWatch(s.fd, uint32(d.id)) // fails when the directory is gone
 }
 
@@ -68,7 +75,7 @@ func parse(w *Watcher, b []byte) (events []event, all bool) {
 		case mask&unix.IN_Q_OVERFLOW != 0:
 			all = true
 		case mask&(unix.IN_MOVED_TO|unix.IN_MODIFY) != 0:
-			if d := w.byID(id); d != nil {
+			for _, d := range w.byID(id) {
 				events = append(events, event{d, name, mask&unix.IN_MOVED_TO == 0})
 			}
 		}

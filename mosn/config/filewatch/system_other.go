@@ -28,8 +28,8 @@ func (s *system) watch(d *dir) error {
 	return err
 }
 
-func (s *system) forget(*dir) {}
-func (s *system) close()      { close(s.stop) }
+func (s *system) forget(*Watcher, *dir) {}
+func (s *system) close()                { close(s.stop) }
 
 func (s *system) run(w *Watcher) {
 	tick := time.NewTicker(interval)

@@ -20,7 +20,7 @@ func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream
 	return err
 }
 
-func compileUpgrades(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+func compileUpgrades(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) (err error) {
 	for i, u := range pb.GetUpgradeConfigs() {
 		at := c.At(fmt.Sprintf("upgrade_configs[%d]", i))
 		for _, other := range pb.GetUpgradeConfigs()[:i] {
@@ -30,19 +30,19 @@ func compileUpgrades(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *strea
 		}
 		own := stream.Upgrade{Type: u.GetUpgradeType(), Enabled: u.GetEnabled() == nil || u.GetEnabled().GetValue()}
 		if len(u.GetFilters()) > 0 {
-			var err error
 			own.Own = true
-			if own.Filters, own.Router, err = compileChain(at, "filters", u.GetFilters()); err != nil {
-				return err
-			}
+			own.Filters, own.Router, err = compileChain(at, "filters", u.GetFilters())
 		}
-		cfg.Upgrades = append(cfg.Upgrades, own)
+		if cfg.Upgrades = append(cfg.Upgrades, own); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // compileChain compiles the filters in a field, c standing at its parent. The last one
-// must be the router, which is taken off and read here.
+// must be the router, which is taken off and read here. What there is of the chain at an
+// error is the caller's to close.
 func compileChain(c sdk.Compiler, field string, list []*hcmv3.HttpFilter) (chain []stream.FilterConfig, router stream.Router, err error) {
 	for i, f := range list {
 		at := c.At(fmt.Sprintf("%s[%d]", field, i))
@@ -50,20 +50,23 @@ func compileChain(c sdk.Compiler, field string, list []*hcmv3.HttpFilter) (chain
 		if f.GetConfigDiscovery() != nil && !last {
 			slot, err := dynamicFilter(at.At("config_discovery"), f)
 			if err != nil {
-				return nil, router, err
+				return chain, router, err
 			}
 			chain = append(chain, stream.FilterConfig{Name: f.GetName(), Slot: slot, Disabled: f.GetDisabled()})
 			continue
 		}
 		ext, conf, err := compileFilter(at, f)
 		if err != nil {
-			return nil, router, err
+			return chain, router, err
 		}
 		if ext == nil && !last {
 			continue
 		}
 		if err := checkTerminal(at, f.GetName(), ext, last); err != nil {
-			return nil, router, err
+			if conf != nil {
+				conf.Close()
+			}
+			return chain, router, err
 		}
 		if r, ok := conf.(*routerConfig); ok {
 			router = r.Router

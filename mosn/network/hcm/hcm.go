@@ -79,8 +79,16 @@ func Filter() stream.NetworkFilter {
 }
 
 func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, error) {
-	root := c.Stats()
 	cfg := &stream.Config{LocalAddress: eventloop.MachineAddress()}
+	if err := fill(c, pb, cfg); err != nil {
+		cfg.Close() // the filters that were compiled
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func fill(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
+	root := c.Stats()
 	if h, ok := c.(interface{ WithStats(sdk.Scope) sdk.Compiler }); ok { // filters count where the connection manager does
 		c = h.WithStats(c.Stats().Scope("http." + pb.GetStatPrefix()))
 	}
@@ -89,7 +97,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		compileRequestID, compileOrigins, compileEarly,
 	} {
 		if err := step(c, pb, cfg); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	routes := route.Options{ValidateClusters: true}
@@ -97,7 +105,7 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 		routes.Scope, routes.Names = root, h.RouteNames()
 	}
 	if err := compileRoutes(c, pb, cfg, routes); err != nil {
-		return nil, err
+		return err
 	}
 	var logs accesslog.CompileOptions
 	if h, ok := c.(host); ok {
@@ -114,12 +122,12 @@ func compile(c sdk.Compiler, pb *hcmv3.HttpConnectionManager) (*stream.Config, e
 	compileLogOptions(pb, cfg)
 	log, err := accesslog.CompileAll(c, pb.GetAccessLog(), logs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if log != nil {
 		cfg.AccessLogs = []sdk.AccessLogger{log}
 	}
-	return cfg, compileTracing(c, pb, cfg)
+	return compileTracing(c, pb, cfg)
 }
 
 // compileLogOptions says when the access log is written beside the end of a request.

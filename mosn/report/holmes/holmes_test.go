@@ -69,6 +69,13 @@ func TestBursts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
+	for _, on := range []bool{false, true} { // what was switched off and on again watches as before
+		for _, k := range kinds()[:3] {
+			if err := w.Set(k.name, on); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	wait := func(what string, ready func() bool) {
 		t.Helper()
 		for range 600 {

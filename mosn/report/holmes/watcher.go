@@ -62,7 +62,6 @@ type Watcher struct {
 
 	mu    sync.Mutex
 	on    map[string]bool
-	kept  map[string]int // profiles by kind
 	ended bool
 }
 
@@ -71,7 +70,7 @@ func Start(cfg *Config, logger *slog.Logger) (*Watcher, error) {
 	if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("holmes: %w", err)
 	}
-	w := &Watcher{cfg: cfg, log: logger, on: map[string]bool{}, kept: map[string]int{}}
+	w := &Watcher{cfg: cfg, log: logger, on: map[string]bool{}}
 	options := []holmes.Option{
 		holmes.WithLogger(libraryLog{logger}), holmes.WithDumpPath(cfg.Folder), holmes.WithBinaryDump(),
 		holmes.WithCollectInterval(time.Duration(cfg.Interval).String()), holmes.WithGoProcAsCPUCore(true),
@@ -112,9 +111,6 @@ func (w *Watcher) Close() {
 // Report implements the library's ProfileReporter: it comes after a profile was written.
 func (w *Watcher) Report(profile string, buf []byte, reason, _ string) error {
 	w.log.Warn("a profile was taken", "of", profile, "bytes", len(buf), "because", reason, "folder", w.cfg.Folder)
-	w.mu.Lock()
-	w.kept[profile]++
-	w.mu.Unlock()
 	w.prune()
 	return nil
 }
@@ -194,12 +190,10 @@ func (w *Watcher) Set(name string, on bool) error {
 		if k.name != name {
 			continue
 		}
-		if *k.trigger(w.cfg) == nil && on {
-			if err := w.lib.Set(k.set(k.defaults)); err != nil {
+		if on {
+			if err := w.lib.Set(k.set(w.triggerOf(k))); err != nil { // also again: off may have changed it
 				return err
 			}
-		}
-		if on {
 			k.on(w.lib)
 		} else {
 			w.off(k)
@@ -208,6 +202,14 @@ func (w *Watcher) Set(name string, on bool) error {
 		return nil
 	}
 	return fmt.Errorf("there is nothing called %q to watch: cpu, heap, goroutines, threads", name)
+}
+
+// triggerOf is the trigger of the configuration, else the library's.
+func (w *Watcher) triggerOf(k kind) Trigger {
+	if t := *k.trigger(w.cfg); t != nil {
+		return *t
+	}
+	return k.defaults
 }
 
 // off ends to watch. The library's DisableMemDump ends another watch than it says, so
@@ -232,10 +234,7 @@ func (w *Watcher) Write(out interface{ Write([]byte) (int, error) }) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range kinds() {
-		t := k.defaults
-		if set := *k.trigger(w.cfg); set != nil {
-			t = *set
-		}
+		t := w.triggerOf(k)
 		fmt.Fprintf(out, "%s: %s, min %d, diff %d%%, abs %d, cooldown %v\n", k.name, onOff(w.on[k.name]), t.Min, t.Diff, t.Abs, time.Duration(t.Cooldown))
 	}
 	fmt.Fprintf(out, "profiles in %s:\n", w.cfg.Folder)

@@ -128,7 +128,7 @@ var differentOnPurpose = []struct {
 	{`upstream_cx_[rt]x_bytes_total`, `settings/(scheme|hash-terminal)`, "counted when an exchange is over here, by Envoy as the bytes go"},
 	{`membership_change|lb_healthy_panic`, `settings/priorities`, "Envoy's members come one priority after the other"},
 	{`downstream_cx_protocol_error`, `settings/h2-limits`, "Envoy's codec closes by GOAWAY without counting what it closed for"},
-	{`upstream_cx_tx_bytes_total`, `failures/answer-on-connect`, "the answer and the request cross"},
+	{`upstream_cx_tx_bytes_total`, `failures/(answer|close)-on-connect`, "the host and the request cross"},
 	{`upstream_cx_protocol_error`, `h2/upstream-max-requests|h2failures/goaway-`, "Envoy counts the end of a connection on which the host has said goodbye as a protocol error"},
 	{`http2\.rx_messaging_error`, `h2hostile/r-(length|body|data)`, "nghttp2 does not count a body of a wrong length among the malformed messages"},
 	{`http2\.rx_reset`, `reset-no-error-after-answer`, "a reset of a stream that has ended is dropped within the codec"},

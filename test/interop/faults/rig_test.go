@@ -2,11 +2,14 @@ package faults
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -135,6 +138,32 @@ func newRigWith(t *testing.T, b program, route, thresholds string, concurrency i
 	return r
 }
 
+// live is what mosn's heap holds after a collection: its resident memory is also what the
+// next collection will find.
+func (r *rig) live(t *testing.T) int64 {
+	t.Helper()
+	fetch := func(path string) string {
+		resp, err := http.Get("http://" + r.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", path, resp.Status, err)
+		}
+		return string(text)
+	}
+	fetch("/debug/pprof/heap?gc=1")
+	var memory struct {
+		Allocated int64 `json:"allocated,string"`
+	}
+	if err := json.Unmarshal([]byte(fetch("/memory")), &memory); err != nil {
+		t.Fatal(err)
+	}
+	return memory.Allocated
+}
+
 // stat reads one counter or gauge from admin.
 func (r *rig) stat(t *testing.T, name string) int {
 	t.Helper()
@@ -144,7 +173,7 @@ func (r *rig) stat(t *testing.T, name string) int {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	fmt.Fprintf(conn, "GET /stats HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+	fmt.Fprintf(conn, "GET /stats?filter=^%s$ HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n", regexp.QuoteMeta(name))
 	all, err := io.ReadAll(conn)
 	if err != nil {
 		t.Fatalf("admin: %v", err)
