@@ -1,6 +1,8 @@
 package format
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -32,7 +34,11 @@ func (p *part) appendState(dst []byte, v any) ([]byte, kind) {
 		if err != nil {
 			return dst, missing
 		}
-		dst, what = append(dst, b...), raw
+		var out bytes.Buffer // protojson puts spaces where chance has them
+		if json.Compact(&out, b) != nil {
+			return dst, missing
+		}
+		dst, what = append(dst, out.Bytes()...), raw
 	case fmt.Stringer:
 		dst = append(dst, v.String()...)
 	default:

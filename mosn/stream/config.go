@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"sofamesh.io/sofamesh/mosn/edit"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/runtime"
 	"sofamesh.io/sofamesh/sdk"
@@ -27,6 +28,7 @@ type Config struct {
 	ListenerMetadata *sdk.Metadata
 	// Filters is the chain without its terminal router.
 	Filters    []FilterConfig
+	Router     // which is this
 	Upgrades   []Upgrade
 	AccessLogs []sdk.AccessLogger
 	Tracing    *Tracing // nil: requests are not traced
@@ -51,36 +53,31 @@ type Config struct {
 	ServerName   string
 	ServerHeader ServerHeader
 
-	UseRemoteAddress         bool
-	TrustedHops              uint32
-	SkipXFFAppend            bool
-	LocalAddress             string // of the machine, for x-forwarded-for of loopback peers
-	Internal                 []netip.Prefix
-	GenerateRequestID        bool
-	PreserveExternalID       bool
-	AlwaysSetRequestID       bool
-	BareRequestID            bool // of UuidRequestIdConfig: pack_trace_reason is off
-	IgnoreRequestID          bool // use_request_id_for_trace_sampling is off
-	Via                      string
-	UserAgent                string // the local cluster's name when add_user_agent is set
-	NodeID                   string
-	SchemeOverwrite          string
-	Proxy100Continue         bool
-	StripAnyPort             bool
-	StripMatchingPort        uint16 // the listener's port, 0 for "do not strip"
-	StripTrailingHostDot     bool
-	NormalizePath            bool
-	MergeSlashes             bool
-	EscapedSlashes           EscapedSlashes
-	AppendXForwardedPort     bool
-	SuppressEnvoyHeaders     bool           // router: suppress_envoy_headers
-	RespectExpectedRqTimeout bool           // router
-	NoDynamicStats           bool           // router: dynamic_stats is off
-	StartChildSpan           bool           // router: an attempt has a span of its own
-	SuppressGRPCCodes        bool           // router: suppress_grpc_request_failure_code_stats
-	StrictHeaders            []sdk.HeaderID // router: strict_check_headers
-	UpstreamLog              *UpstreamLog   // router: upstream_log; nil: attempts are not logged
-	LocalReply               *LocalReply    // nil: replies stay as they are
+	UseRemoteAddress     bool
+	TrustedHops          uint32
+	Origins              []Origin       // nil: x-forwarded-for tells, with TrustedHops
+	Early                edit.Mutations // of requests of HTTP, before the client is looked for
+	SkipXFFAppend        bool
+	LocalAddress         string // of the machine, for x-forwarded-for of loopback peers
+	Internal             []netip.Prefix
+	GenerateRequestID    bool
+	PreserveExternalID   bool
+	AlwaysSetRequestID   bool
+	BareRequestID        bool // of UuidRequestIdConfig: pack_trace_reason is off
+	IgnoreRequestID      bool // use_request_id_for_trace_sampling is off
+	Via                  string
+	UserAgent            string // the local cluster's name when add_user_agent is set
+	NodeID               string
+	SchemeOverwrite      string
+	Proxy100Continue     bool
+	StripAnyPort         bool
+	StripMatchingPort    uint16 // the listener's port, 0 for "do not strip"
+	StripTrailingHostDot bool
+	NormalizePath        bool
+	MergeSlashes         bool
+	EscapedSlashes       EscapedSlashes
+	AppendXForwardedPort bool
+	LocalReply           *LocalReply // nil: replies stay as they are
 
 	Stats Stats
 }
@@ -94,10 +91,29 @@ type FilterConfig struct {
 	Disabled bool
 }
 
+// Router is the filter that ends a chain, envoy.filters.http.router: routing is the
+// stream's own work.
+type Router struct {
+	SuppressEnvoyHeaders bool
+	// RespectExpectedRqTimeout makes a trusted x-envoy-expected-rq-timeout-ms of the
+	// request its timeout.
+	RespectExpectedRqTimeout bool
+	NoDynamicStats           bool // responses are not counted by code
+	StartChildSpan           bool // an attempt has a span of its own
+	SuppressGRPCCodes        bool // suppress_grpc_request_failure_code_stats
+	StrictHeaders            []sdk.HeaderID
+	UpstreamLog              *UpstreamLog // nil: attempts are not logged
+}
+
 // Upgrade is one entry of upgrade_configs.
 type Upgrade struct {
-	Type    string // lower case; "connect" for CONNECT
+	Type    string // "CONNECT" for that method; in any case
 	Enabled bool
+	// Own makes Filters and Router the chain of such requests, instead of the connection
+	// manager's.
+	Own     bool
+	Filters []FilterConfig
+	Router  Router
 }
 
 // ServerHeader is server_header_transformation.
@@ -121,27 +137,33 @@ const (
 	EscapedUnescape
 )
 
-// upgradeAllowed reports whether the connection manager, or the route instead of
-// it, lets a request of this type upgrade.
-func (cfg *Config) upgradeAllowed(kind string) bool {
+// upgrade is the entry for a type of upgrade, nil when there is none.
+func (cfg *Config) upgrade(kind string) *Upgrade {
 	for i := range cfg.Upgrades {
 		if strings.EqualFold(cfg.Upgrades[i].Type, kind) {
-			return cfg.Upgrades[i].Enabled
+			return &cfg.Upgrades[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // Close implements ConnFactory.
 func (cfg *Config) Close() {
-	for _, f := range cfg.Filters {
+	closeFilters(cfg.Filters)
+	for i := range cfg.Upgrades {
+		closeFilters(cfg.Upgrades[i].Filters)
+	}
+	if cfg.Tracing != nil && cfg.Tracing.Queue != nil {
+		cfg.Tracing.Queue.Close()
+	}
+}
+
+func closeFilters(list []FilterConfig) {
+	for _, f := range list {
 		if f.Slot != nil {
 			f.Slot.Close()
 		} else {
 			f.Config.Close()
 		}
-	}
-	if cfg.Tracing != nil && cfg.Tracing.Queue != nil {
-		cfg.Tracing.Queue.Close()
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestLogTypes(t *testing.T) {
 	w := newWorld(t, setup{edit: func(cfg *Config) {
 		cfg.LogStart, cfg.LogTunnel, cfg.LogInterval = true, true, 10*time.Second
-		cfg.Upgrades = []Upgrade{{"websocket", true}}
+		cfg.Upgrades = []Upgrade{{Type: "websocket", Enabled: true}}
 	}})
 	seen := ""
 	w.log.each = func(i *sdk.StreamInfo) {

@@ -173,6 +173,6 @@ func (s *Stream) direct(d *route.Direct) {
 // setLocation makes the location header of the route's own answer.
 func (s *Stream) setLocation(h *sdk.Headers) {
 	w := s.w
-	w.location = s.route.Location(w.location[:0], &s.req.Headers, &w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
+	w.location = s.route.Location(w.location[:0], &s.req.Headers, &w.routeScratch, !s.router.SuppressEnvoyHeaders)
 	h.SetID(sdk.HeaderLocation, bytesString(w.location))
 }

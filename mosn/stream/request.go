@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/cluster"
+	"sofamesh.io/sofamesh/mosn/format"
 	"sofamesh.io/sofamesh/mosn/route"
 	"sofamesh.io/sofamesh/mosn/trace"
 	"sofamesh.io/sofamesh/sdk"
@@ -46,7 +47,13 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 	if bad := s.normalizePath(); bad != nil {
 		return bad
 	}
-	edge := s.findClient()
+	if cfg.Early != nil {
+		s.mutateEarly()
+	}
+	edge, bad := s.findClient()
+	if bad != nil {
+		return bad
+	}
 	if !s.internal {
 		cleanEnvoyHeaders(&m.Headers, edge)
 		for _, name := range s.routes.InternalOnlyHeaders {
@@ -70,6 +77,11 @@ func (s *Stream) prepareRequest() *sdk.Reply {
 		m.AppendID(sdk.HeaderVia, ", ", cfg.Via)
 	}
 	return s.checkUpgrade()
+}
+
+// mutateEarly carries out early_header_mutation_extensions.
+func (s *Stream) mutateEarly() {
+	s.cfg.Early.Apply(&s.req.Headers, &format.Context{Info: &s.info, Request: &s.req.Headers})
 }
 
 // trustPeer is what findClient is for HTTP, where a request says nothing of those
@@ -111,7 +123,11 @@ func (s *Stream) checkUpgrade() *sdk.Reply {
 		kind = "CONNECT"
 	}
 	st := &s.cfg.Stats
-	if s.upgradeGranted(kind) {
+	own := s.cfg.upgrade(kind)
+	if s.upgradeGranted(kind, own) {
+		if own != nil && own.Own {
+			s.filters, s.router = own.Filters, &own.Router
+		}
 		if s.upgraded = !s.routed || s.route != nil; s.upgraded {
 			s.w.stats.Inc(st.CxUpgradesTotal)
 			s.w.stats.AddGauge(st.CxUpgradesActive, 1)
@@ -119,12 +135,13 @@ func (s *Stream) checkUpgrade() *sdk.Reply {
 		return nil
 	}
 	s.w.stats.Inc(st.RqNotUpgraded)
+	s.makeChain() // the ordinary one, which the answer passes
 	return s.bad(403, "upgrade_failed", "")
 }
 
 // upgradeGranted reports whether this type of upgrade may go on: the route's
 // configuration counts before the connection manager's.
-func (s *Stream) upgradeGranted(kind string) bool {
+func (s *Stream) upgradeGranted(kind string, own *Upgrade) bool {
 	s.findRoute()
 	if s.route != nil {
 		if f := s.route.Forward; f != nil {
@@ -136,7 +153,7 @@ func (s *Stream) upgradeGranted(kind string) bool {
 		return true // no route: 404 is the better answer
 	}
 	s.routed = false
-	return s.cfg.upgradeAllowed(kind)
+	return own != nil && own.Enabled
 }
 
 // bad is a refusal after which the connection is closed.
@@ -226,7 +243,7 @@ func splitHostPort(host string) (name, port string) {
 // findClient works out who the client is, from the connection or from
 // x-forwarded-for, and brings the forwarding headers up to date. It reports whether
 // the request comes from outside the mesh.
-func (s *Stream) findClient() (edge bool) {
+func (s *Stream) findClient() (edge bool, bad *sdk.Reply) {
 	m, cfg, i := &s.req, s.cfg, &s.info
 	scheme := "http" // of the connection
 	if i.DownstreamTLS != nil {
@@ -235,7 +252,8 @@ func (s *Stream) findClient() (edge bool) {
 	direct := i.DownstreamDirectRemote.Addr().Unmap()
 	var remote netip.Addr
 	single := !m.HasID(sdk.HeaderForwardedFor)
-	if cfg.UseRemoteAddress {
+	switch {
+	case cfg.UseRemoteAddress:
 		remote = direct
 		if cfg.TrustedHops > 0 {
 			if a, _, ok := lastForwarded(m.ID(sdk.HeaderForwardedFor), int(cfg.TrustedHops)-1); ok {
@@ -246,8 +264,14 @@ func (s *Stream) findClient() (edge bool) {
 		if cfg.TrustedHops == 0 || !m.HasID(sdk.HeaderForwardedProto) {
 			m.SetID(sdk.HeaderForwardedProto, scheme)
 		}
-	} else if a, only, ok := lastForwarded(m.ID(sdk.HeaderForwardedFor), int(cfg.TrustedHops)); ok {
-		remote, single = a, only
+	case cfg.Origins != nil:
+		if remote, single, bad = s.findOrigin(); bad != nil {
+			return false, bad
+		}
+	default:
+		if a, only, ok := lastForwarded(m.ID(sdk.HeaderForwardedFor), int(cfg.TrustedHops)); ok {
+			remote, single = a, only
+		}
 	}
 	if !m.HasID(sdk.HeaderForwardedProto) {
 		m.AddID(sdk.HeaderForwardedProto, scheme)
@@ -273,7 +297,7 @@ func (s *Stream) findClient() (edge bool) {
 	if edge {
 		m.SetID(sdk.HeaderEnvoyExternalAddress, addrText(s, remote))
 	}
-	return edge
+	return edge, nil
 }
 
 func addrText(s *Stream, a netip.Addr) string {
@@ -422,8 +446,8 @@ func (s *Stream) noteCluster(name string, c *cluster.LoopCluster) {
 // upstream.
 func (u *upstream) finishRequestHeaders() {
 	s := u.s
-	s.route.FinalizeRequest(&s.req.Headers, &s.info, &s.w.routeScratch, !s.cfg.SuppressEnvoyHeaders)
-	if s.cfg.SuppressEnvoyHeaders || s.rpc {
+	s.route.FinalizeRequest(&s.req.Headers, &s.info, &s.w.routeScratch, !s.router.SuppressEnvoyHeaders)
+	if s.router.SuppressEnvoyHeaders || s.rpc {
 		return
 	}
 	if u.timeout > 0 || u.retry.perTry > 0 {
@@ -451,12 +475,12 @@ func (u *upstream) setAttemptHeaders() {
 	if s.info.Attempts > 1 && s.vh.IncludeIsTimeoutRetry {
 		s.req.SetID(sdk.HeaderEnvoyIsTimeoutRetry, strconv.FormatBool(u.tryTimeout))
 	}
-	if s.info.Attempts > 1 && !s.cfg.SuppressEnvoyHeaders && !s.rpc {
+	if s.info.Attempts > 1 && !s.router.SuppressEnvoyHeaders && !s.rpc {
 		if at := s.deadlines[dlRoute]; at > 0 {
 			u.setExpectedTimeout(max(at-s.w.now(), time.Millisecond))
 		}
 	}
 	if u.action.AutoHostRewrite && u.host.Hostname() != "" {
-		route.RewriteHost(&s.req.Headers, u.host.Hostname(), u.action.AppendForwardedHost, !s.cfg.SuppressEnvoyHeaders)
+		route.RewriteHost(&s.req.Headers, u.host.Hostname(), u.action.AppendForwardedHost, !s.router.SuppressEnvoyHeaders)
 	}
 }

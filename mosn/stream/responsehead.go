@@ -10,7 +10,7 @@ import (
 // decorateUpstream applies the router's part to the head of an upstream's response.
 func (u *upstream) decorateUpstream(m *sdk.Message, now time.Duration) {
 	s := u.s
-	if from := s.info.RequestEnd; from != 0 && !s.cfg.SuppressEnvoyHeaders && !m.Upgrade && !s.rpc {
+	if from := s.info.RequestEnd; from != 0 && !s.router.SuppressEnvoyHeaders && !m.Upgrade && !s.rpc {
 		m.SetInt(sdk.HeaderEnvoyUpstreamServiceTime, (int64(now)-from)/int64(time.Millisecond))
 	}
 	if u.host.Canary() {

@@ -70,7 +70,7 @@ var _ sdk.Stream = (*slot)(nil)
 
 // makeChain instantiates the filters that the route does not turn off.
 func (s *Stream) makeChain() {
-	n := len(s.cfg.Filters)
+	n := len(s.filters)
 	if n == 0 {
 		return
 	}
@@ -79,8 +79,8 @@ func (s *Stream) makeChain() {
 		s.slots = make([]slot, n)
 	}
 	s.slots = s.slots[:0]
-	for i := range s.cfg.Filters {
-		conf := &s.cfg.Filters[i]
+	for i := range s.filters {
+		conf := &s.filters[i]
 		if off, set := s.routes.FilterDisabled(conf.Name, s.vh, s.route); off || !set && conf.Disabled {
 			continue
 		}

@@ -16,7 +16,7 @@ type Stats struct {
 	CxMaxDuration, CxMaxRequests, CxProtocolError, CxUpgradesTotal             sdk.Counter
 	CxRxBytes, CxTxBytes                                                       sdk.Counter
 	RqTotal, RqHTTP1Total, RqHTTP2Total, RqRxReset, RqTxReset                  sdk.Counter
-	RqTimeout, RqHeaderTimeout, RqIdleTimeout, RqMaxDuration                   sdk.Counter
+	RqTimeout, RqHeaderTimeout, RqIdleTimeout, RqMaxDuration, RqRejectedIP     sdk.Counter
 	RqTooLarge, RsTooLarge, RqRespBeforeComplete                               sdk.Counter
 	RqNonRelativePath, RqNormalizeFailed, RqNormalizeRedirected, RqNotUpgraded sdk.Counter
 	FlowPausedReading, FlowResumedReading                                      sdk.Counter
@@ -75,6 +75,7 @@ func (s *Stats) counters() []named[sdk.Counter] {
 		{"downstream_rq_rx_reset", &s.RqRxReset}, {"downstream_rq_tx_reset", &s.RqTxReset},
 		{"downstream_rq_timeout", &s.RqTimeout}, {"downstream_rq_header_timeout", &s.RqHeaderTimeout},
 		{"downstream_rq_idle_timeout", &s.RqIdleTimeout}, {"downstream_rq_max_duration_reached", &s.RqMaxDuration},
+		{"downstream_rq_rejected_via_ip_detection", &s.RqRejectedIP},
 		{"downstream_rq_too_large", &s.RqTooLarge}, {"rs_too_large", &s.RsTooLarge},
 		{"downstream_rq_response_before_rq_complete", &s.RqRespBeforeComplete},
 		{"downstream_rq_non_relative_path", &s.RqNonRelativePath},
@@ -105,8 +106,7 @@ func (s *Stats) gauges() []named[sdk.Gauge] {
 func foreign() []string {
 	return []string{
 		"downstream_cx_http1_soft_drain", "downstream_cx_http3_total", "downstream_cx_overload_disable_keepalive",
-		"downstream_rq_http3_total", "downstream_rq_overload_close",
-		"downstream_rq_rejected_via_ip_detection", "downstream_rq_too_many_premature_resets",
+		"downstream_rq_http3_total", "downstream_rq_overload_close", "downstream_rq_too_many_premature_resets",
 		"passthrough_internal_redirect_bad_location", "passthrough_internal_redirect_no_route",
 		"passthrough_internal_redirect_predicate", "passthrough_internal_redirect_too_many_redirects",
 		"passthrough_internal_redirect_unsafe_scheme", "rq_overload_local_reply", "rq_redirect",

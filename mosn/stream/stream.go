@@ -35,6 +35,10 @@ type perRequest struct {
 	conn  *serverConn
 	trace *tracing // nil: the connection manager does not trace, or the request is refused
 
+	// The chain: the connection manager's, or that of the upgrade which is asked for.
+	filters []FilterConfig
+	router  *Router
+
 	id    uint64 // of the codec
 	phase phase
 
@@ -166,6 +170,7 @@ func (s *Stream) attach(d *serverConn, id uint64, m *sdk.Message) {
 	w := d.w
 	s.phase.move(begin)
 	s.conn, s.cfg, s.id, s.routes = d, d.cfg, id, d.cfg.Routes.Load()
+	s.filters, s.router = d.cfg.Filters, &d.cfg.Router
 	s.req.Swap(m)
 	s.headRequest = s.req.Method() == "HEAD"
 	s.rpc = s.req.Protocol == sdk.RPC

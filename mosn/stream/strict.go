@@ -12,7 +12,7 @@ import (
 // which it makes no sense (strict_check_headers).
 func (u *upstream) checkStrictly() *sdk.Reply {
 	h := &u.s.req.Headers
-	for _, id := range u.s.cfg.StrictHeaders {
+	for _, id := range u.s.router.StrictHeaders {
 		if h.HasID(id) && !sensible(id, h.ID(id)) {
 			return &sdk.Reply{
 				Status: 400, Body: "invalid header '" + id.Name() + "' with value '" + h.ID(id) + "'",

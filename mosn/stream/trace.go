@@ -250,7 +250,7 @@ func (u *upstream) traceTry() {
 		return
 	}
 	span, rpcID := &t.span, t.rpcID
-	if t.cfg.Child {
+	if t.cfg.Child || s.router.StartChildSpan {
 		id := s.w.rand.Uint64() | 1
 		if t.joined {
 			t.tryID = trace.AppendNext(t.tryID[:0], str(t.rpcID), s.info.Attempts)

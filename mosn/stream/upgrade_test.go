@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/eventloop/looptest"
+	"sofamesh.io/sofamesh/sdk"
 )
 
 const (
@@ -252,4 +253,59 @@ func TestDrain(t *testing.T) {
 		t.Errorf("%d connections are left", w.w.ActiveConns())
 	}
 	w.idle()
+}
+
+// chainMark is a filter that writes down that it was there.
+type chainMark struct {
+	sdk.PassThrough
+	name   string
+	seen   *string
+	closed *int
+}
+
+func (m chainMark) New(sdk.Stream) sdk.Filter { *m.seen += m.name; return m }
+func (m chainMark) Close()                    { *m.closed++ }
+
+// TestUpgradeChain: requests that upgrade have the chain of their type, with its router,
+// or else the ordinary one.
+func TestUpgradeChain(t *testing.T) {
+	seen, closed := "", 0
+	mark := func(name string) []FilterConfig {
+		return []FilterConfig{{Name: name, Config: chainMark{name: name, seen: &seen, closed: &closed}}}
+	}
+	o := upgrades()
+	o.filters = mark("main;")
+	o.edit = func(c *Config) {
+		c.Upgrades = []Upgrade{
+			{Type: "WebSocket", Enabled: true, Own: true, Filters: mark("websocket;"), Router: Router{SuppressEnvoyHeaders: true}},
+			{Type: "plain", Enabled: true},
+			{Type: "off", Own: true, Filters: mark("off;")},
+			{Type: "none", Enabled: true, Own: true},
+		}
+	}
+	for request, want := range map[string]string{
+		websocket: "websocket;", strings.Replace(websocket, "websocket", "plain", 1): "main;", get: "main;",
+		strings.Replace(websocket, "websocket", "off", 1): "main;", strings.Replace(websocket, "websocket", "none", 1): "",
+	} {
+		w := newWorld(t, o)
+		seen = ""
+		c := w.client()
+		w.send(c, request)
+		if want != "main;" || !strings.Contains(request, "off") {
+			if suppressed := !strings.Contains(w.backend(1).Received(), "x-envoy-expected-rq-timeout-ms"); suppressed != (request == websocket) {
+				t.Errorf("%q: suppressed: %v", request, suppressed)
+			}
+		}
+		if seen != want {
+			t.Errorf("%q went through %q, want %q", request, seen, want)
+		}
+		c.Close()
+		w.Settle()
+	}
+	w := newWorld(t, o)
+	closed = 0
+	w.cfg.Close()
+	if closed != 3 {
+		t.Errorf("%d filters were closed", closed)
+	}
 }

@@ -293,7 +293,7 @@ func (u *upstream) OnCallHeaders(c *cluster.Call, m *sdk.Message, end bool) {
 
 // counted reports whether responses are counted by code: not those to questions after
 // the health, and none without the router's dynamic_stats.
-func (u *upstream) counted() bool { return !u.s.info.HealthCheck && !u.s.cfg.NoDynamicStats }
+func (u *upstream) counted() bool { return !u.s.info.HealthCheck && !u.s.router.NoDynamicStats }
 
 // count counts a response by its code, or what stands for one that does not come; those to
 // gRPC not among the cluster's codes, if that is asked for, for they say nothing of how a
@@ -302,7 +302,7 @@ func (u *upstream) count(code int) {
 	if !u.counted() {
 		return
 	}
-	if u.s.cfg.SuppressGRPCCodes && u.callsByGRPC() {
+	if u.s.router.SuppressGRPCCodes && u.callsByGRPC() {
 		u.cluster.CountOrigin(code, u.s.internal)
 	} else {
 		u.cluster.CountResponse(code, u.s.internal)

@@ -52,7 +52,7 @@ func (l *tryLog) forget() {
 // logTry notes an attempt that is to be logged.
 func (u *upstream) logTry() {
 	s := u.s
-	cfg := s.cfg.UpstreamLog
+	cfg := s.router.UpstreamLog
 	if cfg == nil {
 		return
 	}
@@ -79,7 +79,7 @@ func (u *upstream) logReady(c *cluster.Call) {
 	i.UpstreamAttempt, i.UpstreamReady = of.UpstreamAttempt, of.UpstreamReady
 	i.UpstreamConnect, i.UpstreamConnected = of.UpstreamConnect, of.UpstreamConnected
 	i.Tried = append(i.Tried, of.Tried[len(of.Tried)-1])
-	if u.s.cfg.UpstreamLog.Start {
+	if u.s.router.UpstreamLog.Start {
 		u.writeTryLog(sdk.LogUpstreamPoolReady)
 	}
 }
@@ -100,7 +100,7 @@ func protocolOf(c *sdk.Codec) (sdk.Protocol, *sdk.Codec) {
 // logPeriod writes the log while the attempt goes on.
 func (u *upstream) logPeriod() {
 	if l := u.log; l != nil && l.on {
-		u.s.setDeadline(dlTryLog, u.s.cfg.UpstreamLog.Interval)
+		u.s.setDeadline(dlTryLog, u.s.router.UpstreamLog.Interval)
 		u.writeTryLog(sdk.LogUpstreamPeriodic)
 	}
 }
@@ -150,5 +150,5 @@ func (u *upstream) writeTryLog(why sdk.LogType) {
 	i.VirtualHostName, i.ListenerMetadata = of.VirtualHostName, of.ListenerMetadata
 	i.ClusterName, i.ClusterStatName, i.ClusterMetadata = of.ClusterName, of.ClusterStatName, of.ClusterMetadata
 	i.UpstreamHost, i.UpstreamHostname, i.HostMetadata = of.UpstreamHost, of.UpstreamHostname, of.HostMetadata
-	s.cfg.UpstreamLog.Log.Log(s.w.loop.Index(), i, &s.req.Headers, &u.log.response, &u.log.trailers)
+	s.router.UpstreamLog.Log.Log(s.w.loop.Index(), i, &s.req.Headers, &u.log.response, &u.log.trailers)
 }

@@ -132,7 +132,7 @@ func TestStrictHeaders(t *testing.T) {
 		{sdk.HeaderEnvoyRetryGRPCOn, "cancelled,5xx", false},
 	} {
 		s := newStream(w.w)
-		s.cfg = w.cfg
+		s.cfg, s.router = w.cfg, &w.cfg.Router
 		s.req.SetID(tt.id, tt.value)
 		bad := s.up.checkStrictly()
 		if (bad == nil) != tt.ok {

@@ -114,7 +114,7 @@ func (u *upstream) setTimeouts() {
 	s := u.s
 	h := &s.req.Headers
 	u.timeout = u.action.GlobalTimeout(h)
-	if d, ok := headerMs(h, sdk.HeaderEnvoyExpectedTimeoutMs); ok && s.cfg.RespectExpectedRqTimeout {
+	if d, ok := headerMs(h, sdk.HeaderEnvoyExpectedTimeoutMs); ok && s.router.RespectExpectedRqTimeout {
 		u.timeout = d
 	} else if d, ok := headerMs(h, sdk.HeaderEnvoyUpstreamTimeoutMs); ok {
 		u.timeout = d

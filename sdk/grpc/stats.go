@@ -167,7 +167,12 @@ func (c *Calls) Ended(s sdk.Stream, status string) {
 	if code, ok := statusCode(status); ok {
 		c.add(s, code, 1)
 	}
-	if status == "0" {
+	c.EndedAs(s, status == "0")
+}
+
+// EndedAs counts the end of a call that has no status of gRPC's.
+func (c *Calls) EndedAs(s sdk.Stream, success bool) {
+	if success {
 		c.add(s, cSuccess, 1)
 	} else {
 		c.add(s, cFailure, 1)

@@ -1,9 +1,8 @@
-// Package grpcstats is envoy.filters.http.grpc_stats: it counts the calls of gRPC, and
-// their messages, under the cluster that they go to.
+// Package grpcstats is envoy.filters.http.grpc_stats: it counts the calls of gRPC and of
+// the Connect protocol, and their messages, under the cluster that they go to.
 //
 // A compiled filter is shared by all loops; what it keeps of a stream belongs to that
-// stream's loop. Bodies are looked at as they pass, never held. Calls of the Connect
-// protocol, which Envoy counts too, are not counted.
+// stream's loop. Bodies are looked at as they pass, never held.
 package grpcstats
 
 import (
@@ -83,20 +82,26 @@ func (f *filter) Close() {}
 
 // call is what is kept of a stream.
 type call struct {
-	asked, answered   bool        // the request, the response is of gRPC
+	asked             kinds
+	answered          bool        // the response is of gRPC
 	calls             *grpc.Calls // nil when it is not counted
 	request, response grpc.Frames
-	shown             *statsv3.FilterObject
+	ending            ending // of a streaming response
+	// Whether there was a message of a unary call, which is a body without frames.
+	unaryRequest, unaryResponse bool
+
+	shown *statsv3.FilterObject
 }
 
 // OnRequestHeaders implements sdk.Filter.
 func (f *filter) OnRequestHeaders(s sdk.Stream, _ bool) sdk.Action {
 	h := s.Request()
-	if !grpc.IsRequest(h) {
+	asked := kindsOf(h)
+	if asked.none() {
 		return sdk.Continue
 	}
 	c := sdk.State[call](s)
-	c.asked = true
+	c.asked = asked
 	service, method, ok := grpc.Method(h.Path())
 	if !ok {
 		return sdk.Continue
@@ -113,12 +118,16 @@ func (f *filter) OnRequestHeaders(s sdk.Stream, _ bool) sdk.Action {
 }
 
 // OnRequestData implements sdk.Filter.
-func (f *filter) OnRequestData(s sdk.Stream, data *sdk.Buffer, _ bool) sdk.Action {
+func (f *filter) OnRequestData(s sdk.Stream, data *sdk.Buffer, end bool) sdk.Action {
 	c := sdk.State[call](s)
-	if !c.asked {
-		return sdk.Continue
+	n := uint64(0)
+	switch {
+	case c.asked.grpc || c.asked.streaming:
+		n = c.request.Count(data)
+	case c.asked.unary && end:
+		c.unaryRequest, n = true, 1
 	}
-	if n := c.request.Count(data); n > 0 {
+	if n > 0 {
 		f.show(s, c)
 		if c.calls != nil {
 			c.calls.Requests(s, n)
@@ -129,48 +138,78 @@ func (f *filter) OnRequestData(s sdk.Stream, data *sdk.Buffer, _ bool) sdk.Actio
 
 // OnResponseHeaders implements sdk.Filter.
 func (f *filter) OnResponseHeaders(s sdk.Stream, end bool) sdk.Action {
-	c := sdk.State[call](s)
-	if !c.asked {
+	c, h := sdk.State[call](s), s.Response()
+	if c.asked.none() {
 		return sdk.Continue
 	}
-	c.answered = grpc.IsResponse(s.Response(), end)
-	f.countEnd(s, c, s.Response(), end)
+	c.answered = grpc.IsResponse(h, end)
+	if c.calls == nil {
+		return sdk.Continue
+	}
+	switch code := h.Status(); {
+	case c.asked.unary:
+		c.calls.EndedAs(s, code == 200)
+	case code == 200 && isStreaming(h): // its last frame tells
+	default:
+		countStatus(s, c, h)
+	}
+	if end {
+		f.countTime(s, c)
+	}
 	return sdk.Continue
 }
 
 // OnResponseData implements sdk.Filter.
-func (f *filter) OnResponseData(s sdk.Stream, data *sdk.Buffer, _ bool) sdk.Action {
+func (f *filter) OnResponseData(s sdk.Stream, data *sdk.Buffer, end bool) sdk.Action {
 	c := sdk.State[call](s)
-	if !c.answered {
+	n := uint64(0)
+	switch {
+	case c.answered:
+		n, end = c.response.Count(data), false
+	case c.asked.streaming:
+		n = c.ending.count(&c.response, data)
+	case c.asked.unary && end:
+		c.unaryResponse, n = true, 1
+	default:
 		return sdk.Continue
 	}
-	if n := c.response.Count(data); n > 0 {
+	if n > 0 {
 		f.show(s, c)
-		if c.calls != nil {
-			c.calls.Responses(s, n)
-		}
+	}
+	if c.calls == nil {
+		return sdk.Continue
+	}
+	if n > 0 {
+		c.calls.Responses(s, n)
+	}
+	if end && c.asked.streaming {
+		c.calls.EndedAs(s, c.ending.success)
+	}
+	if end {
+		f.countTime(s, c)
 	}
 	return sdk.Continue
 }
 
 // OnResponseTrailers implements sdk.Filter.
 func (f *filter) OnResponseTrailers(s sdk.Stream) sdk.Action {
-	if c := sdk.State[call](s); c.asked {
-		f.countEnd(s, c, s.ResponseTrailers(), true)
+	if c := sdk.State[call](s); c.asked.grpc && c.calls != nil {
+		countStatus(s, c, s.ResponseTrailers())
+		f.countTime(s, c)
 	}
 	return sdk.Continue
 }
 
-// countEnd counts the status of the call if h, its head or trailers, tells it, and the
-// host's time when the response ends with h.
-func (f *filter) countEnd(s sdk.Stream, c *call, h *sdk.Headers, end bool) {
-	if c.calls == nil {
-		return
-	}
+// countStatus counts the status of the call if h, its head or trailers, tells it.
+func countStatus(s sdk.Stream, c *call, h *sdk.Headers) {
 	if h.HasID(sdk.HeaderGRPCStatus) {
 		c.calls.Ended(s, h.ID(sdk.HeaderGRPCStatus))
 	}
-	if i := s.Info(); f.times && end && i.UpstreamRequestEnd != 0 && i.UpstreamEnd != 0 {
+}
+
+// countTime counts the host's time when the response has ended.
+func (f *filter) countTime(s sdk.Stream, c *call) {
+	if i := s.Info(); f.times && i.UpstreamRequestEnd != 0 && i.UpstreamEnd != 0 {
 		took := max(i.UpstreamEnd-i.UpstreamRequestEnd, 0) // an answer may come before all was asked
 		c.calls.Took(s, uint64(took)/uint64(time.Millisecond))
 	}
@@ -185,5 +224,16 @@ func (f *filter) show(s sdk.Stream, c *call) {
 		c.shown = &statsv3.FilterObject{}
 		s.Info().SetFilterState(name, c.shown)
 	}
+	if c.asked.unary {
+		c.shown.RequestMessageCount, c.shown.ResponseMessageCount = number(c.unaryRequest), number(c.unaryResponse)
+		return
+	}
 	c.shown.RequestMessageCount, c.shown.ResponseMessageCount = c.request.Begun, c.response.Begun
+}
+
+func number(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }

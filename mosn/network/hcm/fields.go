@@ -11,6 +11,7 @@ const pkg = "envoy.extensions.filters.network.http_connection_manager.v3."
 func Fields() sdk.FieldStatus {
 	all := sdk.FieldStatus{}
 	for _, m := range []sdk.FieldStatus{
+		requestFields(),
 		fields.Message(pkg+"HttpConnectionManager",
 			fields.Supported("codec_type", "stat_prefix", "rds", "route_config", "http_filters", "add_user_agent",
 				"common_http_protocol_options", "http_protocol_options", "http2_protocol_options", "server_name",
@@ -22,13 +23,13 @@ func Fields() sdk.FieldStatus {
 				"upgrade_configs", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action",
 				"strip_matching_host_port", "strip_any_host_port", "strip_trailing_host_dot",
 				"stream_error_on_invalid_http_message", "append_x_forwarded_port", "drain_timeout",
-				"access_log_flush_interval", "flush_access_log_on_new_request", "access_log_options", "tracing", "request_id_extension"),
+				"access_log_flush_interval", "flush_access_log_on_new_request", "access_log_options", "tracing", "request_id_extension",
+				"original_ip_detection_extensions", "early_header_mutation_extensions"),
 			fields.NoEffect("http3_protocol_options",
 				"represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "drain_timeout_jitter",
 				"http1_safe_max_connection_duration", "record_route_resolution_stats", "stream_flush_timeout"),
 			fields.Ignored("path_normalization_options"),
-			fields.Refused("scoped_routes", "original_ip_detection_extensions",
-				"early_header_mutation_extensions", "set_current_client_cert_details", "forward_client_cert_matcher",
+			fields.Refused("scoped_routes", "set_current_client_cert_details", "forward_client_cert_matcher",
 				"proxy_status_config", "typed_header_validation_config", "forward_proto_config",
 				"add_proxy_protocol_connection_state", "append_local_overload"),
 		),
@@ -46,7 +47,7 @@ func Fields() sdk.FieldStatus {
 		fields.Message(pkg+"ResponseMapper",
 			fields.Supported("filter", "status_code", "body", "body_format_override", "headers_to_add")),
 		fields.Message(pkg+"HttpConnectionManager.UpgradeConfig",
-			fields.Supported("upgrade_type", "enabled"), fields.Refused("filters")),
+			fields.Supported("upgrade_type", "enabled", "filters")),
 		fields.Message(pkg+"HttpConnectionManager.InternalAddressConfig",
 			fields.Supported("cidr_ranges"), fields.Refused("unix_sockets")),
 		fields.Message(pkg+"HttpFilter",

@@ -6,7 +6,6 @@ package hcm
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -95,7 +94,7 @@ func fill(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) e
 	}
 	for _, step := range []func(sdk.Compiler, *hcmv3.HttpConnectionManager, *stream.Config) error{
 		compileCodecs, compileTimes, compileForwarding, compilePaths, compileUpgrades, compileLocalReply, compileFilters,
-		compileRequestID,
+		compileRequestID, compileOrigins, compileEarly,
 	} {
 		if err := step(c, pb, cfg); err != nil {
 			return err
@@ -240,115 +239,6 @@ func compilePaths(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.C
 	cfg.StripAnyPort = pb.GetStripAnyHostPort()
 	cfg.StripTrailingHostDot = pb.GetStripTrailingHostDot()
 	return nil
-}
-
-func compileUpgrades(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
-	for i, u := range pb.GetUpgradeConfigs() {
-		for _, other := range pb.GetUpgradeConfigs()[:i] {
-			if strings.EqualFold(other.GetUpgradeType(), u.GetUpgradeType()) {
-				return c.At(fmt.Sprintf("upgrade_configs[%d].upgrade_type", i)).Errorf("duplicate upgrade %q", u.GetUpgradeType())
-			}
-		}
-		if len(u.GetFilters()) > 0 {
-			return c.At(fmt.Sprintf("upgrade_configs[%d].filters", i)).Errorf("a filter chain of an upgrade's own is not built yet")
-		}
-		cfg.Upgrades = append(cfg.Upgrades, stream.Upgrade{
-			Type:    u.GetUpgradeType(),
-			Enabled: u.GetEnabled() == nil || u.GetEnabled().GetValue(),
-		})
-	}
-	return nil
-}
-
-// compileFilters compiles the chain. Its last filter must be the router, which is
-// taken off and read here.
-func compileFilters(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config) error {
-	list := pb.GetHttpFilters()
-	if len(list) == 0 {
-		return c.At("http_filters").Errorf("the chain is empty: it must end in a terminal filter (envoy.filters.http.router)")
-	}
-	for i, f := range list {
-		at := c.At(fmt.Sprintf("http_filters[%d]", i))
-		last := i == len(list)-1
-		if f.GetConfigDiscovery() != nil && !last {
-			slot, err := dynamicFilter(at.At("config_discovery"), f)
-			if err != nil {
-				return err
-			}
-			cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Slot: slot, Disabled: f.GetDisabled()})
-			continue
-		}
-		ext, conf, err := compileFilter(at, f)
-		if err != nil {
-			return err
-		}
-		if ext == nil && !last {
-			continue
-		}
-		if ext == nil {
-			return at.Errorf("the optional filter named %s is not known, and is the last filter in a http filter chain", f.GetName())
-		}
-		if ext.Terminal != last {
-			conf.Close()
-			if last {
-				return at.Errorf("non-terminal filter named %s of type %s is the last filter in a http filter chain", f.GetName(), ext.Name)
-			}
-			return at.Errorf("terminal filter named %s of type %s must be the last filter in a http filter chain", f.GetName(), ext.Name)
-		}
-		if r, ok := conf.(*routerConfig); ok {
-			cfg.SuppressEnvoyHeaders, cfg.StartChildSpan = r.SuppressEnvoyHeaders, r.StartChildSpan
-			cfg.RespectExpectedRqTimeout = r.RespectExpectedTimeout
-			cfg.NoDynamicStats = r.NoDynamicStats
-			cfg.SuppressGRPCCodes = r.SuppressGRPCCodes
-			cfg.StrictHeaders, cfg.UpstreamLog = r.StrictHeaders, r.UpstreamLog
-			continue
-		}
-		cfg.Filters = append(cfg.Filters, stream.FilterConfig{Name: f.GetName(), Config: conf, Disabled: f.GetDisabled()})
-	}
-	return nil
-}
-
-// dynamicFilter asks for a filter whose configuration comes by ECDS. The terminal one
-// cannot: it is part of what is compiled here.
-func dynamicFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*stream.FilterSlot, error) {
-	h, ok := c.(dynamic)
-	if !ok {
-		return nil, c.Errorf("is not possible here")
-	}
-	return h.DynamicFilter(f.GetName(), f.GetConfigDiscovery())
-}
-
-// compileFilter compiles one filter of the chain; nothing is returned for an optional one
-// that is not known.
-func compileFilter(c sdk.Compiler, f *hcmv3.HttpFilter) (*sdk.HTTPFilter, sdk.HTTPConfig, error) {
-	any := f.GetTypedConfig()
-	if f.GetConfigDiscovery() != nil {
-		return nil, nil, c.At("config_discovery").Errorf("the terminal filter must have a typed_config")
-	}
-	ext, err := c.HTTPFilter(f.GetName(), any)
-	switch {
-	case err != nil && f.GetIsOptional():
-		c.Warnf("the filter is left out: %v", err)
-		return nil, nil, nil
-	case err != nil:
-		return nil, nil, err
-	case ext.Terminal && f.GetDisabled():
-		return nil, nil, c.At("disabled").Errorf("the terminal filter cannot be disabled")
-	}
-	if any == nil {
-		return nil, nil, c.Errorf("has no typed_config")
-	}
-	at := c.At("typed_config")
-	m, err := at.Unpack(any)
-	if err != nil {
-		return nil, nil, err
-	}
-	// The type of a route's settings finds the filter as well.
-	if got, want := proto.MessageName(m), proto.MessageName(ext.Config); got != want {
-		return nil, nil, at.Errorf("filter %q takes %s here, not %s", ext.Name, want, got)
-	}
-	conf, err := ext.Compile(at, m)
-	return ext, conf, err
 }
 
 func compileRoutes(c sdk.Compiler, pb *hcmv3.HttpConnectionManager, cfg *stream.Config, o route.Options) error {

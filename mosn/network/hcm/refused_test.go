@@ -36,7 +36,7 @@ func TestRefused(t *testing.T) {
 		},
 		{"client certificates", "forward_client_cert_details: APPEND_FORWARD", "forward_client_cert_details"},
 		{"HTTP/2", "codec_type: HTTP2", "codec_type"},
-		{"an upgrade's filters", `upgrade_configs { upgrade_type: "a" filters { name: "x" } }`, "upgrade_configs[0].filters"},
+		{"an upgrade's filters", `upgrade_configs { upgrade_type: "a" filters { name: "x" } }`, "upgrade_configs[0].filters[0]"},
 		{"an optional filter", `http_filters { name: "x" is_optional: true }`, ""},
 		{"an unknown filter", `http_filters { name: "x" }`, "http_filters[0]"},
 		{"a disabled router", `http_filters { name: "r" disabled: true typed_config { [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {} } }`, "http_filters[0].disabled"},

@@ -15,17 +15,7 @@ import (
 // routerConfig is the compiled envoy.filters.http.router, the filter that ends every
 // chain. Routing is the stream's own work, so it makes no filters: the connection
 // manager takes it off the end of the chain and reads it.
-type routerConfig struct {
-	SuppressEnvoyHeaders bool
-	// RespectExpectedTimeout makes a trusted x-envoy-expected-rq-timeout-ms of the
-	// request its timeout.
-	RespectExpectedTimeout bool
-	NoDynamicStats         bool // responses are not counted by code
-	StartChildSpan         bool
-	SuppressGRPCCodes      bool
-	StrictHeaders          []sdk.HeaderID
-	UpstreamLog            *stream.UpstreamLog
-}
+type routerConfig struct{ stream.Router }
 
 // New implements sdk.HTTPConfig and is not called.
 func (*routerConfig) New(sdk.Stream) sdk.Filter { return sdk.PassThrough{} }
@@ -55,14 +45,14 @@ func Router() *sdk.HTTPFilter {
 
 func compileRouter(c sdk.Compiler, m proto.Message) (sdk.HTTPConfig, error) {
 	pb := m.(*routerv3.Router)
-	r := &routerConfig{
-		SuppressEnvoyHeaders:   pb.GetSuppressEnvoyHeaders(),
-		RespectExpectedTimeout: pb.GetRespectExpectedRqTimeout(),
-		NoDynamicStats:         pb.GetDynamicStats() != nil && !pb.GetDynamicStats().GetValue(),
+	r := &routerConfig{stream.Router{
+		SuppressEnvoyHeaders:     pb.GetSuppressEnvoyHeaders(),
+		RespectExpectedRqTimeout: pb.GetRespectExpectedRqTimeout(),
+		NoDynamicStats:           pb.GetDynamicStats() != nil && !pb.GetDynamicStats().GetValue(),
 		//lint:ignore SA1019 deprecated, and still obeyed by Envoy
 		StartChildSpan:    pb.GetStartChildSpan(),
 		SuppressGRPCCodes: pb.GetSuppressGrpcRequestFailureCodeStats(),
-	}
+	}}
 	for i, name := range pb.GetStrictCheckHeaders() {
 		id := strictHeader(name)
 		if id == 0 {
