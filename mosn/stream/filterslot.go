@@ -14,7 +14,10 @@ import (
 // none, requests are answered by 500, as in Envoy.
 //
 // Set and Close may be called on any goroutine but a loop's, one call at a time.
-type FilterSlot struct{ current atomic.Pointer[filterVersion] }
+type FilterSlot struct {
+	current atomic.Pointer[filterVersion]
+	closed  bool
+}
 
 // filterVersion is a configuration with the number of those who use it: the streams,
 // and the slot itself while it is the current one. At 0 it is closed.
@@ -23,10 +26,15 @@ type filterVersion struct {
 	users  atomic.Int64
 }
 
-// Set replaces the configuration; nil leaves none.
+// Set replaces the configuration; nil leaves none. After Close there is nobody to use it:
+// it is closed at once.
 func (f *FilterSlot) Set(c sdk.HTTPConfig) {
 	var v *filterVersion
-	if c != nil {
+	switch {
+	case c != nil && f.closed:
+		c.Close()
+		return
+	case c != nil:
 		v = &filterVersion{config: c}
 		v.users.Store(1)
 	}
@@ -36,7 +44,10 @@ func (f *FilterSlot) Set(c sdk.HTTPConfig) {
 }
 
 // Close ends the slot, as its chain has ended.
-func (f *FilterSlot) Close() { f.Set(nil) }
+func (f *FilterSlot) Close() {
+	f.closed = true
+	f.Set(nil)
+}
 
 // acquire takes the current version into use, nil when there is none.
 func (f *FilterSlot) acquire() *filterVersion {

@@ -86,6 +86,11 @@ func TestFilterSlotVersions(t *testing.T) {
 	if fresh.closed != 1 {
 		t.Error("the slot is closed, its configuration is not")
 	}
+	late := &versionFilter{}
+	slot.Set(late)
+	if late.closed != 1 {
+		t.Error("a configuration that comes too late is kept")
+	}
 }
 
 type versionFilter struct{ made, closed int }
