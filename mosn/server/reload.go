@@ -29,8 +29,8 @@ func (p *Proxy) reload() error {
 	for _, w := range boot.Warnings {
 		conf.Warn(w)
 	}
-	for _, name := range needRestart(p.boot.Load().Proto, boot.Proto) {
-		conf.Warn(fmt.Sprintf("bootstrap: %s has changed, which takes a restart to have an effect", name))
+	for _, fd := range needRestart(p.boot.Load().Proto, boot.Proto) {
+		conf.Warn(fmt.Sprintf("bootstrap: %s has changed, which takes a restart to have an effect", fd.Name()))
 	}
 	same, err := p.runtime.Adopt(boot.Runtime)
 	if err != nil {
@@ -41,6 +41,7 @@ func (p *Proxy) reload() error {
 	}
 	r := p.store.ApplyStatic(boot.Resources())
 	boot.Forget()
+	keepRunning(p.boot.Load().Proto, boot.Proto)
 	p.boot.Store(boot)
 	for _, w := range r.Warnings {
 		conf.Warn(w)
@@ -54,11 +55,11 @@ func (p *Proxy) reload() error {
 	return err
 }
 
-// needRestart names the fields of a bootstrap that differ and are read at the start
+// needRestart returns the fields of a bootstrap that differ and are read at the start
 // only.
-func needRestart(old, now proto.Message) []string {
-	var names []string
-	o, n := old.ProtoReflect(), now.ProtoReflect()
+func needRestart(running, read proto.Message) []protoreflect.FieldDescriptor {
+	var list []protoreflect.FieldDescriptor
+	o, n := running.ProtoReflect(), read.ProtoReflect()
 	fields := o.Descriptor().Fields()
 	for i := range fields.Len() {
 		fd := fields.Get(i)
@@ -67,10 +68,22 @@ func needRestart(old, now proto.Message) []string {
 			continue
 		}
 		if !sameField(o, n, fd) {
-			names = append(names, string(fd.Name()))
+			list = append(list, fd)
 		}
 	}
-	return names
+	return list
+}
+
+// keepRunning puts what is in force in place of what takes a restart, so that dumps show
+// it, and the next reload warns again.
+func keepRunning(running, read proto.Message) {
+	for _, fd := range needRestart(running, read) {
+		if running.ProtoReflect().Has(fd) {
+			read.ProtoReflect().Set(fd, running.ProtoReflect().Get(fd))
+		} else {
+			read.ProtoReflect().Clear(fd)
+		}
+	}
 }
 
 func sameField(a, b protoreflect.Message, fd protoreflect.FieldDescriptor) bool {

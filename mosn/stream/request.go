@@ -420,7 +420,8 @@ func (s *Stream) findRoute() {
 	}
 	if s.route != nil {
 		s.info.RouteMetadata, s.info.RouteName = s.route.Metadata, s.route.Name
-		if f := s.route.Forward; f != nil {
+		// Without filters the cluster is chosen next, and noted then.
+		if f := s.route.Forward; f != nil && len(s.filters) > 0 {
 			name := f.Cluster(&s.req.Headers)
 			if c := s.w.clusters.Get(name); c != nil {
 				s.noteCluster(name, c)

@@ -8,7 +8,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// maxRepeat bounds what string.rep makes, in bytes.
+// maxRepeat bounds what string.rep and string.gsub make, in bytes.
 const maxRepeat = 16 << 20
 
 // openLibraries opens what scripts may use: base, string, table, math, coroutine, and of
@@ -40,32 +40,11 @@ func openLibraries(l *lua.LState) {
 		}
 		return rep.GFunction(l)
 	}))
-	for _, name := range []string{"find", "match", "gmatch", "gsub"} {
-		l.SetField(text, name, bounded(l, name, text.RawGetString(name).(*lua.LFunction)))
-	}
-	text.RawSetString("gfind", text.RawGetString("gmatch"))
+	openPatterns(l, text)
 	l.SetGlobal("loadstring", l.NewFunction(loadString))
 	l.SetGlobal("load", l.NewFunction(load))
 	l.SetGlobal("pairs", l.NewClosure(pairs, l.GetGlobal("pairs")))
 	coroutines(l)
-}
-
-// maxMatched is the longest text that patterns are matched against, in bytes: matching
-// needs stack for each of them, and its steps are not counted.
-const maxMatched = 64 << 10
-
-// bounded refuses texts that are too long for a pattern; a plain search takes any.
-func bounded(l *lua.LState, name string, f *lua.LFunction) *lua.LFunction {
-	var own []lua.LValue // what f finds in itself
-	for _, u := range f.Upvalues {
-		own = append(own, u.Value())
-	}
-	return l.NewClosure(func(l *lua.LState) int {
-		if len(l.CheckString(1)) > maxMatched && (name != "find" || !l.ToBool(4)) {
-			l.RaiseError("string.%s: the text has more than %d bytes", name, maxMatched)
-		}
-		return f.GFunction(l)
-	}, own...)
 }
 
 // maxLoaded is the longest text that a script may compile, in bytes.

@@ -4,8 +4,8 @@
 // A script has one interpreter on each loop, with its globals, and runs there as a
 // coroutine of the stream. It is written as if it waited, for a body or for the answer to
 // a call, but then it yields, and goes on when that has come. It is counted how many
-// instructions it executes; one that would hold up the loop is stopped. No goroutine is
-// started for it.
+// instructions it executes, and how many steps its patterns take; one that would hold up
+// the loop is stopped. No goroutine is started for it.
 //
 // The interpreter is that of Lua 5.1 in Go, not LuaJIT: there are no modules, no files, no
 // jit, ffi and bit, and of os only clock and time.
