@@ -204,7 +204,7 @@ func (m *module) require(ctx context.Context, e extension) error {
 func (m *module) build(ctx context.Context, output string, with []extension) error {
 	var said bytes.Buffer
 	tee := &module{dir: m.dir, stderr: io.MultiWriter(m.stderr, &said)}
-	err := tee.goTool(ctx, m.stderr, "build", "-mod=mod", "-trimpath", "-o", output, ".")
+	err := tee.goTool(ctx, tee.stderr, "build", "-mod=mod", "-trimpath", "-o", output, ".")
 	if err == nil {
 		return nil
 	}

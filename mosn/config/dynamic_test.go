@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -398,4 +399,32 @@ func TestDefaultFilter(t *testing.T) {
 	if d.count("extension_config_discovery.http_filter.f.update_rejected") == 0 {
 		t.Error("a configuration that is not there is not counted as rejected")
 	}
+}
+
+// TestUnready: what waits is named, with what it waits for.
+func TestUnready(t *testing.T) {
+	d := newDir(t)
+	if err := d.follow("static_resources: {clusters: [{name: x, connect_timeout: 1s}]}"); err != nil {
+		t.Fatal(err)
+	}
+	s := d.store
+	if list := s.Unready(); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+	s.mu.Lock()
+	waits := func(name string) use {
+		return use{subscription: &subscription{store: s, entry: Entry{Key: Key{EndpointType, name}}, users: map[*Version]*Entry{}}}
+	}
+	early, settled := waits("early"), waits("settled")
+	early.early, settled.settled = true, true
+	e := s.entries[Key{ClusterType, "x"}]
+	s.setWarming(e, &Version{typ: ClusterType, uses: []use{waits("b"), early, waits("a"), settled}})
+	s.mu.Unlock()
+	got := s.Unready()
+	if len(got) != 1 || got[0].Name != `cluster "x"` || !got[0].Updating || !slices.Equal(got[0].Missing, []string{`cluster load assignment "a"`, `cluster load assignment "b"`}) {
+		t.Errorf("%+v", got)
+	}
+	s.mu.Lock()
+	e.Warming = nil
+	s.mu.Unlock()
 }

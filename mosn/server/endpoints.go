@@ -45,6 +45,7 @@ func (a *admin) endpoints() []*endpoint {
 		{"/help", "print out list of admin commands", false, func(w http.ResponseWriter, _ *http.Request) { a.writeHelp(w) }},
 		{"/hot_restart_version", "print the hot restart compatibility version", false,
 			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "disabled") }},
+		{"/init_dump", "dump current Envoy init manager information (experimental)", false, a.initDump},
 		{"/listeners", "print listener info", false, a.listeners},
 		{"/logging", "query/change logging levels", true, a.logging},
 		{"/memory", "print current allocation/heap usage", false, a.memory},
@@ -150,6 +151,19 @@ func (a *admin) listeners(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%s::%s\n", s.GetName(), addressText(addr))
 		}
 	}
+}
+
+// initDump lists the resources that wait, and what for; ?mask=listener those of
+// listeners alone.
+func (a *admin) initDump(w http.ResponseWriter, r *http.Request) {
+	dump := &adminv3.UnreadyTargetsDumps{}
+	for _, u := range a.p.store.Unready() {
+		if strings.HasPrefix(u.Name, r.URL.Query().Get("mask")) {
+			dump.UnreadyTargetsDumps = append(dump.UnreadyTargetsDumps,
+				&adminv3.UnreadyTargetsDumps_UnreadyTargetsDump{Name: "init manager " + u.Name, TargetNames: u.Missing})
+		}
+	}
+	writeProto(w, dump)
 }
 
 func addressText(a *corev3.Address) string {
