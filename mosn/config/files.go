@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sofamesh.io/sofamesh/mosn/config/filewatch"
+	"sofamesh.io/sofamesh/mosn/eventloop"
 )
 
 // fileSpec is a file and how its changes are noticed.
@@ -264,6 +265,7 @@ func (s *files) close() {
 }
 
 func (s *files) run() {
+	_ = eventloop.Background() // where that is not to be had, the loops compete with it
 	for {
 		select {
 		case <-s.wake:

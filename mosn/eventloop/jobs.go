@@ -148,11 +148,17 @@ func (p *pool) drain(q chan jobItem, take func(jobItem)) {
 	}
 }
 
+// Background ties the calling goroutine to a thread of its own that gives way to those
+// of the loops, as heavy workers do: for a goroutine that computes much, such as that
+// which compiles configuration. Both end together.
+func Background() error {
+	runtime.LockOSThread() // never unlocked: the thread, with its priority, ends with the goroutine
+	return niceThread(heavyNice)
+}
+
 func (p *pool) work(queue chan jobItem) {
 	if p.heavy {
-		// Never unlocked: the thread, with its priority, ends with the worker.
-		runtime.LockOSThread()
-		if err := niceThread(heavyNice); err != nil {
+		if err := Background(); err != nil {
 			p.group.cfg.Log(LevelWarn, "lowering a worker's priority: "+err.Error())
 		}
 	}
