@@ -111,34 +111,30 @@ func NewRegistry(e Extensions) (*Registry, error) {
 		}
 		tables = append(tables, c.Fields)
 	}
+	// took notes an extension that finder.add has taken, or its error.
+	took := func(err error, name string, config proto.Message, status sdk.FieldStatus) {
+		if _, is := config.(*structpb.Struct); is {
+			r.opaque[name] = true
+		}
+		errs, tables = append(errs, err), append(tables, status)
+	}
 	for _, f := range e.HTTPFilters {
-		errs = append(errs, r.http.add(f, f.Name, f.Config, f.Route))
-		r.note(f.Name, f.Config)
-		tables = append(tables, f.Fields)
+		took(r.http.add(f, f.Name, f.Config, f.Route), f.Name, f.Config, f.Fields)
 	}
 	for _, f := range e.NetworkFilters {
-		errs = append(errs, r.network.add(f, f.Name, f.Config))
-		tables = append(tables, f.Fields)
+		took(r.network.add(f, f.Name, f.Config), f.Name, f.Config, f.Fields)
 	}
 	for _, l := range e.AccessLogs {
-		errs = append(errs, r.logs.add(l, l.Name, l.Config))
-		r.note(l.Name, l.Config)
-		tables = append(tables, l.Fields)
+		took(r.logs.add(l, l.Name, l.Config), l.Name, l.Config, l.Fields)
 	}
 	for _, s := range e.StatsSinks {
-		errs = append(errs, r.sinks.add(s, s.Name, s.Config))
-		r.note(s.Name, s.Config)
-		tables = append(tables, s.Fields)
+		took(r.sinks.add(s, s.Name, s.Config), s.Name, s.Config, s.Fields)
 	}
 	for _, t := range e.Tracers {
-		errs = append(errs, r.tracers.add(t, t.Name, t.Config))
-		r.note(t.Name, t.Config)
-		tables = append(tables, t.Fields)
+		took(r.tracers.add(t, t.Name, t.Config), t.Name, t.Config, t.Fields)
 	}
 	for _, b := range e.Bootstrap {
-		errs = append(errs, r.boot.add(b, b.Name, b.Config))
-		r.note(b.Name, b.Config)
-		tables = append(tables, b.Fields)
+		took(r.boot.add(b, b.Name, b.Config), b.Name, b.Config, b.Fields)
 	}
 	var err error
 	r.table, err = fields.Merge(tables...)
@@ -180,13 +176,6 @@ func (f finder[T]) add(ext T, name string, configs ...proto.Message) error {
 		f.byType[typ] = ext
 	}
 	return nil
-}
-
-// note remembers an extension that has no message of its own.
-func (r *Registry) note(name string, config proto.Message) {
-	if _, is := config.(*structpb.Struct); is {
-		r.opaque[name] = true
-	}
 }
 
 // find looks by type first, as Envoy does: the name is the user's to choose.

@@ -35,15 +35,16 @@ func (p *profiles) endpoints() []*endpoint {
 		{"/debug/pprof/symbol", "names of addresses", false, pprof.Symbol},
 		{"/debug/pprof/trace", "trace the runtime for ?seconds=1", false, pprof.Trace},
 	}
-	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
+	for _, name := range []string{"allocs", "goroutine", "heap", "threadcreate"} { // block and mutex are never sampled
 		list = append(list, &endpoint{"/debug/pprof/" + name, "the profile of " + name, false, pprof.Handler(name).ServeHTTP})
 	}
 	return list
 }
 
-// contention says that mutexes are not traced, in Envoy's words.
+// contention says that mutexes are not traced, as Envoy does when they are not; there is
+// no flag here that would trace them.
 func contention(w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprintln(w, "Mutex contention tracing is not enabled. To enable, run Envoy with flag --enable-mutex-tracing.")
+	fmt.Fprintln(w, "Mutex contention tracing is not enabled: there is none here, as loops take no mutex.")
 }
 
 // enable reads ?enable=y or n; ok is false when the request was answered.
@@ -103,15 +104,15 @@ func (p *profiles) stopCPU() error {
 	return f.Close()
 }
 
-// heapProfiler: the runtime samples the heap all the time, so what enabling does is to
-// count from here, and disabling writes what lives.
+// heapProfiler: the runtime samples the heap all the time, so enabling has nothing to do;
+// disabling writes what lives.
 func (p *profiles) heapProfiler(w http.ResponseWriter, r *http.Request) {
 	on, valid := enable(w, r)
 	if !valid {
 		return
 	}
-	runtime.GC() // the profile is as of the last collection
 	if !on {
+		runtime.GC() // the profile is as of the last collection
 		if err := p.write("heap"); err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 			fmt.Fprintf(w, "the profile cannot be written: %v\n", err)
